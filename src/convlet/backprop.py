@@ -1,0 +1,178 @@
+"""Backpropagation (16)-(25): the recursion over any number of stages, and this case, L = 4, written out.
+
+Derivatives of J and the step -eta are kept apart, so delta here is dJ/dz and Delta w = -eta dJ/dw is left to the
+optimiser.  x is (B, ...), parameters are arrays by name (w0, b0, ...); any float dtype.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from convlet import equations as eq
+from convlet.equations import Array
+from convlet.errors import InputError
+from convlet.layers import Conv2D, Flatten, Layer, MaxPool2D, ReLU, Softmax
+from convlet.stages import Stage
+
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the forward pass of one stage leaves for the backward pass."""
+
+    x: Array  # (B, *x_shape), x^l
+    inputs: tuple[Array, ...]  # the input of each layer of sigma^l, z^l first
+    output: Array  # (B, *output_shape), x^{l+1}
+
+
+def forward(stages: Sequence[Stage], parameters: Arrays, x: Array) -> list[Trace]:
+    """Every stage in turn, (17) and (16).  x (B, *input_shape) -> a trace per stage."""
+    traces = []
+    for stage in stages:
+        z = affine(stage, x, parameters)  # (17)
+        values = [z]
+        for layer in stage.sigma:
+            values.append(sigma(layer, values[-1]))  # (16)
+        traces.append(Trace(x, tuple(values[:-1]), values[-1]))
+        x = values[-1]
+    return traces
+
+
+def logits(traces: Sequence[Trace]) -> Array:
+    """Input of the final softmax, (B, M)."""
+    return traces[-1].inputs[-1]
+
+
+def gradients(
+    stages: Sequence[Stage], parameters: Arrays, x: Array, y: Array, weight: Array | None = None
+) -> tuple[float, dict[str, Array]]:
+    """Cost (13) of a minibatch and its derivative by every parameter, named like the parameters.
+
+    y: classes (B,) or distributions (B, M).  weight: omega (B,) or None.
+    """
+    traces = forward(stages, parameters, x)
+    costs = eq.cross_entropy(logits(traces), y)
+    factor = eq.mean_cost_derivative(costs, weight)
+    # (15) is dJ^b/dx^L . dS/dz in one: the error enters below the softmax, the last layer of sigma^{L-1}
+    error = eq.cross_entropy_dz(logits(traces), y) * factor[:, None]
+    derivatives: dict[str, Array] = {}
+    for stage, trace in zip(reversed(stages), reversed(traces), strict=True):
+        layers = stage.sigma[:-1] if stage is stages[-1] else stage.sigma
+        delta = through_sigma(layers, trace.inputs, error)  # (19) for l = L-1, (20) below
+        derivatives[stage.w_name] = affine_dw(stage, delta, trace.x)  # (21)
+        if stage.b_shape is not None:
+            derivatives[stage.b_name] = affine_db(stage, delta)  # (18)
+        if stage is not stages[0]:
+            error = affine_dx(stage, delta, parameters)  # (20): delta^l . df^l/dx^l
+    return float(eq.mean_cost(costs, weight)), {name: derivatives[name] for name in parameters}
+
+
+# ------------------------------------------------------------------------------------------------ f^l and its derivatives
+
+
+def affine(stage: Stage, x: Array, parameters: Arrays) -> Array:
+    """z^l = f^l(x^l, w^l) + b^l (17)."""
+    w = parameters[stage.w_name]
+    z = (
+        eq.conv2d(eq.pad(x, stage.margins), w, stage.stride)
+        if isinstance(stage.affine, Conv2D)
+        else eq.dense(x, w)
+    )
+    return z if stage.b_shape is None else z + parameters[stage.b_name]  # (17)
+
+
+def affine_dx(stage: Stage, delta: Array, parameters: Arrays) -> Array:
+    """delta^l df^l/dx^l -> (B, *x_shape): (2) or (7)."""
+    w = parameters[stage.w_name]
+    if not isinstance(stage.affine, Conv2D):
+        return eq.dense_dx(delta, w)
+    (above, below), (left, right) = stage.margins
+    h, w_, r = stage.x_shape
+    dx = eq.conv2d_dx(delta, w, (len(delta), above + h + below, left + w_ + right, r), stage.stride)
+    return eq.crop(dx, stage.margins)
+
+
+def affine_dw(stage: Stage, delta: Array, x: Array) -> Array:
+    """sum_b delta^l df^l/dw^l -> like w^l (21): (3) or (8)."""
+    if isinstance(stage.affine, Conv2D):
+        return eq.conv2d_dw(delta, eq.pad(x, stage.margins), stage.kernel, stage.stride)
+    return eq.dense_dw(delta, x)
+
+
+def affine_db(stage: Stage, delta: Array) -> Array:
+    """sum_b dJ/db^l = sum_b delta^l (18), added over (i, j) where the bias is shared -> like b^l."""
+    axes = tuple(range(delta.ndim - len(stage.b_shape or ())))
+    return delta.sum(axis=axes)  # (18)
+
+
+# ------------------------------------------------------------------------------------------------ sigma^l and its derivative
+
+
+def sigma(layer: Layer, x: Array) -> Array:
+    """One layer of sigma^l."""
+    match layer:
+        case ReLU():
+            return eq.relu(x)
+        case MaxPool2D(size=(_, _) as size, stride=(_, _) as stride):
+            return eq.max_pool(x, size, stride)
+        case Flatten():
+            return eq.flatten(x) if x.ndim == 4 else x
+        case Softmax():
+            return eq.softmax(x)
+    raise InputError(f"{layer} is not a layer of sigma")
+
+
+def through_sigma(layers: Sequence[Layer], inputs: Sequence[Array], error: Array) -> Array:
+    """delta^l = error . dsigma^l/dz^l, layer by layer from the last: the second factor of (19), (20)."""
+    for layer, x in zip(reversed(layers), reversed(inputs[: len(layers)]), strict=True):
+        match layer:
+            case ReLU():
+                error = error * eq.relu_derivative(x)  # (10)
+            case MaxPool2D(size=(_, _) as size, stride=(_, _) as stride):
+                error = eq.unpool(error, x, size, stride)  # P^-1 of (24)
+            case Flatten():
+                error = eq.unflatten(error, x.shape[1:])  # F^-1 of (24)
+            case _:
+                raise InputError(f"{layer} is not a layer of sigma before the softmax")
+    return error
+
+
+# ------------------------------------------------------------------------------------------------ this case, (22)-(25)
+
+
+def four_stages(parameters: Arrays, x: Array, y: Array) -> dict[str, Array]:
+    """The network of (22), (23) and its errors (25) line by line; what `gradients` must give for L = 4.
+
+    5x5 or any kernels, stride 1, 2x2 pools, one bias per channel.  x (B, H, W, R) -> derivatives by name.
+    """
+    w0, b0, w1, b1, w2, b2, w3, b3 = (
+        parameters[f"{kind}{stage}"] for stage in range(4) for kind in "wb"
+    )  # (22)
+    z0 = eq.conv2d(x, w0) + b0
+    x1 = eq.max_pool(eq.relu(z0))  # (23): sigma^0 = P(R(z^0))
+    z1 = eq.conv2d(x1, w1) + b1
+    x2 = eq.flatten(eq.max_pool(eq.relu(z1)))  # (23): sigma^1 = F(P(R(z^1)))
+    z2 = eq.dense(x2, w2) + b2
+    x3 = eq.relu(z2)  # (23): sigma^2 = R(z^2)
+    z3 = eq.dense(x3, w3) + b3  # (23): sigma^3 = S(z^3)
+
+    pooled = (len(x), z1.shape[1] // 2, z1.shape[2] // 2, z1.shape[3])
+    error2 = lambda delta2: eq.unflatten(eq.dense_dx(delta2, w2), pooled[1:])  # noqa: E731  F^-1 (24)
+    delta3 = eq.cross_entropy_dz(z3, y) / len(x)  # (25), row of delta^3
+    delta2 = eq.dense_dx(delta3, w3) * eq.relu_derivative(z2)  # (25), row of delta^2
+    delta1 = eq.unpool(error2(delta2), eq.relu(z1)) * eq.relu_derivative(
+        z1
+    )  # (25), row of delta^1; P^-1 (24)
+    delta0 = eq.unpool(eq.conv2d_dx(delta1, w1, x1.shape), eq.relu(z0)) * eq.relu_derivative(
+        z0
+    )  # (25), row of delta^0
+    return {
+        "w0": eq.conv2d_dw(delta0, x, (w0.shape[0], w0.shape[1])),
+        "b0": delta0.sum(axis=(0, 1, 2)),
+        "w1": eq.conv2d_dw(delta1, x1, (w1.shape[0], w1.shape[1])),
+        "b1": delta1.sum(axis=(0, 1, 2)),
+        "w2": eq.dense_dw(delta2, x2),
+        "b2": delta2.sum(axis=0),
+        "w3": eq.dense_dw(delta3, x3),
+        "b3": delta3.sum(axis=0),
+    }

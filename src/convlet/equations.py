@@ -1,0 +1,206 @@
+"""Equations (1)-(15): every layer and its derivatives, forward and backward side by side.
+
+This module is the contract: whatever is fast is tested against it.  The numbers are those of docs/equations.md.
+Arrays are (..., rows, columns, channels) or (..., units); the leading axes "..." are samples, usually one axis, the
+minibatch.  Any float dtype; the result has the dtype of the arguments.
+
+A derivative by x is contracted with the error delta of its sample: one array like x.  A derivative by w is contracted with
+delta and added over the samples, the sum that (13) asks for.
+"""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Pair = tuple[int, int]
+
+
+# ------------------------------------------------------------------------------------------------ convolution (1)-(3)
+
+
+def conv2d(x: Array, w: Array, stride: Pair = (1, 1)) -> Array:
+    """Convolution (1).  x (..., H, W, R), w (P+1, Q+1, R, K) -> z (..., I, J, K), I = (H - 1 - P) // s1 + 1."""
+    taps = patches(x, w.shape[:2], stride)  # (..., I, J, P+1, Q+1, R)
+    return np.tensordot(
+        taps, w[::-1, ::-1], axes=3
+    )  # (1): pixel (s1 i + p, s2 j + q) meets tap (P-p, Q-q)
+
+
+def conv2d_dx(delta: Array, w: Array, x_shape: tuple[int, ...], stride: Pair = (1, 1)) -> Array:
+    """Derivative of (1) by x, contracted with delta (..., I, J, K) -> dx with x_shape (..., H, W, R)."""
+    dx = np.zeros(x_shape, np.result_type(delta, w))
+    for p, q in product(*map(range, w.shape[:2])):
+        pixels = _reached(dx, p, q, delta.shape[-3:-1], stride)  # x_tuv, t = s1 i + p, u = s2 j + q
+        pixels += delta @ w[-1 - p, -1 - q].T  # (2): tap (P + s1 i - t, Q + s2 j - u)
+    return dx
+
+
+def conv2d_dw(delta: Array, x: Array, taps_shape: Pair, stride: Pair = (1, 1)) -> Array:
+    """Derivative of (1) by w, contracted with delta (..., I, J, K) and added over samples -> dw (P+1, Q+1, R, K)."""
+    taps = patches(x, taps_shape, stride)  # (..., I, J, P+1, Q+1, R)
+    axes = tuple(range(delta.ndim - 1))  # samples, i, j
+    return np.tensordot(taps, delta, axes=(axes, axes))[
+        ::-1, ::-1
+    ]  # (3): tap (c, t) met pixel (s1 i + P - c, ...)
+
+
+def patches(x: Array, taps_shape: Pair, stride: Pair) -> Array:
+    """The pixels under each output's window: a view (..., I, J, P+1, Q+1, R) of x (..., H, W, R)."""
+    windows = sliding_window_view(x, taps_shape, axis=(-3, -2))  # (..., H-P, W-Q, R, P+1, Q+1)
+    strided = windows[..., :: stride[0], :: stride[1], :, :, :]
+    return np.moveaxis(strided, -3, -1)
+
+
+def _reached(x: Array, p: int, q: int, outputs: Pair, stride: Pair) -> Array:
+    """View of the pixels (s1 i + p, s2 j + q), one for each output (i, j)."""
+    rows = slice(p, p + stride[0] * (outputs[0] - 1) + 1, stride[0])
+    columns = slice(q, q + stride[1] * (outputs[1] - 1) + 1, stride[1])
+    return x[..., rows, columns, :]
+
+
+Margins = tuple[Pair, Pair]  # ((above, below), (left, right))
+
+
+def pad(x: Array, margins: Margins) -> Array:
+    """x (..., H, W, R) inside a frame of zeros: padding is a larger x in (1)."""
+    if margins == ((0, 0), (0, 0)):
+        return x
+    return np.pad(x, [(0, 0)] * (x.ndim - 3) + [*margins, (0, 0)])
+
+
+def crop(dx: Array, margins: Margins) -> Array:
+    """Derivative of `pad`: the frame is constant, so its errors go nowhere."""
+    (above, below), (left, right) = margins
+    return dx[..., above : dx.shape[-3] - below, left : dx.shape[-2] - right, :]
+
+
+# ------------------------------------------------------------------------------------------------ max pooling (4)
+
+
+def max_pool(x: Array, size: Pair = (2, 2), stride: Pair = (2, 2)) -> Array:
+    """Max pooling (4).  x (..., H, W, K) -> (..., I, J, K), I = (H - size) // stride + 1; a rest that fills no window drops."""
+    return patches(x, size, stride).max(axis=(-3, -2))  # (4)
+
+
+def unpool(error: Array, x: Array, size: Pair = (2, 2), stride: Pair = (2, 2)) -> Array:
+    """Derivative of (4), the P^-1 of (24), (25): each window's error goes to the place of its maximum -> like x.
+
+    Of equal maxima the first in row-major order wins, so that there is exactly one winner.  Where windows overlap errors add.
+    """
+    windows = patches(x, size, stride)  # (..., I, J, p, q, K)
+    winner = windows.reshape(*windows.shape[:-3], -1, windows.shape[-1]).argmax(
+        axis=-2
+    )  # first of equals
+    dx = np.zeros(x.shape, error.dtype)
+    for p, q in product(*map(range, size)):
+        pixels = _reached(dx, p, q, error.shape[-3:-1], stride)
+        pixels += np.where(
+            winner == p * size[1] + q, error, 0
+        )  # (4): 1 at the maximum, 0 elsewhere
+    return dx
+
+
+# ------------------------------------------------------------------------------------------------ flatten (5)
+
+
+def flatten(x: Array) -> Array:
+    """Flatten (5).  x (..., I, J, K) -> (..., I J K): unit i J K + j K + k is x_ijk, C order, so no data moves."""
+    return x.reshape(*x.shape[:-3], -1)  # (5)
+
+
+def unflatten(error: Array, shape: tuple[int, ...]) -> Array:
+    """Inverse and derivative of (5), the F^-1 of (24), (25).  error (..., I J K) -> (..., I, J, K) = (..., *shape)."""
+    return error.reshape(*error.shape[:-1], *shape)
+
+
+# ------------------------------------------------------------------------------------------------ dense (6)-(8)
+
+
+def dense(x: Array, w: Array) -> Array:
+    """Dense map (6).  x (..., N), w (N, M) -> z (..., M)."""
+    return x @ w  # (6)
+
+
+def dense_dx(delta: Array, w: Array) -> Array:
+    """Derivative of (6) by x, contracted with delta (..., M) -> dx (..., N)."""
+    return delta @ w.T  # (7)
+
+
+def dense_dw(delta: Array, x: Array) -> Array:
+    """Derivative of (6) by w, contracted with delta (..., M) and added over samples -> dw (N, M)."""
+    axes = tuple(range(delta.ndim - 1))
+    return np.tensordot(x, delta, axes=(axes, axes))  # (8)
+
+
+# ------------------------------------------------------------------------------------------------ ReLU (9), (10)
+
+
+def relu(z: Array) -> Array:
+    """Rectifier (9), any shape."""
+    return np.maximum(z, 0)  # (9)
+
+
+def relu_derivative(z: Array) -> Array:
+    """Derivative of (9) by z, the diagonal of (10): 1, 0, and 1/2 where z is exactly 0."""
+    return np.heaviside(z, z.dtype.type(0.5))  # (10)
+
+
+# ------------------------------------------------------------------------------------------------ softmax (11), (12)
+
+
+def softmax(z: Array) -> Array:
+    """Softmax (11) over the last axis.  z (..., M) -> probabilities (..., M); no overflow for any finite z."""
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)  # (11)
+
+
+def softmax_jacobian(z: Array) -> Array:
+    """Jacobian of (11).  z (..., M) -> dS_i/dz_j (..., M, M)."""
+    s = softmax(z)
+    return s[..., :, None] * (np.eye(z.shape[-1], dtype=z.dtype) - s[..., None, :])  # (12)
+
+
+# ------------------------------------------------------------------------------------------------ cost (13)-(15)
+
+
+def mean_cost(costs: Array, weight: Array | None = None) -> Any:
+    """Cost of a minibatch (13).  costs J^b (B,), weight omega (B,) or None -> sum_b omega_b J^b / sum_b omega_b."""
+    return (costs * sample_weights(costs, weight)).sum()  # (13)
+
+
+def mean_cost_derivative(costs: Array, weight: Array | None = None) -> Array:
+    """Derivative of (13) by each J^b: 1/B, or omega_b / sum omega -> (B,)."""
+    return sample_weights(costs, weight)  # (13)
+
+
+def sample_weights(like: Array, weight: Array | None) -> Array:
+    """The factor of each sample in (13), which add up to 1 -> (B,), in the dtype of like (B, ...)."""
+    if weight is None:
+        return np.full(len(like), 1 / len(like), like.dtype)
+    return np.asarray(weight / weight.sum(), like.dtype)
+
+
+def cross_entropy(z: Array, y: Array) -> Array:
+    """Softmax cross-entropy (14).  z (..., M), y (..., M) distributions or (...) classes -> J^b (...).
+
+    From z by log-sum-exp, - sum_i y_i log S_i(z) = sum_i y_i (log sum_k e^z_k - z_i), so that no probability underflows.
+    """
+    shifted = z - z.max(axis=-1, keepdims=True)
+    log_s = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return -(distribution(y, z) * log_s).sum(axis=-1)  # (14)
+
+
+def cross_entropy_dz(z: Array, y: Array) -> Array:
+    """Derivative of (14) by z -> x^L - y, like z (..., M).  Needs sum_k y_k = 1."""
+    return softmax(z) - distribution(y, z)  # (15)
+
+
+def distribution(y: Array, z: Array) -> Array:
+    """Labels as distributions over the classes, in the dtype of z (..., M): classes (...) become one-hot rows."""
+    if y.ndim == z.ndim:
+        return y.astype(z.dtype, copy=False)
+    return (y[..., None] == np.arange(z.shape[-1])).astype(z.dtype)

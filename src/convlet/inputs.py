@@ -1,0 +1,160 @@
+"""The border: what a caller hands over is checked once, here, and becomes what the engines take.
+
+Every refusal names the parameter, its value, what was expected and the shapes in play.
+"""
+
+import operator
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from convlet.equations import Array
+from convlet.errors import InputError
+from convlet.layers import Shape
+
+
+def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
+    """x as C-ordered uint8 or float32 (n, rows, columns, channels).
+
+    Takes (n, rows, columns, channels), or (n, rows, columns) for one channel; uint8 (0..255 stands for 0..1) or finite floats.
+    """
+    x = np.asarray(x)
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
+        raise InputError(
+            f"{name} has dtype {x.dtype}, expected uint8 (0 to 255) or a float: convert it with {name}.astype(...)"
+        )
+    expected = f"(n, {', '.join(map(str, input_shape))})"
+    if x.ndim == 3 and input_shape[2] == 1:
+        x = x[..., None]
+    if x.ndim != 4 or x.shape[1:] != input_shape:
+        hint = ": one image is x[None]" if x.shape in (input_shape, input_shape[:2]) else ""
+        raise InputError(
+            f"{name} has shape {x.shape}, expected {expected}, images as (rows, columns, channels){hint}"
+        )
+    if len(x) == 0:
+        raise InputError(f"{name} has shape {x.shape}, expected at least one image")
+    if x.dtype != np.uint8:
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32, copy=False)
+        # one pass without a temporary: a sum is finite only if every term is, or terms cancel no infinity
+        if not np.isfinite(x.sum(dtype=np.float64)) and not np.isfinite(x).all():
+            where = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
+            raise InputError(
+                f"{name}{list(where)} is {x[where]}, expected finite float32 numbers: clean the data first"
+            )
+    return np.ascontiguousarray(x)
+
+
+def as_labels(y: Any, count: int, classes: int, name: str = "y") -> Array:
+    """y as int32 classes (n,) or float32 distributions (n, classes)."""
+    y = np.asarray(y)
+    if y.dtype.kind not in "buif":
+        raise InputError(
+            f"{name} has dtype {y.dtype}, expected whole numbers 0 to {classes - 1} or distributions (n, {classes})"
+        )
+    if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[1] != classes):
+        raise InputError(
+            f"{name} has shape {y.shape}, expected (n,) classes or (n, {classes}) distributions"
+        )
+    if len(y) != count:
+        raise InputError(
+            f"{name} has {len(y)} labels for {count} images, expected one label for each image"
+        )
+    if y.ndim == 2:
+        return _distributions(y, name)
+    if y.dtype.kind == "f":
+        bad = np.flatnonzero(~(np.isfinite(y) & (y == np.floor(y))))
+        if len(bad):
+            raise InputError(
+                f"{name}[{bad[0]}] is {y[bad[0]]}, expected a whole number: classes are 0 to {classes - 1}"
+            )
+    bad = np.flatnonzero((y < 0) | (y >= classes))
+    if len(bad):
+        raise InputError(
+            f"{name}[{bad[0]}] is {y[bad[0]]}, expected 0 to {classes - 1}: the network has {classes} classes"
+        )
+    return np.ascontiguousarray(y, np.int32)
+
+
+def _distributions(y: Array, name: str) -> Array:
+    y = y.astype(np.float64)
+    bad = np.argwhere(~(np.isfinite(y) & (y >= 0)))
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(
+            f"{name}[{row}, {column}] is {y[row, column]}, expected a probability of 0 or more"
+        )
+    sums = y.sum(axis=1)
+    wrong = np.flatnonzero(np.abs(sums - 1) > 1e-5)
+    if len(wrong):
+        raise InputError(
+            f"{name}[{wrong[0]}] adds up to {sums[wrong[0]]:.6g}, expected 1: (15) needs distributions"
+        )
+    return np.ascontiguousarray(y, np.float32)
+
+
+def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Array | None:
+    """omega of (13) as float32 (n,), or None."""
+    if weight is None:
+        return None
+    weight = np.asarray(weight)
+    if weight.dtype.kind not in "buif" or weight.shape != (count,):
+        raise InputError(
+            f"{name} has shape {weight.shape} and dtype {weight.dtype}, expected ({count},) numbers, one for each image"
+        )
+    weight = np.ascontiguousarray(weight, np.float32)
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if len(bad):
+        raise InputError(
+            f"{name}[{bad[0]}] is {weight[bad[0]]}, expected a finite number of 0 or more"
+        )
+    if not weight.any():
+        raise InputError(f"{name} is 0 everywhere, expected at least one positive weight")
+    return weight
+
+
+def as_count(value: Any, name: str, least: int = 1, most: int = 1 << 31) -> int:
+    """A whole number in least..most."""
+    try:
+        number = None if isinstance(value, bool | np.bool_) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not least <= number <= most:
+        raise InputError(f"{name} is {value!r}, expected a whole number from {least} to {most}")
+    return number
+
+
+def as_seed(value: Any) -> int:
+    """A seed, 0 to 2^64 - 1."""
+    return as_count(value, "seed", 0, (1 << 64) - 1)
+
+
+def as_positive(value: Any, name: str, most: float) -> float:
+    """A number in (0, most]."""
+    try:
+        number = float("nan") if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not (isfinite(number) and 0 < number <= most):
+        raise InputError(f"{name} is {value!r}, expected a number above 0, at most {most:g}")
+    return number
+
+
+def as_input_shape(value: Any) -> tuple[int, int, int]:
+    """(rows, columns, channels); (rows, columns) stands for one channel."""
+    try:
+        shape = tuple(operator.index(n) for n in value)
+    except TypeError:
+        shape = ()
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if (
+        len(shape) != 3
+        or not all(1 <= n <= 1 << 16 for n in shape)
+        or shape[0] * shape[1] * shape[2] > 1 << 26
+    ):
+        raise InputError(
+            f"input_shape is {value!r}, expected (rows, columns, channels), as in (28, 28, 1)"
+        )
+    return shape[0], shape[1], shape[2]

@@ -1,0 +1,208 @@
+"""`Network`: layers with parameters, and everything one does with them."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet import equations as eq
+from convlet import inputs, training
+from convlet.engine import Engine, Float32, Samples, make_engine
+from convlet.errors import ArchitectureError, InputError
+from convlet.layers import Layer, Shape
+from convlet.randomness import Purpose, uniform
+from convlet.stages import Stage, default_layers, group, parameter_shapes, views
+from convlet.text import format_layers, parse_layers
+
+
+class Evaluation(NamedTuple):
+    """Mean cost (14) and the share of images whose most probable class is right."""
+
+    loss: float
+    accuracy: float
+
+
+class Network:
+    """A network of stages (16), (17) with its parameters in one flat float32 vector.
+
+    layers: a sequence of layers, their text form ("conv 8 5, relu, pool 2, ..."), or None for the network of (23).
+    input_shape: (rows, columns, channels).  seed: of the initial weights, He uniform in +-sqrt(6 / fan-in); biases are 0.
+    classes: one name a class, or None.  engine: "auto", "native" or "reference".
+
+    Raises `ArchitectureError` where layers do not fit, `InputError` for another wrong argument.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer] | str | None = None,
+        input_shape: Sequence[int] = (28, 28, 1),
+        seed: int = 0,
+        *,
+        classes: Sequence[str] | None = None,
+        engine: str = "auto",
+    ) -> None:
+        if layers is None:
+            layers = default_layers(10 if classes is None else len(classes))
+        elif isinstance(layers, str):
+            layers = parse_layers(layers)
+        elif not isinstance(layers, Sequence):
+            raise ArchitectureError(
+                f"layers is {layers!r}, expected a sequence of layers or their text form"
+            )
+        self.layers: tuple[Layer, ...] = tuple(layers)
+        self.input_shape = inputs.as_input_shape(input_shape)
+        self.stages: tuple[Stage, ...] = group(self.layers, self.input_shape)
+        self.class_count = self.stages[-1].output_shape[0]
+        self.classes = _class_names(classes, self.class_count)
+        self.epochs = 0
+        """Epochs trained so far: the shuffle of the next one is keyed by it."""
+        self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
+        self.flat: Float32 = initial_weights(self.stages, inputs.as_seed(seed))
+        """All parameters, one after the other."""
+        self.engine: Engine = make_engine(engine, self.stages)
+
+    @property
+    def parameters(self) -> dict[str, Float32]:
+        """Each parameter by name, "w0", "b0", ...: a view, so that writing to it changes the network."""
+        return views(self.flat, self.shapes)
+
+    def predict_proba(self, x: Any) -> Float32:
+        """Class probabilities x^L.  x (n, rows, columns, channels) -> (n, classes).  Raises `InputError`."""
+        return self.engine.predict(self.flat, inputs.as_images(x, self.input_shape))
+
+    def predict(self, x: Any) -> NDArray[np.int64]:
+        """Most probable class of each image.  x (n, rows, columns, channels) -> (n,).  Raises `InputError`."""
+        return self.engine.logits(self.flat, inputs.as_images(x, self.input_shape)).argmax(axis=1)
+
+    def evaluate(self, x: Any, y: Any, sample_weight: Any = None) -> Evaluation:
+        """Mean cost (14) and accuracy.  y (n,) classes or (n, classes) distributions.  Raises `InputError`."""
+        return self.score(self.samples(x, y, sample_weight))
+
+    def score(self, data: Samples) -> Evaluation:
+        """`evaluate` for samples that are already checked."""
+        z = self.engine.logits(self.flat, data.images).astype(np.float64)
+        costs = eq.cross_entropy(z, data.targets)
+        truth = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
+        right = (z.argmax(axis=1) == truth).astype(np.float64)
+        return Evaluation(
+            float(eq.mean_cost(costs, data.weight)), float(eq.mean_cost(right, data.weight))
+        )
+
+    def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Float32]:
+        """Derivative of the cost (13) of one minibatch by every parameter, a dict like `parameters`.
+
+        sample_weight: omega of (13), (n,) or None.  Raises `InputError`.
+        """
+        _, flat = self.engine.gradients(self.flat, self.samples(x, y, sample_weight))
+        return views(flat, self.shapes)
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        validation: tuple[Any, Any] | None = None,
+        epochs: int = 5,
+        batch_size: int = 32,
+        learning_rate: float = 0.1,
+        seed: int = 0,
+        callbacks: Sequence[training.Callback] = (),
+        *,
+        sample_weight: Any = None,
+    ) -> training.History:
+        """Train by plain minibatch gradient descent (13), (21) -> a `History`, a row an epoch.
+
+        validation: (x, y) to evaluate after every epoch.  seed: of the shuffles; every image is used once an epoch, in a last,
+        smaller minibatch if need be.  An exception, Ctrl-C too, leaves the network after a whole number of steps.
+        Raises `InputError` before any work.
+        """
+        data = self.samples(x, y, sample_weight)
+        held_out = None
+        if validation is not None:
+            if not (isinstance(validation, tuple | list) and len(validation) == 2):
+                raise InputError(
+                    f"validation is a {type(validation).__name__}, expected a pair (x, y) or None"
+                )
+            held_out = self.samples(*validation, None, name="validation ")
+        return training.fit(
+            self,
+            data,
+            held_out,
+            epochs=inputs.as_count(epochs, "epochs"),
+            batch_size=inputs.as_count(batch_size, "batch_size"),
+            learning_rate=inputs.as_positive(learning_rate, "learning_rate", 1e6),
+            seed=inputs.as_seed(seed),
+            callbacks=tuple(callbacks),
+        )
+
+    def samples(self, x: Any, y: Any, sample_weight: Any = None, name: str = "") -> Samples:
+        """Images and labels, checked.  Raises `InputError`."""
+        images = inputs.as_images(x, self.input_shape, f"{name}x")
+        targets = inputs.as_labels(y, len(images), self.class_count, f"{name}y")
+        return Samples(images, targets, inputs.as_sample_weight(sample_weight, len(images)))
+
+    def summary(self) -> str:
+        """The stages as a plain table: layers, shapes, parameters, multiply-adds."""
+        rows = [("stage", "layers", "output", "parameters", "multiply-adds")]
+        for stage in self.stages:
+            words = ", ".join(map(str, (stage.affine, *stage.sigma)))
+            shape = " x ".join(map(str, stage.output_shape))
+            rows.append(
+                (
+                    str(stage.index),
+                    words,
+                    shape,
+                    f"{stage.parameter_count:,}",
+                    f"{stage.multiply_adds:,}",
+                )
+            )
+        total = sum(stage.multiply_adds for stage in self.stages)
+        rows.append(("all", "", "", f"{self.flat.size:,}", f"{total:,}"))
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        align = ("<", "<", ">", ">", ">")
+        cells = (
+            map(format, row, (f"{a}{w}" for a, w in zip(align, widths, strict=True)))
+            for row in rows
+        )
+        return "\n".join("  ".join(line).rstrip() for line in cells)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the network to one safetensors file, or leave an old file as it was.  Raises `FileError`."""
+        from convlet.formats.model import save_network
+
+        save_network(self, path)
+
+    def __repr__(self) -> str:
+        return f"Network({format_layers(self.layers)!r}, input_shape={self.input_shape}, engine={self.engine.name!r})"
+
+
+def initial_weights(stages: Sequence[Stage], seed: int) -> Float32:
+    """He uniform weights, biases 0 -> the flat vector.  Stage l draws the words (seed, WEIGHTS, l).
+
+    Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015: variance 2 / fan-in, so +-sqrt(6 / fan-in).
+    """
+    shapes = parameter_shapes(stages)
+    flat = np.zeros(
+        sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes.values()), np.float32
+    )
+    arrays = views(flat, shapes)
+    for stage in stages:
+        w = arrays[stage.w_name]
+        fan_in = int(np.prod(stage.w_shape[:-1]))
+        limit = np.sqrt(6 / fan_in)
+        draws = uniform(seed, Purpose.WEIGHTS, stage.index, w.size).reshape(w.shape)
+        w[...] = (2 * draws - 1) * limit
+    return flat
+
+
+def _class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...] | None:
+    if classes is None:
+        return None
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        raise InputError(f"classes is {classes!r}, expected one name (str) for each class")
+    if len(classes) != count:
+        raise InputError(
+            f"classes has {len(classes)} names, expected {count}: the last layer has {count} units"
+        )
+    return tuple(classes)
