@@ -1,2 +1,237 @@
+// What Python sees: the targets of this CPU and the engine.  Arrays are checked here, in their
+// signatures and by size; the interpreter's lock is released while the core works.
 #include <nanobind/nanobind.h>
-NB_MODULE(_native, m) { m.attr("targets") = "none"; }
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+
+#include "engine.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace convlet {
+
+struct Target {
+    const Kernels* kernels;
+    bool supported;
+};
+
+// Every target in this build, the best first.
+const std::vector<Target>& targets() {
+    static const std::vector<Target> all = [] {
+        std::vector<Target> found;
+#if defined(__x86_64__)
+        __builtin_cpu_init();
+        const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        const bool v4 = v3 && __builtin_cpu_supports("avx512f") &&
+                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        found.push_back({&avx512::kernels, v4});
+        found.push_back({&avx2::kernels, v3});
+#elif defined(__aarch64__)
+        found.push_back({&neon::kernels, true});
+#endif
+        return found;
+    }();
+    return all;
+}
+
+const Kernels& kernels_of(const std::string& name) {
+    for (const Target& target : targets())
+        if (target.supported && target.kernels->name == name) return *target.kernels;
+    throw nb::value_error(("no such target on this CPU: " + name).c_str());
+}
+
+namespace {
+
+template <class T, int dims>
+using Array = nb::ndarray<const T, nb::ndim<dims>, nb::c_contig, nb::device::cpu>;
+template <class T, int dims>
+using Output = nb::ndarray<T, nb::ndim<dims>, nb::c_contig, nb::device::cpu>;
+using AnyImages = nb::ndarray<nb::ro, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using AnyTargets = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+
+void require(bool holds, const char* what) {
+    if (!holds) throw nb::value_error(what);
+}
+
+Images images_of(const AnyImages& x, const Plan& plan) {
+    require(static_cast<Index>(x.shape(1) * x.shape(2) * x.shape(3)) == plan.input,
+            "images do not have the network's input shape");
+    if (x.dtype() == nb::dtype<std::uint8_t>())
+        return {static_cast<const std::uint8_t*>(x.data()), nullptr};
+    if (x.dtype() == nb::dtype<float>()) return {nullptr, static_cast<const float*>(x.data())};
+    throw nb::type_error("images are neither uint8 nor float32");
+}
+
+Targets targets_of(const AnyTargets& y, const std::optional<Array<float, 1>>& weight, std::size_t n,
+                   const Plan& plan) {
+    require(y.ndim() > 0 && y.shape(0) == n, "targets do not match the images");
+    require(!weight || weight->shape(0) == n, "weights do not match the images");
+    Targets targets;
+    if (weight) targets.weight = weight->data();
+    if (y.ndim() == 1 && y.dtype() == nb::dtype<std::int32_t>()) {
+        targets.classes = static_cast<const std::int32_t*>(y.data());
+        for (std::size_t b = 0; b < n; ++b)
+            require(targets.classes[b] >= 0 && targets.classes[b] < plan.classes,
+                    "a class is out of range");
+    } else if (y.ndim() == 2 && y.dtype() == nb::dtype<float>() &&
+               static_cast<int>(y.shape(1)) == plan.classes) {
+        targets.distributions = static_cast<const float*>(y.data());
+    } else {
+        throw nb::type_error("targets are neither int32 (n,) nor float32 (n, classes)");
+    }
+    return targets;
+}
+
+// Python's signals, asked for without holding the lock in between.
+struct Signals {
+    bool raised = false;
+    Interrupted ask() {
+        return [this] {
+            const nb::gil_scoped_acquire gil;
+            raised = PyErr_CheckSignals() != 0;
+            return raised;
+        };
+    }
+    void rethrow() const {
+        if (raised) throw nb::python_error();
+    }
+};
+
+int team_size(int threads) {
+    require(threads >= 1 && threads <= 1024, "threads must be 1 to 1024");
+    return threads;
+}
+
+void predict(Engine& engine, Array<float, 1> parameters, AnyImages images, bool probabilities,
+             Output<float, 2> out, int threads) {
+    const Plan& plan = engine.plan();
+    const Images x = images_of(images, plan);
+    require(static_cast<Index>(parameters.size()) == plan.parameters, "parameters: wrong size");
+    require(out.shape(0) == images.shape(0) && static_cast<int>(out.shape(1)) == plan.classes,
+            "out: wrong shape");
+    Signals signals;
+    {
+        const nb::gil_scoped_release release;
+        engine.predict(parameters.data(), x, static_cast<Index>(out.shape(0)), probabilities,
+                       out.data(), team_size(threads), signals.ask());
+    }
+    signals.rethrow();
+}
+
+double gradients(Engine& engine, Array<float, 1> parameters, AnyImages images, AnyTargets targets,
+                 std::optional<Array<float, 1>> weight, Output<float, 1> gradient, int threads) {
+    const Plan& plan = engine.plan();
+    const Images x = images_of(images, plan);
+    const Targets y = targets_of(targets, weight, images.shape(0), plan);
+    require(images.shape(0) > 0, "no images");
+    require(static_cast<Index>(parameters.size()) == plan.parameters &&
+                static_cast<Index>(gradient.size()) == plan.parameters,
+            "parameters or gradient: wrong size");
+    Signals signals;
+    double cost = 0;
+    {
+        const nb::gil_scoped_release release;
+        engine.gradients(parameters.data(), x, y, static_cast<Index>(images.shape(0)),
+                         gradient.data(), &cost, team_size(threads), signals.ask());
+    }
+    signals.rethrow();
+    return cost;
+}
+
+void train(Engine& engine, Output<float, 1> parameters, AnyImages images, AnyTargets targets,
+           std::optional<Array<float, 1>> weight, Array<std::int64_t, 1> order, Index batch_size,
+           float rate, Output<double, 1> costs, int threads) {
+    const Plan& plan = engine.plan();
+    const Images x = images_of(images, plan);
+    const Targets y = targets_of(targets, weight, images.shape(0), plan);
+    require(static_cast<Index>(parameters.size()) == plan.parameters, "parameters: wrong size");
+    require(batch_size >= 1, "batch_size must be 1 or more");
+    const Index total = static_cast<Index>(order.size());
+    require(static_cast<Index>(costs.size()) == (total + batch_size - 1) / batch_size,
+            "costs: wrong size");
+    for (Index n = 0; n < total; ++n)
+        require(order.data()[n] >= 0 && order.data()[n] < static_cast<Index>(images.shape(0)),
+                "order names a sample that does not exist");
+    if (total == 0) return;
+    Signals signals;
+    {
+        const nb::gil_scoped_release release;
+        engine.train(parameters.data(), x, y, {order.data(), order.size()}, batch_size, rate,
+                     costs.data(), team_size(threads), signals.ask());
+    }
+    signals.rethrow();
+}
+
+}  // namespace
+}  // namespace convlet
+
+NB_MODULE(_native, m) {
+    using namespace convlet;
+    m.doc() = "The native core: see docs/engine.md.";
+    m.def(
+        "targets",
+        [] {
+            nb::list all;
+            for (const Target& target : targets())
+                all.append(nb::make_tuple(target.kernels->name, target.supported));
+            return all;
+        },
+        "Every instruction set in this build and whether this CPU has it, the best first.");
+
+    nb::class_<SigmaLayer>(m, "SigmaLayer")
+        .def(
+            "__init__",
+            [](SigmaLayer* self, bool pool, int rows, int columns, int stride_rows,
+               int stride_columns) {
+                new (self) SigmaLayer{pool, rows, columns, stride_rows, stride_columns};
+            },
+            "pool"_a, "rows"_a = 0, "columns"_a = 0, "stride_rows"_a = 0, "stride_columns"_a = 0);
+    nb::enum_<Bias>(m, "Bias")
+        .value("none", Bias::none)
+        .value("channel", Bias::channel)
+        .value("position", Bias::position);
+    nb::class_<StageSpec>(m, "StageSpec")
+        .def(nb::init<>())
+        .def_rw("conv", &StageSpec::conv)
+        .def_rw("H", &StageSpec::H)
+        .def_rw("W", &StageSpec::W)
+        .def_rw("R", &StageSpec::R)
+        .def_rw("rows", &StageSpec::rows)
+        .def_rw("columns", &StageSpec::columns)
+        .def_rw("s1", &StageSpec::s1)
+        .def_rw("s2", &StageSpec::s2)
+        .def_rw("above", &StageSpec::above)
+        .def_rw("below", &StageSpec::below)
+        .def_rw("left", &StageSpec::left)
+        .def_rw("right", &StageSpec::right)
+        .def_rw("I", &StageSpec::I)
+        .def_rw("J", &StageSpec::J)
+        .def_rw("K", &StageSpec::K)
+        .def_rw("bias", &StageSpec::bias)
+        .def_rw("sigma", &StageSpec::sigma)
+        .def_rw("w", &StageSpec::w)
+        .def_rw("b", &StageSpec::b);
+    nb::class_<Engine>(m, "Engine")
+        .def(
+            "__init__",
+            [](Engine* self, const std::string& target, const std::vector<StageSpec>& stages,
+               Index parameters) {
+                require(!stages.empty(), "no stages");
+                new (self) Engine(kernels_of(target), stages, parameters);
+            },
+            "target"_a, "stages"_a, "parameters"_a)
+        .def_prop_ro("target", &Engine::target)
+        .def("predict", predict, "parameters"_a, "images"_a, "probabilities"_a, "out"_a,
+             "threads"_a)
+        .def("gradients", gradients, "parameters"_a, "images"_a, "targets"_a, "weight"_a.none(),
+             "gradient"_a, "threads"_a)
+        .def("train", train, "parameters"_a, "images"_a, "targets"_a, "weight"_a.none(), "order"_a,
+             "batch_size"_a, "rate"_a, "costs"_a, "threads"_a);
+}

@@ -1,44 +1,65 @@
-// The one interface between the bindings and the code compiled for an instruction set.
+// One minibatch step and everything made of it: prediction, gradients, training.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
+#include <vector>
 
-#include "spec.h"
+#include "network.h"
 
 namespace convlet {
 
-// Asked now and then by the calling thread in the middle of long work; true means: give up.
+// Images (n, rows, columns, channels) as the caller holds them: bytes, u standing for u / 255, or
+// floats.
+struct Images {
+    const std::uint8_t* bytes = nullptr;
+    const float* floats = nullptr;
+};
+
+// Labels: classes or distributions (n, M); weight is omega of (13) or null.
+struct Targets {
+    const std::int32_t* classes = nullptr;
+    const float* distributions = nullptr;
+    const float* weight = nullptr;
+};
+
+// Asked by the calling thread now and then in the middle of long work; true means: give up.
 using Interrupted = std::function<bool()>;
+
+struct Workspace;
 
 class Engine {
 public:
-    virtual ~Engine() = default;
+    Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Index parameters);
+    ~Engine();
 
-    // Images [0, n) -> out (n, M): probabilities x^L, or what enters the softmax.  False if interrupted.
-    virtual bool predict(const float* parameters, Images images, std::ptrdiff n, bool probabilities, float* out,
-                         int threads, const Interrupted& interrupted) = 0;
+    const char* target() const { return kernels_.name; }
+    const Plan& plan() const { return plan_; }
 
-    // Minibatch [0, n) -> gradient of the cost (13), like the flat vector; the cost through the pointer.
-    virtual bool gradients(const float* parameters, Images images, Targets targets, std::ptrdiff n, float* gradient,
-                           double* cost, int threads, const Interrupted& interrupted) = 0;
+    // n images -> out (n, M): x^L, or what enters the softmax.  False if interrupted.
+    bool predict(const float* parameters, Images images, Index n, bool probabilities, float* out,
+                 int threads, const Interrupted& interrupted);
 
-    // Steps of (21) over samples order[0..]; costs (13) go to `costs`.  Returns the number of whole steps done.
-    virtual std::ptrdiff train(float* parameters, Images images, Targets targets,
-                               std::span<const std::int64_t> order, int batch_size, float learning_rate,
-                               double* costs, int threads, const Interrupted& interrupted) = 0;
+    // A minibatch of n images -> the derivative of (13), laid out like the flat vector, and (13).
+    bool gradients(const float* parameters, Images images, Targets targets, Index n,
+                   float* gradient, double* cost, int threads, const Interrupted& interrupted);
 
-    // For tests: stage l alone, on n samples.  x (n, H, W, R) -> output (n, *output shape); given an error like the
-    // output also dx (n, H, W, R) and the stage's part of the gradient, a flat vector of all parameters.
-    virtual void run_stage(const float* parameters, int l, const float* x, std::ptrdiff n, float* output,
-                           const float* error, float* dx, float* gradient) = 0;
+    // Steps (21) over the samples of `order`; the cost (13) of each goes to `costs`.  Returns the
+    // number of whole steps done.
+    Index train(float* parameters, Images images, Targets targets,
+                std::span<const std::int64_t> order, Index batch_size, float rate, double* costs,
+                int threads, const Interrupted& interrupted);
+
+private:
+    std::unique_ptr<Workspace> borrow(int threads, Index batch);
+    void give_back(std::unique_ptr<Workspace> workspace);
+
+    const Kernels& kernels_;
+    const Plan plan_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Workspace>> spare_;
 };
-
-// One per instruction set, from target.cpp.
-namespace avx2 { std::unique_ptr<Engine> make_engine(const NetworkSpec&); }
-namespace avx512 { std::unique_ptr<Engine> make_engine(const NetworkSpec&); }
-namespace wide { std::unique_ptr<Engine> make_engine(const NetworkSpec&); }  // tests only: avx512's loops on AVX2
-namespace neon { std::unique_ptr<Engine> make_engine(const NetworkSpec&); }
 
 }  // namespace convlet

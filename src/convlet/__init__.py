@@ -17,7 +17,6 @@ from convlet.network import Evaluation, Network
 from convlet.text import format_layers, parse_layers
 from convlet.training import Callback, History, Row, Run
 
-
 __all__ = [
     "ArchitectureError",
     "Callback",

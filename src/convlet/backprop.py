@@ -1,7 +1,8 @@
-"""Backpropagation (16)-(25): the recursion over any number of stages, and this case, L = 4, written out.
+"""Backpropagation (16)-(25): the recursion over any number of stages, and this case, L = 4.
 
-Derivatives of J and the step -eta are kept apart, so delta here is dJ/dz and Delta w = -eta dJ/dw is left to the
-optimiser.  x is (B, ...), parameters are arrays by name (w0, b0, ...); any float dtype.
+Derivatives of J and the step -eta are kept apart, so delta here is dJ/dz and Delta w = -eta dJ/dw
+is left to the optimiser.  x is (B, ...), parameters are arrays by name (w0, b0, ...); any float
+dtype.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def gradients(
     traces = forward(stages, parameters, x)
     costs = eq.cross_entropy(logits(traces), y)
     factor = eq.mean_cost_derivative(costs, weight)
-    # (15) is dJ^b/dx^L . dS/dz in one: the error enters below the softmax, the last layer of sigma^{L-1}
+    # (15) is dJ^b/dx^L . dS/dz in one: the error enters below the softmax, last in sigma^{L-1}
     error = eq.cross_entropy_dz(logits(traces), y) * factor[:, None]
     derivatives: dict[str, Array] = {}
     for stage, trace in zip(reversed(stages), reversed(traces), strict=True):
@@ -67,17 +68,16 @@ def gradients(
     return float(eq.mean_cost(costs, weight)), {name: derivatives[name] for name in parameters}
 
 
-# ------------------------------------------------------------------------------------------------ f^l and its derivatives
+# -------------------------------------------------------------------------- f^l and its derivatives
 
 
 def affine(stage: Stage, x: Array, parameters: Arrays) -> Array:
     """z^l = f^l(x^l, w^l) + b^l (17)."""
     w = parameters[stage.w_name]
-    z = (
-        eq.conv2d(eq.pad(x, stage.margins), w, stage.stride)
-        if isinstance(stage.affine, Conv2D)
-        else eq.dense(x, w)
-    )
+    if isinstance(stage.affine, Conv2D):
+        z = eq.conv2d(eq.pad(x, stage.margins), w, stage.stride)
+    else:
+        z = eq.dense(x, w)
     return z if stage.b_shape is None else z + parameters[stage.b_name]  # (17)
 
 
@@ -100,12 +100,12 @@ def affine_dw(stage: Stage, delta: Array, x: Array) -> Array:
 
 
 def affine_db(stage: Stage, delta: Array) -> Array:
-    """sum_b dJ/db^l = sum_b delta^l (18), added over (i, j) where the bias is shared -> like b^l."""
+    """sum_b dJ/db^l = sum_b delta^l (18), also over (i, j) where the bias is shared -> like b^l."""
     axes = tuple(range(delta.ndim - len(stage.b_shape or ())))
     return delta.sum(axis=axes)  # (18)
 
 
-# ------------------------------------------------------------------------------------------------ sigma^l and its derivative
+# ----------------------------------------------------------------------- sigma^l and its derivative
 
 
 def sigma(layer: Layer, x: Array) -> Array:
@@ -123,7 +123,7 @@ def sigma(layer: Layer, x: Array) -> Array:
 
 
 def through_sigma(layers: Sequence[Layer], inputs: Sequence[Array], error: Array) -> Array:
-    """delta^l = error . dsigma^l/dz^l, layer by layer from the last: the second factor of (19), (20)."""
+    """delta^l = error . dsigma^l/dz^l, from the last layer: the second factor of (19), (20)."""
     for layer, x in zip(reversed(layers), reversed(inputs[: len(layers)]), strict=True):
         match layer:
             case ReLU():
@@ -137,35 +137,32 @@ def through_sigma(layers: Sequence[Layer], inputs: Sequence[Array], error: Array
     return error
 
 
-# ------------------------------------------------------------------------------------------------ this case, (22)-(25)
+# ----------------------------------------------------------------------------- this case, (22)-(25)
 
 
 def four_stages(parameters: Arrays, x: Array, y: Array) -> dict[str, Array]:
-    """The network of (22), (23) and its errors (25) line by line; what `gradients` must give for L = 4.
+    """The network of (22), (23) and its errors (25) line by line: what `gradients` gives for L = 4.
 
-    5x5 or any kernels, stride 1, 2x2 pools, one bias per channel.  x (B, H, W, R) -> derivatives by name.
+    5x5 or any kernels, stride 1, 2x2 pools, one bias per channel.  x (B, H, W, R) -> derivatives
+    by name.
     """
-    w0, b0, w1, b1, w2, b2, w3, b3 = (
-        parameters[f"{kind}{stage}"] for stage in range(4) for kind in "wb"
-    )  # (22)
+    names = (f"{kind}{stage}" for stage in range(4) for kind in "wb")  # (22): L = 4
+    w0, b0, w1, b1, w2, b2, w3, b3 = (parameters[name] for name in names)
     z0 = eq.conv2d(x, w0) + b0
     x1 = eq.max_pool(eq.relu(z0))  # (23): sigma^0 = P(R(z^0))
     z1 = eq.conv2d(x1, w1) + b1
-    x2 = eq.flatten(eq.max_pool(eq.relu(z1)))  # (23): sigma^1 = F(P(R(z^1)))
+    pooled = eq.max_pool(eq.relu(z1))
+    x2 = eq.flatten(pooled)  # (23): sigma^1 = F(P(R(z^1)))
     z2 = eq.dense(x2, w2) + b2
     x3 = eq.relu(z2)  # (23): sigma^2 = R(z^2)
     z3 = eq.dense(x3, w3) + b3  # (23): sigma^3 = S(z^3)
 
-    pooled = (len(x), z1.shape[1] // 2, z1.shape[2] // 2, z1.shape[3])
-    error2 = lambda delta2: eq.unflatten(eq.dense_dx(delta2, w2), pooled[1:])  # noqa: E731  F^-1 (24)
     delta3 = eq.cross_entropy_dz(z3, y) / len(x)  # (25), row of delta^3
     delta2 = eq.dense_dx(delta3, w3) * eq.relu_derivative(z2)  # (25), row of delta^2
-    delta1 = eq.unpool(error2(delta2), eq.relu(z1)) * eq.relu_derivative(
-        z1
-    )  # (25), row of delta^1; P^-1 (24)
-    delta0 = eq.unpool(eq.conv2d_dx(delta1, w1, x1.shape), eq.relu(z0)) * eq.relu_derivative(
-        z0
-    )  # (25), row of delta^0
+    error2 = eq.unflatten(eq.dense_dx(delta2, w2), pooled.shape[1:])  # (24): F^-1
+    delta1 = eq.unpool(error2, eq.relu(z1)) * eq.relu_derivative(z1)  # (25), row of delta^1
+    error1 = eq.conv2d_dx(delta1, w1, x1.shape)
+    delta0 = eq.unpool(error1, eq.relu(z0)) * eq.relu_derivative(z0)  # (25), row of delta^0
     return {
         "w0": eq.conv2d_dw(delta0, x, (w0.shape[0], w0.shape[1])),
         "b0": delta0.sum(axis=(0, 1, 2)),

@@ -1,11 +1,12 @@
 """Equations (1)-(15): every layer and its derivatives, forward and backward side by side.
 
-This module is the contract: whatever is fast is tested against it.  The numbers are those of docs/equations.md.
-Arrays are (..., rows, columns, channels) or (..., units); the leading axes "..." are samples, usually one axis, the
-minibatch.  Any float dtype; the result has the dtype of the arguments.
+This module is the contract: whatever is fast is tested against it.  The numbers are those of
+docs/equations.md.  Arrays are (..., rows, columns, channels) or (..., units); the leading axes
+"..." are samples, usually one axis, the minibatch.  Any float dtype; the result has the dtype of
+the arguments.
 
-A derivative by x is contracted with the error delta of its sample: one array like x.  A derivative by w is contracted with
-delta and added over the samples, the sum that (13) asks for.
+A derivative by x is contracted with the error delta of its sample: one array like x.  A derivative
+by w is contracted with delta and added over the samples, the sum that (13) asks for.
 """
 
 from itertools import product
@@ -19,37 +20,42 @@ Array = NDArray[Any]
 Pair = tuple[int, int]
 
 
-# ------------------------------------------------------------------------------------------------ convolution (1)-(3)
+# ------------------------------------------------------------------------------ convolution (1)-(3)
 
 
 def conv2d(x: Array, w: Array, stride: Pair = (1, 1)) -> Array:
-    """Convolution (1).  x (..., H, W, R), w (P+1, Q+1, R, K) -> z (..., I, J, K), I = (H - 1 - P) // s1 + 1."""
+    """Convolution (1): pixel (s1 i + p, s2 j + q) meets tap (P-p, Q-q).
+
+    x (..., H, W, R), w (P+1, Q+1, R, K) -> z (..., I, J, K), I = (H - 1 - P) // s1 + 1.
+    """
     taps = patches(x, w.shape[:2], stride)  # (..., I, J, P+1, Q+1, R)
-    return np.tensordot(
-        taps, w[::-1, ::-1], axes=3
-    )  # (1): pixel (s1 i + p, s2 j + q) meets tap (P-p, Q-q)
+    return np.tensordot(taps, w[::-1, ::-1], axes=3)  # (1): sum over p, q, r
 
 
 def conv2d_dx(delta: Array, w: Array, x_shape: tuple[int, ...], stride: Pair = (1, 1)) -> Array:
-    """Derivative of (1) by x, contracted with delta (..., I, J, K) -> dx with x_shape (..., H, W, R)."""
+    """Derivative of (1) by x: pixel (t, u) met tap (P + s1 i - t, Q + s2 j - u).
+
+    Contracted with delta (..., I, J, K) -> dx with x_shape (..., H, W, R).
+    """
     dx = np.zeros(x_shape, np.result_type(delta, w))
     for p, q in product(*map(range, w.shape[:2])):
-        pixels = _reached(dx, p, q, delta.shape[-3:-1], stride)  # x_tuv, t = s1 i + p, u = s2 j + q
-        pixels += delta @ w[-1 - p, -1 - q].T  # (2): tap (P + s1 i - t, Q + s2 j - u)
+        pixels = _reached(dx, p, q, delta.shape[-3:-1], stride)  # t = s1 i + p, u = s2 j + q
+        pixels += delta @ w[-1 - p, -1 - q].T  # (2): tap (P-p, Q-q)
     return dx
 
 
 def conv2d_dw(delta: Array, x: Array, taps_shape: Pair, stride: Pair = (1, 1)) -> Array:
-    """Derivative of (1) by w, contracted with delta (..., I, J, K) and added over samples -> dw (P+1, Q+1, R, K)."""
+    """Derivative of (1) by w: tap (c, t) met pixel (s1 i + P - c, s2 j + Q - t).
+
+    Contracted with delta (..., I, J, K) and added over samples -> dw (P+1, Q+1, R, K).
+    """
     taps = patches(x, taps_shape, stride)  # (..., I, J, P+1, Q+1, R)
     axes = tuple(range(delta.ndim - 1))  # samples, i, j
-    return np.tensordot(taps, delta, axes=(axes, axes))[
-        ::-1, ::-1
-    ]  # (3): tap (c, t) met pixel (s1 i + P - c, ...)
+    return np.tensordot(taps, delta, axes=(axes, axes))[::-1, ::-1]  # (3)
 
 
 def patches(x: Array, taps_shape: Pair, stride: Pair) -> Array:
-    """The pixels under each output's window: a view (..., I, J, P+1, Q+1, R) of x (..., H, W, R)."""
+    """The pixels under each window, a view: x (..., H, W, R) -> (..., I, J, P+1, Q+1, R)."""
     windows = sliding_window_view(x, taps_shape, axis=(-3, -2))  # (..., H-P, W-Q, R, P+1, Q+1)
     strided = windows[..., :: stride[0], :: stride[1], :, :, :]
     return np.moveaxis(strided, -3, -1)
@@ -78,46 +84,53 @@ def crop(dx: Array, margins: Margins) -> Array:
     return dx[..., above : dx.shape[-3] - below, left : dx.shape[-2] - right, :]
 
 
-# ------------------------------------------------------------------------------------------------ max pooling (4)
+# ---------------------------------------------------------------------------------- max pooling (4)
 
 
 def max_pool(x: Array, size: Pair = (2, 2), stride: Pair = (2, 2)) -> Array:
-    """Max pooling (4).  x (..., H, W, K) -> (..., I, J, K), I = (H - size) // stride + 1; a rest that fills no window drops."""
+    """Max pooling (4).  x (..., H, W, K) -> (..., I, J, K), I = (H - size) // stride + 1.
+
+    A rest that fills no window drops.
+    """
     return patches(x, size, stride).max(axis=(-3, -2))  # (4)
 
 
 def unpool(error: Array, x: Array, size: Pair = (2, 2), stride: Pair = (2, 2)) -> Array:
-    """Derivative of (4), the P^-1 of (24), (25): each window's error goes to the place of its maximum -> like x.
+    """Derivative of (4), the P^-1 of (24), (25): each window's error goes to its maximum -> like x.
 
-    Of equal maxima the first in row-major order wins, so that there is exactly one winner.  Where windows overlap errors add.
+    Of equal maxima the first in row-major order wins, so that there is exactly one winner.  Where
+    windows overlap errors add.
     """
     windows = patches(x, size, stride)  # (..., I, J, p, q, K)
-    winner = windows.reshape(*windows.shape[:-3], -1, windows.shape[-1]).argmax(
-        axis=-2
-    )  # first of equals
+    places = windows.reshape(*windows.shape[:-3], -1, windows.shape[-1])  # (..., I, J, p q, K)
+    winner = places.argmax(axis=-2)  # first of equals
     dx = np.zeros(x.shape, error.dtype)
-    for p, q in product(*map(range, size)):
+    for place, (p, q) in enumerate(product(*map(range, size))):
         pixels = _reached(dx, p, q, error.shape[-3:-1], stride)
-        pixels += np.where(
-            winner == p * size[1] + q, error, 0
-        )  # (4): 1 at the maximum, 0 elsewhere
+        pixels += np.where(winner == place, error, 0)  # (4): 1 at the maximum, 0 elsewhere
     return dx
 
 
-# ------------------------------------------------------------------------------------------------ flatten (5)
+# -------------------------------------------------------------------------------------- flatten (5)
 
 
 def flatten(x: Array) -> Array:
-    """Flatten (5).  x (..., I, J, K) -> (..., I J K): unit i J K + j K + k is x_ijk, C order, so no data moves."""
+    """Flatten (5).  x (..., I, J, K) -> (..., I J K): unit i J K + j K + k is x_ijk.
+
+    C order, so no data moves.
+    """
     return x.reshape(*x.shape[:-3], -1)  # (5)
 
 
 def unflatten(error: Array, shape: tuple[int, ...]) -> Array:
-    """Inverse and derivative of (5), the F^-1 of (24), (25).  error (..., I J K) -> (..., I, J, K) = (..., *shape)."""
+    """Inverse and derivative of (5), the F^-1 of (24), (25).
+
+    error (..., I J K) -> (..., I, J, K) = (..., *shape).
+    """
     return error.reshape(*error.shape[:-1], *shape)
 
 
-# ------------------------------------------------------------------------------------------------ dense (6)-(8)
+# ------------------------------------------------------------------------------------ dense (6)-(8)
 
 
 def dense(x: Array, w: Array) -> Array:
@@ -131,12 +144,12 @@ def dense_dx(delta: Array, w: Array) -> Array:
 
 
 def dense_dw(delta: Array, x: Array) -> Array:
-    """Derivative of (6) by w, contracted with delta (..., M) and added over samples -> dw (N, M)."""
+    """Derivative of (6) by w, contracted with delta (..., M), added over samples -> dw (N, M)."""
     axes = tuple(range(delta.ndim - 1))
     return np.tensordot(x, delta, axes=(axes, axes))  # (8)
 
 
-# ------------------------------------------------------------------------------------------------ ReLU (9), (10)
+# ----------------------------------------------------------------------------------- ReLU (9), (10)
 
 
 def relu(z: Array) -> Array:
@@ -149,11 +162,14 @@ def relu_derivative(z: Array) -> Array:
     return np.heaviside(z, z.dtype.type(0.5))  # (10)
 
 
-# ------------------------------------------------------------------------------------------------ softmax (11), (12)
+# ------------------------------------------------------------------------------- softmax (11), (12)
 
 
 def softmax(z: Array) -> Array:
-    """Softmax (11) over the last axis.  z (..., M) -> probabilities (..., M); no overflow for any finite z."""
+    """Softmax (11) over the last axis.  z (..., M) -> probabilities (..., M).
+
+    No overflow for any finite z.
+    """
     e = np.exp(z - z.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)  # (11)
 
@@ -164,11 +180,14 @@ def softmax_jacobian(z: Array) -> Array:
     return s[..., :, None] * (np.eye(z.shape[-1], dtype=z.dtype) - s[..., None, :])  # (12)
 
 
-# ------------------------------------------------------------------------------------------------ cost (13)-(15)
+# ----------------------------------------------------------------------------------- cost (13)-(15)
 
 
 def mean_cost(costs: Array, weight: Array | None = None) -> Any:
-    """Cost of a minibatch (13).  costs J^b (B,), weight omega (B,) or None -> sum_b omega_b J^b / sum_b omega_b."""
+    """Cost of a minibatch (13): sum_b omega_b J^b / sum_b omega_b.
+
+    costs J^b (B,), weight omega (B,) or None for equal ones.
+    """
     return (costs * sample_weights(costs, weight)).sum()  # (13)
 
 
@@ -178,16 +197,18 @@ def mean_cost_derivative(costs: Array, weight: Array | None = None) -> Array:
 
 
 def sample_weights(like: Array, weight: Array | None) -> Array:
-    """The factor of each sample in (13), which add up to 1 -> (B,), in the dtype of like (B, ...)."""
+    """Factors of the samples in (13), which add up to 1 -> (B,), in the dtype of like (B, ...)."""
     if weight is None:
         return np.full(len(like), 1 / len(like), like.dtype)
     return np.asarray(weight / weight.sum(), like.dtype)
 
 
 def cross_entropy(z: Array, y: Array) -> Array:
-    """Softmax cross-entropy (14).  z (..., M), y (..., M) distributions or (...) classes -> J^b (...).
+    """Softmax cross-entropy (14).
 
-    From z by log-sum-exp, - sum_i y_i log S_i(z) = sum_i y_i (log sum_k e^z_k - z_i), so that no probability underflows.
+    z (..., M), y (..., M) distributions or (...) classes -> J^b (...).
+    From z by log-sum-exp, - sum_i y_i log S_i(z) = sum_i y_i (log sum_k e^z_k - z_i), so that no
+    probability underflows.
     """
     shifted = z - z.max(axis=-1, keepdims=True)
     log_s = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -200,7 +221,7 @@ def cross_entropy_dz(z: Array, y: Array) -> Array:
 
 
 def distribution(y: Array, z: Array) -> Array:
-    """Labels as distributions over the classes, in the dtype of z (..., M): classes (...) become one-hot rows."""
+    """Labels as distributions (..., M) in the dtype of z (..., M): classes (...) become one-hot."""
     if y.ndim == z.ndim:
         return y.astype(z.dtype, copy=False)
     return (y[..., None] == np.arange(z.shape[-1])).astype(z.dtype)

@@ -1,4 +1,4 @@
-"""The one family of exceptions that convlet raises for a bad input, a bad file or a bad machine."""
+"""The family of exceptions that convlet raises for a bad input, a bad file or a bad machine."""
 
 
 class ConvletError(Exception):
@@ -6,7 +6,10 @@ class ConvletError(Exception):
 
 
 class InputError(ConvletError, ValueError):
-    """An argument is wrong: the message names it, its value, what was expected and how to mend it."""
+    """An argument is wrong.
+
+    The message names it, its value, what was expected and how to mend it.
+    """
 
 
 class ArchitectureError(InputError):
@@ -14,7 +17,10 @@ class ArchitectureError(InputError):
 
 
 class DataError(ConvletError, ValueError):
-    """A data file holds something else than it should: the message names file, expected and found."""
+    """A data file holds something else than it should.
+
+    The message names file, expected and found.
+    """
 
 
 class ModelFileError(ConvletError, ValueError):
@@ -26,4 +32,7 @@ class FileError(ConvletError, OSError):
 
 
 class MissingDependencyError(ConvletError, ImportError):
-    """An optional library is not installed: the message says which, what for, and how to install it."""
+    """An optional library is not installed.
+
+    The message says which, what for, and how to install it.
+    """

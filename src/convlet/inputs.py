@@ -17,41 +17,53 @@ from convlet.layers import Shape
 def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
     """x as C-ordered uint8 or float32 (n, rows, columns, channels).
 
-    Takes (n, rows, columns, channels), or (n, rows, columns) for one channel; uint8 (0..255 stands for 0..1) or finite floats.
+    Takes (n, rows, columns, channels), or (n, rows, columns) for one channel; uint8 (0..255 stands
+    for 0..1) or finite floats.
     """
-    x = np.asarray(x)
+    expected = f"(n, {', '.join(map(str, input_shape))})"
+    x = _as_array(x, name, expected)
     if x.dtype != np.uint8 and x.dtype.kind != "f":
         raise InputError(
-            f"{name} has dtype {x.dtype}, expected uint8 (0 to 255) or a float: convert it with {name}.astype(...)"
+            f"{name} has dtype {x.dtype}, expected uint8 (0 to 255) or a float: "
+            f"convert it with {name}.astype(...)"
         )
-    expected = f"(n, {', '.join(map(str, input_shape))})"
-    if x.ndim == 3 and input_shape[2] == 1:
+    if x.ndim == 3 and input_shape[2] == 1 and x.shape[1:] == input_shape[:2]:
         x = x[..., None]
     if x.ndim != 4 or x.shape[1:] != input_shape:
         hint = ": one image is x[None]" if x.shape in (input_shape, input_shape[:2]) else ""
         raise InputError(
-            f"{name} has shape {x.shape}, expected {expected}, images as (rows, columns, channels){hint}"
+            f"{name} has shape {x.shape}, expected {expected}, "
+            f"images as (rows, columns, channels){hint}"
         )
     if len(x) == 0:
         raise InputError(f"{name} has shape {x.shape}, expected at least one image")
     if x.dtype != np.uint8:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             x = x.astype(np.float32, copy=False)
-        # one pass without a temporary: a sum is finite only if every term is, or terms cancel no infinity
-        if not np.isfinite(x.sum(dtype=np.float64)) and not np.isfinite(x).all():
+            total = x.sum(dtype=np.float64)  # finite only if every term is: no temporary array
+        if not np.isfinite(total) and not np.isfinite(x).all():
             where = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
             raise InputError(
-                f"{name}{list(where)} is {x[where]}, expected finite float32 numbers: clean the data first"
+                f"{name}{list(where)} is {x[where]}, expected finite float32 numbers: "
+                "clean the data first"
             )
     return np.ascontiguousarray(x)
 
 
+def _as_array(value: Any, name: str, expected: str) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # lists of different lengths
+        raise InputError(f"{name} is no array: {error}; expected {expected}") from None
+
+
 def as_labels(y: Any, count: int, classes: int, name: str = "y") -> Array:
     """y as int32 classes (n,) or float32 distributions (n, classes)."""
-    y = np.asarray(y)
+    y = _as_array(y, name, f"(n,) classes or (n, {classes}) distributions")
     if y.dtype.kind not in "buif":
         raise InputError(
-            f"{name} has dtype {y.dtype}, expected whole numbers 0 to {classes - 1} or distributions (n, {classes})"
+            f"{name} has dtype {y.dtype}, expected whole numbers 0 to {classes - 1} "
+            f"or distributions (n, {classes})"
         )
     if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[1] != classes):
         raise InputError(
@@ -67,12 +79,14 @@ def as_labels(y: Any, count: int, classes: int, name: str = "y") -> Array:
         bad = np.flatnonzero(~(np.isfinite(y) & (y == np.floor(y))))
         if len(bad):
             raise InputError(
-                f"{name}[{bad[0]}] is {y[bad[0]]}, expected a whole number: classes are 0 to {classes - 1}"
+                f"{name}[{bad[0]}] is {y[bad[0]]}, expected a whole number: "
+                f"classes are 0 to {classes - 1}"
             )
     bad = np.flatnonzero((y < 0) | (y >= classes))
     if len(bad):
         raise InputError(
-            f"{name}[{bad[0]}] is {y[bad[0]]}, expected 0 to {classes - 1}: the network has {classes} classes"
+            f"{name}[{bad[0]}] is {y[bad[0]]}, expected 0 to {classes - 1}: "
+            f"the network has {classes} classes"
         )
     return np.ascontiguousarray(y, np.int32)
 
@@ -89,7 +103,8 @@ def _distributions(y: Array, name: str) -> Array:
     wrong = np.flatnonzero(np.abs(sums - 1) > 1e-5)
     if len(wrong):
         raise InputError(
-            f"{name}[{wrong[0]}] adds up to {sums[wrong[0]]:.6g}, expected 1: (15) needs distributions"
+            f"{name}[{wrong[0]}] adds up to {sums[wrong[0]]:.6g}, expected 1: "
+            "(15) needs distributions"
         )
     return np.ascontiguousarray(y, np.float32)
 
@@ -98,20 +113,22 @@ def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Ar
     """omega of (13) as float32 (n,), or None."""
     if weight is None:
         return None
-    weight = np.asarray(weight)
+    weight = _as_array(weight, name, f"({count},) numbers")
     if weight.dtype.kind not in "buif" or weight.shape != (count,):
         raise InputError(
-            f"{name} has shape {weight.shape} and dtype {weight.dtype}, expected ({count},) numbers, one for each image"
+            f"{name} has shape {weight.shape} and dtype {weight.dtype}, "
+            f"expected ({count},) numbers, one for each image"
         )
-    weight = np.ascontiguousarray(weight, np.float32)
-    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    with np.errstate(over="ignore"):
+        omega: Array = np.ascontiguousarray(weight, np.float32)
+    bad = np.flatnonzero(~(np.isfinite(omega) & (omega >= 0)))
     if len(bad):
         raise InputError(
-            f"{name}[{bad[0]}] is {weight[bad[0]]}, expected a finite number of 0 or more"
+            f"{name}[{bad[0]}] is {omega[bad[0]]}, expected a finite number of 0 or more"
         )
-    if not weight.any():
+    if not omega.any():
         raise InputError(f"{name} is 0 everywhere, expected at least one positive weight")
-    return weight
+    return omega
 
 
 def as_count(value: Any, name: str, least: int = 1, most: int = 1 << 31) -> int:
@@ -125,6 +142,11 @@ def as_count(value: Any, name: str, least: int = 1, most: int = 1 << 31) -> int:
     return number
 
 
+def as_threads(value: Any) -> int | None:
+    """A number of threads, 1 to 1024, or None."""
+    return None if value is None else as_count(value, "threads", 1, 1024)
+
+
 def as_seed(value: Any) -> int:
     """A seed, 0 to 2^64 - 1."""
     return as_count(value, "seed", 0, (1 << 64) - 1)
@@ -134,7 +156,7 @@ def as_positive(value: Any, name: str, most: float) -> float:
     """A number in (0, most]."""
     try:
         number = float("nan") if isinstance(value, bool | str) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not (isfinite(number) and 0 < number <= most):
         raise InputError(f"{name} is {value!r}, expected a number above 0, at most {most:g}")

@@ -1,7 +1,7 @@
 """Layers: frozen descriptions that say what they compute and how they change a shape.
 
-They hold no numbers that training changes; `convlet.Network` groups them into stages and owns the parameters.
-Shapes are (rows, columns, channels), or (units,) after `Flatten` or `Dense`.
+They hold no numbers that training changes; `convlet.Network` groups them into stages and owns the
+parameters.  Shapes are (rows, columns, channels), or (units,) after `Flatten` or `Dense`.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ LIMIT = 1 << 20
 class Conv2D:
     """Convolution (1) and a bias (17).
 
-    channels: K, output channels.  kernel: (P+1, Q+1), taps over rows and columns, or one number for both.  stride: (s1, s2).
-    padding: "valid" (none), "same" (output ceil(H / s1) rows; an odd row of zeros goes below, an odd column to the right), or
-    a number of zeros on each side.  bias: "channel" (one per k), "position" (one per (i, j, k), the letter of (17)) or None.
+    channels: K, output channels.  kernel: (P+1, Q+1), taps over rows and columns, or one number for
+    both.  stride: (s1, s2).  padding: "valid" (none), "same" (output ceil(H / s1) rows; an odd row
+    of zeros goes below, an odd column to the right), or a number of zeros on each side.  bias:
+    "channel" (one per k), "position" (one per (i, j, k), the letter of (17)) or None.
 
     Shape: (H, W, R) -> ((H + padding - kernel) // s1 + 1, likewise columns, channels).
     """
@@ -39,21 +40,13 @@ class Conv2D:
         _set(self, "channels", _count(self, "channels", self.channels))
         _set(self, "kernel", _pair(self, "kernel", self.kernel))
         _set(self, "stride", _pair(self, "stride", self.stride))
-        if not (
-            self.padding in ("valid", "same")
-            if isinstance(self.padding, str)
-            else _is_count(self.padding, 0)
-        ):
-            raise ArchitectureError(
-                _wrong(self, "padding", self.padding, '"valid", "same" or a whole number from 0')
-            )
-        if not (
-            self.bias is None
-            or (isinstance(self.bias, str) and self.bias in ("channel", "position"))
-        ):
-            raise ArchitectureError(
-                _wrong(self, "bias", self.bias, '"channel", "position" or None')
-            )
+        _set(self, "padding", _plain(self.padding))
+        if not _is_one_of(self.padding, "valid", "same") and not _is_count(self.padding, 0):
+            expected = '"valid", "same" or a whole number from 0'
+            raise ArchitectureError(_wrong(self, "padding", self.padding, expected))
+        if not _is_one_of(self.bias, "channel", "position") and self.bias is not None:
+            expected = '"channel", "position" or None'
+            raise ArchitectureError(_wrong(self, "bias", self.bias, expected))
 
     def margins(self, shape: Shape) -> Margins:
         """Rows of zeros (above, below) and columns (left, right) around an input of this shape."""
@@ -67,18 +60,16 @@ class Conv2D:
 
     def output_shape(self, shape: Shape) -> Shape:
         """(H, W, R) -> (I, J, K)."""
-        if len(shape) != 3:
-            raise ArchitectureError(
-                f"{self} needs an input (rows, columns, channels), not {shape}: put it before flatten"
-            )
+        _refuse_flat(self, shape)
         sides = [
             n + before + after
             for n, (before, after) in zip(shape[:2], self.margins(shape), strict=True)
         ]
         if any(side < taps for side, taps in zip(sides, _both(self.kernel), strict=True)):
             raise ArchitectureError(
-                f"{self}: kernel {_x(self.kernel)} is larger than its input, {_x((shape[0], shape[1]))} pixels"
-                f" with padding {self.padding!r}: take a smaller kernel, more padding or fewer pools before it"
+                f"{self}: kernel {_x(self.kernel)} is larger than its input, "
+                f"{shape[0]}x{shape[1]} pixels with padding {self.padding!r}: "
+                "take a smaller kernel, more padding or fewer pools before it"
             )
         out = [
             (n - k) // s + 1
@@ -90,7 +81,7 @@ class Conv2D:
         words = [f"conv {self.channels} {_x(self.kernel)}"]
         if _both(self.stride) != (1, 1):
             words.append(f"stride {_x(self.stride)}")
-        if self.padding not in ("valid", 0):
+        if self.padding != "valid":
             words.append(f"padding {self.padding}")
         if self.bias != "channel":
             words.append(f"bias {str(self.bias).lower()}")
@@ -99,8 +90,9 @@ class Conv2D:
 
 @dataclass(frozen=True)
 class MaxPool2D:
-    """Max pooling (4): windows of `size`, moved by `stride` (default: size, no overlap); a rest that fills no window drops.
+    """Max pooling (4): windows of `size`, moved by `stride` (default: size, no overlap).
 
+    A rest that fills no window drops.
     Shape: (H, W, K) -> ((H - size) // stride + 1, likewise columns, K).
     """
 
@@ -109,20 +101,17 @@ class MaxPool2D:
 
     def __post_init__(self) -> None:
         _set(self, "size", _pair(self, "size", self.size))
-        _set(
-            self, "stride", self.size if self.stride is None else _pair(self, "stride", self.stride)
-        )
+        stride = self.size if self.stride is None else self.stride
+        _set(self, "stride", _pair(self, "stride", stride))
 
     def output_shape(self, shape: Shape) -> Shape:
         """(H, W, K) -> (I, J, K)."""
-        if len(shape) != 3:
-            raise ArchitectureError(
-                f"{self} needs an input (rows, columns, channels), not {shape}: put it before flatten"
-            )
+        _refuse_flat(self, shape)
         size, stride = _both(self.size), _both(self.stride)
         if shape[0] < size[0] or shape[1] < size[1]:
             raise ArchitectureError(
-                f"{self}: window {_x(size)} is larger than its input, {_x((shape[0], shape[1]))} pixels: take a smaller window"
+                f"{self}: window {_x(size)} is larger than its input, "
+                f"{shape[0]}x{shape[1]} pixels: take a smaller window"
             )
         return (
             (shape[0] - size[0]) // stride[0] + 1,
@@ -198,10 +187,20 @@ class Softmax:
 Layer = Conv2D | MaxPool2D | ReLU | Flatten | Dense | Softmax
 
 
+def _refuse_flat(layer: object, shape: Shape) -> None:
+    if len(shape) != 3:
+        raise ArchitectureError(
+            f"{layer} needs an input (rows, columns, channels), not {shape}: put it before flatten"
+        )
+
+
 def _set(layer: object, name: str, value: Any) -> None:
-    object.__setattr__(
-        layer, name, value
-    )  # the only writes to a frozen description: its own normal form
+    """The only writes to a frozen description: its own normal form."""
+    object.__setattr__(layer, name, value)
+
+
+def _is_one_of(value: object, *words: str) -> bool:
+    return isinstance(value, str) and value in words
 
 
 def _is_count(value: object, least: int) -> bool:
@@ -228,11 +227,9 @@ def _pair(layer: object, name: str, value: Any) -> Pair:
 
 def _plain(value: Any) -> Any:
     """NumPy integers as int; everything else as it is."""
-    return (
-        value.item()
-        if hasattr(value, "dtype") and value.dtype.kind in "iu" and value.ndim == 0
-        else value
-    )
+    if hasattr(value, "dtype") and value.dtype.kind in "iu" and value.ndim == 0:
+        return value.item()
+    return value
 
 
 def _both(pair: int | Pair | None) -> Pair:

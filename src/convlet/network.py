@@ -1,6 +1,7 @@
 """`Network`: layers with parameters, and everything one does with them."""
 
 from collections.abc import Sequence
+from math import prod
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -27,9 +28,10 @@ class Evaluation(NamedTuple):
 class Network:
     """A network of stages (16), (17) with its parameters in one flat float32 vector.
 
-    layers: a sequence of layers, their text form ("conv 8 5, relu, pool 2, ..."), or None for the network of (23).
-    input_shape: (rows, columns, channels).  seed: of the initial weights, He uniform in +-sqrt(6 / fan-in); biases are 0.
-    classes: one name a class, or None.  engine: "auto", "native" or "reference".
+    layers: a sequence of layers, their text form ("conv 8 5, relu, pool 2, ..."), or None for the
+    network of (23).  input_shape: (rows, columns, channels).  seed: of the initial weights, He
+    uniform in +-sqrt(6 / fan-in); biases are 0.  classes: one name a class, or None.
+    engine: "auto", "native" or "reference".
 
     Raises `ArchitectureError` where layers do not fit, `InputError` for another wrong argument.
     """
@@ -43,15 +45,7 @@ class Network:
         classes: Sequence[str] | None = None,
         engine: str = "auto",
     ) -> None:
-        if layers is None:
-            layers = default_layers(10 if classes is None else len(classes))
-        elif isinstance(layers, str):
-            layers = parse_layers(layers)
-        elif not isinstance(layers, Sequence):
-            raise ArchitectureError(
-                f"layers is {layers!r}, expected a sequence of layers or their text form"
-            )
-        self.layers: tuple[Layer, ...] = tuple(layers)
+        self.layers = _as_layers(layers, 10 if classes is None else len(classes))
         self.input_shape = inputs.as_input_shape(input_shape)
         self.stages: tuple[Stage, ...] = group(self.layers, self.input_shape)
         self.class_count = self.stages[-1].output_shape[0]
@@ -65,37 +59,53 @@ class Network:
 
     @property
     def parameters(self) -> dict[str, Float32]:
-        """Each parameter by name, "w0", "b0", ...: a view, so that writing to it changes the network."""
+        """Each parameter by name, "w0", "b0", ...: a view, so writing to it changes the network."""
         return views(self.flat, self.shapes)
 
-    def predict_proba(self, x: Any) -> Float32:
-        """Class probabilities x^L.  x (n, rows, columns, channels) -> (n, classes).  Raises `InputError`."""
-        return self.engine.predict(self.flat, inputs.as_images(x, self.input_shape))
+    def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32:
+        """Class probabilities x^L.
 
-    def predict(self, x: Any) -> NDArray[np.int64]:
-        """Most probable class of each image.  x (n, rows, columns, channels) -> (n,).  Raises `InputError`."""
-        return self.engine.logits(self.flat, inputs.as_images(x, self.input_shape)).argmax(axis=1)
+        x (n, rows, columns, channels) -> (n, classes).  threads: as in `fit`.  Raises `InputError`.
+        """
+        images = inputs.as_images(x, self.input_shape)
+        return self.engine.predict(self.flat, images, inputs.as_threads(threads))
 
-    def evaluate(self, x: Any, y: Any, sample_weight: Any = None) -> Evaluation:
-        """Mean cost (14) and accuracy.  y (n,) classes or (n, classes) distributions.  Raises `InputError`."""
-        return self.score(self.samples(x, y, sample_weight))
+    def predict(self, x: Any, *, threads: int | None = None) -> NDArray[np.int64]:
+        """Most probable class of each image.
 
-    def score(self, data: Samples) -> Evaluation:
+        x (n, rows, columns, channels) -> (n,).  threads: as in `fit`.  Raises `InputError`.
+        """
+        images = inputs.as_images(x, self.input_shape)
+        z = self.engine.logits(self.flat, images, inputs.as_threads(threads))
+        return np.asarray(z.argmax(axis=1), np.int64)
+
+    def evaluate(
+        self, x: Any, y: Any, sample_weight: Any = None, *, threads: int | None = None
+    ) -> Evaluation:
+        """Mean cost (14) and accuracy.
+
+        y (n,) classes or (n, classes) distributions.  threads: as in `fit`.  Raises `InputError`.
+        """
+        return self.score(self.samples(x, y, sample_weight), inputs.as_threads(threads))
+
+    def score(self, data: Samples, threads: int | None = None) -> Evaluation:
         """`evaluate` for samples that are already checked."""
-        z = self.engine.logits(self.flat, data.images).astype(np.float64)
+        z = self.engine.logits(self.flat, data.images, threads).astype(np.float64)
         costs = eq.cross_entropy(z, data.targets)
         truth = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
-        right = (z.argmax(axis=1) == truth).astype(np.float64)
-        return Evaluation(
-            float(eq.mean_cost(costs, data.weight)), float(eq.mean_cost(right, data.weight))
-        )
+        right = z.argmax(axis=1) == truth
+        share = np.average(right, weights=data.weight)
+        return Evaluation(float(eq.mean_cost(costs, data.weight)), float(share))
 
-    def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Float32]:
-        """Derivative of the cost (13) of one minibatch by every parameter, a dict like `parameters`.
+    def gradients(
+        self, x: Any, y: Any, sample_weight: Any = None, *, threads: int | None = None
+    ) -> dict[str, Float32]:
+        """Derivative of the cost (13) of one minibatch by each parameter, a dict like `parameters`.
 
-        sample_weight: omega of (13), (n,) or None.  Raises `InputError`.
+        sample_weight: omega of (13), (n,) or None.  threads: as in `fit`.  Raises `InputError`.
         """
-        _, flat = self.engine.gradients(self.flat, self.samples(x, y, sample_weight))
+        batch = self.samples(x, y, sample_weight)
+        _, flat = self.engine.gradients(self.flat, batch, inputs.as_threads(threads))
         return views(flat, self.shapes)
 
     def fit(
@@ -110,12 +120,15 @@ class Network:
         callbacks: Sequence[training.Callback] = (),
         *,
         sample_weight: Any = None,
+        threads: int | None = None,
     ) -> training.History:
         """Train by plain minibatch gradient descent (13), (21) -> a `History`, a row an epoch.
 
-        validation: (x, y) to evaluate after every epoch.  seed: of the shuffles; every image is used once an epoch, in a last,
-        smaller minibatch if need be.  An exception, Ctrl-C too, leaves the network after a whole number of steps.
-        Raises `InputError` before any work.
+        validation: (x, y) to evaluate after every epoch.  seed: of the shuffles; every image is
+        used once an epoch, in a last, smaller minibatch if need be.  threads: of the native engine;
+        None is what the machine allows and the work is worth.  The result does not depend on it.
+        An exception, Ctrl-C too, leaves the network after a whole number of steps.  Raises
+        `InputError` before any work.
         """
         data = self.samples(x, y, sample_weight)
         held_out = None
@@ -134,6 +147,7 @@ class Network:
             learning_rate=inputs.as_positive(learning_rate, "learning_rate", 1e6),
             seed=inputs.as_seed(seed),
             callbacks=tuple(callbacks),
+            threads=inputs.as_threads(threads),
         )
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None, name: str = "") -> Samples:
@@ -148,52 +162,54 @@ class Network:
         for stage in self.stages:
             words = ", ".join(map(str, (stage.affine, *stage.sigma)))
             shape = " x ".join(map(str, stage.output_shape))
-            rows.append(
-                (
-                    str(stage.index),
-                    words,
-                    shape,
-                    f"{stage.parameter_count:,}",
-                    f"{stage.multiply_adds:,}",
-                )
-            )
+            numbers = f"{stage.parameter_count:,}", f"{stage.multiply_adds:,}"
+            rows.append((str(stage.index), words, shape, *numbers))
         total = sum(stage.multiply_adds for stage in self.stages)
         rows.append(("all", "", "", f"{self.flat.size:,}", f"{total:,}"))
         widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        align = ("<", "<", ">", ">", ">")
-        cells = (
-            map(format, row, (f"{a}{w}" for a, w in zip(align, widths, strict=True)))
-            for row in rows
-        )
-        return "\n".join("  ".join(line).rstrip() for line in cells)
+        columns = [f"{side}{width}" for side, width in zip("<<>>>", widths, strict=True)]
+        return "\n".join("  ".join(map(format, row, columns)).rstrip() for row in rows)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the network to one safetensors file, or leave an old file as it was.  Raises `FileError`."""
+        """Write the network to one safetensors file, or leave an old file as it was.
+
+        Raises `FileError`.
+        """
         from convlet.formats.model import save_network
 
         save_network(self, path)
 
     def __repr__(self) -> str:
-        return f"Network({format_layers(self.layers)!r}, input_shape={self.input_shape}, engine={self.engine.name!r})"
+        layers = format_layers(self.layers)
+        engine = self.engine.name
+        return f"Network({layers!r}, input_shape={self.input_shape}, engine={engine!r})"
 
 
 def initial_weights(stages: Sequence[Stage], seed: int) -> Float32:
     """He uniform weights, biases 0 -> the flat vector.  Stage l draws the words (seed, WEIGHTS, l).
 
-    Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015: variance 2 / fan-in, so +-sqrt(6 / fan-in).
+    Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015: variance 2 / fan-in, so
+    +-sqrt(6 / fan-in).
     """
     shapes = parameter_shapes(stages)
-    flat = np.zeros(
-        sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes.values()), np.float32
-    )
+    flat = np.zeros(sum(map(prod, shapes.values())), np.float32)
     arrays = views(flat, shapes)
     for stage in stages:
         w = arrays[stage.w_name]
-        fan_in = int(np.prod(stage.w_shape[:-1]))
-        limit = np.sqrt(6 / fan_in)
+        limit = np.sqrt(6 / prod(stage.w_shape[:-1]))  # fan-in: all axes but the output's
         draws = uniform(seed, Purpose.WEIGHTS, stage.index, w.size).reshape(w.shape)
         w[...] = (2 * draws - 1) * limit
     return flat
+
+
+def _as_layers(layers: Sequence[Layer] | str | None, classes: int) -> tuple[Layer, ...]:
+    if layers is None:
+        return default_layers(classes)
+    if not isinstance(layers, Sequence):
+        raise ArchitectureError(
+            f"layers is {layers!r}, expected a sequence of layers or their text form"
+        )
+    return parse_layers(layers) if isinstance(layers, str) else tuple(layers)
 
 
 def _class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...] | None:

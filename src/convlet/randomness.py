@@ -1,6 +1,7 @@
-"""Counted randomness: every draw is a raw 64-bit word of Philox4x64-10, keyed by (seed, purpose, epoch).
+"""Counted randomness: every draw is a raw 64-bit Philox4x64-10 word, keyed (seed, purpose, epoch).
 
-NumPy promises the raw words of its bit generators, not `permutation` or `uniform`; whoever draws first changes nothing.
+NumPy promises the raw words of its bit generators, not `permutation` or `uniform`; whoever draws
+first changes nothing.
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
 
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 
 
 class Purpose(IntEnum):
-    """What the words are for: streams of different purposes never meet.  Numbers are part of the promise of equal bits."""
+    """What the words are for: streams of different purposes never meet.
+
+    Numbers are part of the promise of equal bits.
+    """
 
     WEIGHTS = 0
     SHUFFLE = 1
@@ -20,13 +24,15 @@ class Purpose(IntEnum):
 
 def words(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.uint64]:
     """`count` raw words of the stream (seed, purpose, epoch).  seed: 0 to 2^64 - 1."""
-    generator = np.random.Philox(key=[seed, int(purpose)], counter=[0, 0, 0, epoch])
+    key = np.array([seed, purpose], np.uint64)  # as a list, a seed from 2^63 would become a float
+    generator = np.random.Philox(key=key, counter=[0, 0, 0, epoch])
     return generator.random_raw(count)
 
 
 def uniform(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.float64]:
     """Multiples of 2^-53 in [0, 1)."""
-    return (words(seed, purpose, epoch, count) >> np.uint64(11)) * 2.0**-53
+    high = words(seed, purpose, epoch, count) >> np.uint64(11)  # 53 bits: exact in float64
+    return high.astype(np.float64) * 2.0**-53
 
 
 def permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.int64]:

@@ -3,7 +3,8 @@
     conv CHANNELS KERNEL [stride S] [padding same|N] [bias channel|position|none]
     pool SIZE [stride S]      dense UNITS [bias none]      relu      flatten      softmax
 
-KERNEL, SIZE and S are one number or two, as in 5x3.  `format_layers` prints what `parse_layers` reads.
+KERNEL, SIZE and S are one number or two, as in 5x3.  `format_layers` prints what `parse_layers`
+reads.
 """
 
 import re
@@ -30,7 +31,10 @@ def format_layers(layers: Sequence[Layer]) -> str:
 
 
 def parse_layers(text: str) -> tuple[Layer, ...]:
-    """The layers of a text form.  Raises `ArchitectureError` that names the wrong layer and word."""
+    """The layers of a text form.
+
+    Raises `ArchitectureError` that names the wrong layer and word.
+    """
     parts = text.split(",")
     if len(parts) > MAX_LAYERS:
         raise ArchitectureError(f"layers: {len(parts)} layers, expected at most {MAX_LAYERS}")
@@ -61,7 +65,8 @@ def _layer(words: list[str], position: int) -> Layer:
             return Dense(_whole(sizes[0], where), **_options(options, {"bias": _dense_bias}, where))
     if rest:
         raise ArchitectureError(where)
-    return {"relu": ReLU, "flatten": Flatten, "softmax": Softmax}[kind]()
+    plain: dict[str, Layer] = {"relu": ReLU(), "flatten": Flatten(), "softmax": Softmax()}
+    return plain[kind]
 
 
 def _split(words: list[str], sizes: int, where: str) -> tuple[list[str], list[str]]:

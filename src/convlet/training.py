@@ -19,10 +19,11 @@ SECONDS_PER_CALL = 0.05
 
 @dataclass(frozen=True)
 class Row:
-    """One epoch.  Losses are means of (14); train_loss is over the epoch as it went, each minibatch before its step.
+    """One epoch.
 
-    test_loss and test_accuracy are of the validation data after the epoch, None without any.  seconds is training time,
-    without the evaluation.
+    Losses are means of (14); train_loss is over the epoch as it went, each minibatch before its
+    step.  test_loss and test_accuracy are of the validation data after the epoch, None without any.
+    seconds is training time, without the evaluation.
     """
 
     epoch: int  # from 1, counted over the network's whole life
@@ -56,20 +57,25 @@ class History(Sequence[Row]):
         return [asdict(row) for row in self.rows]
 
     def __repr__(self) -> str:
-        head = f"{'epoch':>5} {'train_loss':>10} {'test_loss':>10} {'test_accuracy':>13} {'seconds':>8}"
-        cell = lambda value, width, digits: (
-            f"{'-' if value is None else format(value, f'.{digits}f'):>{width}}"
-        )  # noqa: E731
-        lines = [
-            f"{row.epoch:5} {row.train_loss:10.4f} {cell(row.test_loss, 10, 4)} {cell(row.test_accuracy, 13, 4)} {row.seconds:8.2f}"
-            for row in self.rows
-        ]
-        return "\n".join([head, *lines])
+        lines = ["epoch train_loss  test_loss test_accuracy  seconds"]
+        for row in self.rows:
+            loss, accuracy = _cell(row.test_loss, 10), _cell(row.test_accuracy, 13)
+            lines.append(
+                f"{row.epoch:5} {row.train_loss:10.4f} {loss} {accuracy} {row.seconds:8.2f}"
+            )
+        return "\n".join(lines)
+
+
+def _cell(value: float | None, width: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.4f}"
 
 
 @dataclass
 class Run:
-    """Where a call of `fit` stands; callbacks read it, and may set `stop` to end after the current epoch or call."""
+    """Where a call of `fit` stands.
+
+    Callbacks read it, and may set `stop` to end after the current epoch or call.
+    """
 
     network: "Network"
     epochs: int  # asked for in this call
@@ -108,21 +114,25 @@ def fit(
     learning_rate: float,
     seed: int,
     callbacks: Sequence[Callback],
+    threads: int | None = None,
 ) -> History:
     """Minibatch gradient descent (13), (21) on checked data; see `Network.fit`.
 
-    Epoch e of the network's life is shuffled by the words (seed, SHUFFLE, e), so that fit(epochs=1) twice is fit(epochs=2).
+    Epoch e of the network's life is shuffled by the words (seed, SHUFFLE, e), so that fit(epochs=1)
+    twice is fit(epochs=2).
     """
     run = Run(network, epochs, -(-len(data) // batch_size), len(data))
     for callback in callbacks:
         callback.on_begin(run)
     try:
         for run.epoch in range(1, epochs + 1):
-            seconds = _epoch(run, data, batch_size, learning_rate, seed, callbacks)
+            seconds = _epoch(run, data, batch_size, learning_rate, seed, callbacks, threads)
             if run.step < run.steps:  # stopped inside the epoch
                 break
             network.epochs += 1
-            loss, accuracy = (None, None) if validation is None else network.score(validation)
+            loss, accuracy = (
+                (None, None) if validation is None else network.score(validation, threads)
+            )
             row = Row(network.epochs, run.train_loss, loss, accuracy, seconds)
             run.history.rows.append(row)
             for callback in callbacks:
@@ -142,6 +152,7 @@ def _epoch(
     learning_rate: float,
     seed: int,
     callbacks: Sequence[Callback],
+    threads: int | None,
 ) -> float:
     """One epoch, a few steps per call of the engine -> seconds."""
     network = run.network
@@ -152,7 +163,7 @@ def _epoch(
     while run.step < run.steps and not run.stop:
         chosen = order[run.seen : run.seen + steps * batch_size]
         start = perf_counter()
-        costs = network.engine.train(network.flat, data, chosen, batch_size, learning_rate)
+        costs = network.engine.train(network.flat, data, chosen, batch_size, learning_rate, threads)
         elapsed = perf_counter() - start
         seconds += elapsed
         run.step += len(costs)
@@ -170,7 +181,7 @@ def _epoch(
 def _weights(
     data: Samples, chosen: "np.ndarray[tuple[int], np.dtype[np.int64]]", batch_size: int
 ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """The weight of each minibatch in the mean of an epoch: its number of images, or the sum of their omega."""
+    """The weight of each minibatch in an epoch's mean: its images, or the sum of their omega."""
     starts = np.arange(0, len(chosen), batch_size)
     each = np.ones(len(chosen)) if data.weight is None else data.weight[chosen].astype(np.float64)
     return np.add.reduceat(each, starts)

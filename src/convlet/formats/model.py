@@ -1,6 +1,128 @@
-def load(path):
-    raise NotImplementedError
+"""Model files: a network in one safetensors file.  docs/model-file.md describes the format."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.errors import InputError
+from convlet.formats.atomic import file_name, write_atomic
+from convlet.formats.header import Spec, damaged, parse_json
+from convlet.formats.records import pack, unpack
+from convlet.inputs import as_input_shape
+from convlet.layers import Layer, Shape
+from convlet.network import Network
+from convlet.stages import group, parameter_shapes
+from convlet.text import format_layers, parse_layers
+
+KIND = "convlet-model"
+VERSION = 1
+INPUT_SCALING = "uint8/255"
+"""What a uint8 image means to the network: levels / 255.  Floats are taken as they are."""
 
 
-def save_network(network, path):
-    raise NotImplementedError
+@dataclass(frozen=True)
+class Description:
+    """What the metadata of a model file say."""
+
+    layers: tuple[Layer, ...]
+    input_shape: tuple[int, int, int]
+    shapes: dict[str, Shape]  # of the parameters
+    classes: tuple[str, ...] | None
+    epochs: int
+
+
+def save_network(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network to a file, atomically; equal networks give equal bytes.
+
+    Raises `InputError` if a parameter is not finite, `FileError` if the system refuses; an old file
+    then stays as it was.
+    """
+    for where, value in _not_finite(network.parameters):
+        raise InputError(
+            f"parameter {where} is {value}, expected finite numbers:"
+            " the training diverged, repeat it with a smaller learning_rate"
+        )
+    metadata = {
+        "layers": format_layers(network.layers),
+        "input_shape": json.dumps(network.input_shape, ensure_ascii=False),
+        "input_scaling": INPUT_SCALING,
+        "epochs": str(network.epochs),
+    }
+    if network.classes is not None:
+        metadata["classes"] = json.dumps(network.classes, ensure_ascii=False)
+    write_atomic(path, pack(KIND, VERSION, metadata, network.parameters))
+
+
+def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
+    """The network in a file: it predicts bit for bit what the saved one did.
+
+    engine: as for `Network`.  Raises `FileError` if the file cannot be read, `ModelFileError` if it
+    is damaged or describes no network that this version knows.  Nothing in a file is ever run.
+    """
+    name = file_name(path)
+
+    def expected(metadata: dict[str, str]) -> dict[str, Spec]:
+        return {key: ("F32", shape) for key, shape in _describe(name, metadata).shapes.items()}
+
+    record = unpack(path, KIND, (VERSION,), expected)
+    for where, value in _not_finite(record.arrays):
+        raise damaged(name, where, value, "finite numbers")
+    found = _describe(name, record.metadata)
+    network = Network(found.layers, found.input_shape, classes=found.classes, engine=engine)
+    for key, parameter in network.parameters.items():
+        parameter[...] = record.arrays[key]
+    network.epochs = found.epochs
+    return network
+
+
+def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str, float]]:
+    """The first number of each array that is NaN or infinite: its place, as w0[1, 2], and value."""
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            place = tuple(map(int, np.argwhere(~np.isfinite(values))[0]))
+            yield f"{name}{list(place)}", float(values[place])
+
+
+def _describe(name: str, metadata: dict[str, str]) -> Description:
+    """Metadata as a description, or `ModelFileError`."""
+    keys = {"layers", "input_shape", "input_scaling", "epochs"}
+    if set(metadata) - {"classes"} != keys:
+        raise damaged(name, "the list of fields", sorted(metadata), f"{sorted(keys)}")
+    if metadata["input_scaling"] != INPUT_SCALING:
+        raise damaged(name, "input_scaling", metadata["input_scaling"], repr(INPUT_SCALING))
+    if not re.fullmatch("0|[1-9][0-9]{0,14}", metadata["epochs"], re.ASCII):
+        raise damaged(name, "epochs", metadata["epochs"], "a whole number from 0")
+    try:
+        shape = as_input_shape(_list_of(int, metadata["input_shape"]))
+        layers = parse_layers(metadata["layers"])
+        stages = group(layers, shape)
+    except ValueError as error:  # InputError and ArchitectureError are ones
+        found = f"{metadata['layers']} of {metadata['input_shape']}"
+        raise damaged(
+            name, "the network", found, f"one that fits together ({error!s:.300})"
+        ) from error
+    count = stages[-1].output_shape[0]
+    classes = None
+    if "classes" in metadata:
+        try:
+            classes = tuple(_list_of(str, metadata["classes"], count))
+        except ValueError as error:
+            raise damaged(name, "classes", metadata["classes"], f"{count} names in JSON") from error
+    return Description(layers, shape, parameter_shapes(stages), classes, int(metadata["epochs"]))
+
+
+def _list_of(kind: type, text: str, count: int = 3) -> list[Any]:
+    values = parse_json(text)
+    if not (isinstance(values, list) and len(values) == count):
+        raise ValueError(f"{text!r:.80} is not a list of {count}")
+    if not all(type(value) is kind for value in values):
+        raise ValueError(f"{text!r:.80} is not a list of {kind.__name__}")
+    if json.dumps(values, ensure_ascii=False) != text:  # a lone surrogate, for one
+        raise ValueError(f"{text!r:.80} is not in the form in which it is written")
+    return values

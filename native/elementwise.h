@@ -1,0 +1,69 @@
+// What goes over arrays once: x^0 from bytes, ReLU (9), (10), sums of partial gradients, the step
+// (21).
+#pragma once
+
+#include "kernels.h"
+#include "vec.h"
+
+namespace convlet::CONVLET_TARGET {
+
+// f<cut>(at, lanes) over n floats, the last vector cut.
+template <class F>
+CONVLET_INLINE void each_vector(Index n, const F& f) {
+    Index at = 0;
+    for (; at + 8 <= n; at += 8) f.template operator()<false>(at, 8);
+    if (at < n) f.template operator()<true>(at, static_cast<int>(n - at));
+}
+
+inline void scale_bytes(const std::uint8_t* u, Index n, float* x) {
+    Index at = 0;
+    for (; at + 8 <= n; at += 8) store(x + at, from_bytes(u + at) / same<8>(255));
+    for (; at < n; ++at) x[at] = static_cast<float>(u[at]) / 255.0f;
+}
+
+inline void relu(const float* z, Index n, float* x) {
+    each_vector(n, [&]<bool cut>(Index at, int lanes) {
+        stored<cut>(x + at, rectified(loaded<8, cut>(z + at, lanes)), lanes);  // (9)
+    });
+}
+
+inline void relu_backward(const float* z, float at_zero, Index n, float* error) {
+    each_vector(n, [&]<bool cut>(Index at, int lanes) {
+        const V value = loaded<8, cut>(z + at, lanes), zero = same<8>(0);
+        const V factor = select(value == zero, same<8>(at_zero),
+                                select(value <= zero, zero, same<8>(1)));  // (10)
+        stored<cut>(error + at, loaded<8, cut>(error + at, lanes) * factor, lanes);
+    });
+}
+
+inline void add(float* a, const float* b, Index n) {
+    each_vector(n, [&]<bool cut>(Index at, int lanes) {
+        stored<cut>(a + at, loaded<8, cut>(a + at, lanes) + loaded<8, cut>(b + at, lanes), lanes);
+    });
+}
+
+inline void descend(float* w, const float* gradient, float rate, Index n) {
+    each_vector(n, [&]<bool cut>(Index at, int lanes) {
+        const V step = same<8>(-rate);
+        stored<cut>(w + at,
+                    fma(step, loaded<8, cut>(gradient + at, lanes), loaded<8, cut>(w + at, lanes)),
+                    lanes);  // (21)
+    });
+}
+
+inline void add_rows(const float* a, Index a_row, Index rows, int columns, float* sum) {
+    each_vector(columns, [&]<bool cut>(Index at, int lanes) {
+        V total = same<8>(0);
+        for (Index s = 0; s < rows; ++s) total = total + loaded<8, cut>(a + s * a_row + at, lanes);
+        stored<cut>(sum + at, total, lanes);
+    });
+}
+
+inline void transpose(const float* a, Index a_row, int rows, int columns, float* t, Index t_row) {
+    for (int i0 = 0; i0 < rows; i0 += 8)
+        for (int j0 = 0; j0 < columns; j0 += 8)
+            for (int j = j0; j < columns && j < j0 + 8; ++j)
+                for (int i = i0; i < rows && i < i0 + 8; ++i) t[j * t_row + i] = a[i * a_row + j];
+}
+
+}  // namespace convlet::CONVLET_TARGET

@@ -1,0 +1,525 @@
+#include "engine.h"
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+
+#include "threads.h"
+#include "workspace.h"
+
+namespace convlet {
+namespace {
+
+// Asks no more often than people notice.
+class Poll {
+public:
+    explicit Poll(const Interrupted& interrupted) : interrupted_(interrupted) {}
+    bool operator()() {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_ < std::chrono::milliseconds(50)) return false;
+        last_ = now;
+        return interrupted_ && interrupted_();
+    }
+
+private:
+    const Interrupted& interrupted_;
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+// The stages of one network with one set of parameters; the loops of (16)-(21) over them.
+class Passes {
+public:
+    Passes(const Kernels& kernels, const Plan& plan, const float* parameters, const float* zeros)
+        : k_(kernels), plan_(plan), parameters_(parameters), zeros_(zeros) {}
+
+    // x^0 of image `sample` into the first frame or the first dense row.
+    void input(const Arena& arena, Images images, Index sample, int slot, float* dense_row) const {
+        const Index at = sample * plan_.input;
+        if (plan_.convs.empty()) return copy(images, at, plan_.input, dense_row);
+        const ConvPlan& c = plan_.convs[0];
+        float* x = arena.frames[0].get() + slot * c.frame + c.interior;
+        const Index length = Index(c.spec.W) * c.spec.R;
+        if (length == c.shape.x_row) return copy(images, at, plan_.input, x);
+        for (int row = 0; row < c.spec.H; ++row)
+            copy(images, at + row * length, length, x + row * c.shape.x_row);
+    }
+
+    // (17), (16) through the convolutional stages; the last output goes to `features`.
+    void forward_convs(const Arena& arena, int slot, bool way_back, float* features) const {
+        for (std::size_t l = 0; l < plan_.convs.size(); ++l) {
+            const ConvPlan& c = plan_.convs[l];
+            const float* x = arena.frames[l].get() + slot * c.frame;
+            const BiasView b = c.bias(parameters_, zeros_);
+            Winner* winner = way_back ? arena.winners[l].get() + slot * c.winners : nullptr;
+            const Grid out = output(arena, l, slot, features);
+            if (c.fused_pool)
+                k_.conv_pool(c.shape, c.fused, x, parameters_ + c.spec.w, b, out, winner);
+            else
+                layer_by_layer(arena, c, x, b, out, winner);
+        }
+    }
+
+    // The dense stages over `count` samples whose rows begin at `row`.
+    void forward_dense(const DenseRows& rows, Index row, int count) const {
+        for (std::size_t d = 0; d < plan_.denses.size(); ++d) {
+            const DensePlan& s = plan_.denses[d];
+            const float* x = rows.input(plan_, d) + row * x_row(d);
+            float* z = rows.z[d].get() + row * s.z_row;
+            k_.product({x, x_row(d), 1}, count, s.N, parameters_ + s.w, s.M, s.M,
+                       s.bias ? parameters_ + s.b : nullptr, z, s.z_row);  // (6)
+            if (s.relus) k_.relu(z, count * s.z_row, rows.x[d + 1].get() + row * s.z_row);
+        }
+    }
+
+    Index x_row(std::size_t d) const {
+        return d == 0 ? plan_.features_row : plan_.denses[d - 1].z_row;
+    }
+
+    // From the errors below the softmax, in the rows of the last stage, down to the features.
+    void backward_dense(const Arena& arena, const DenseRows& rows, Index row, int count) const {
+        const int lanes = static_cast<int>(round_up(count, sample_lanes));
+        for (std::size_t d = plan_.denses.size(); d-- > 0;) {
+            const DensePlan& s = plan_.denses[d];
+            float* delta = rows.delta[d].get() + row * s.z_row;
+            if (s.relus)
+                k_.relu_backward(rows.z[d].get() + row * s.z_row, std::ldexp(1.0f, -s.relus),
+                                 count * s.z_row, delta);  // (19), (20)
+            if (d == 0 && plan_.convs.empty()) return;
+            k_.transpose(delta, s.z_row, count, s.M, arena.lanes[0].get(), lanes);
+            k_.product({parameters_ + s.w, s.M, 1}, s.N, s.M, arena.lanes[0].get(), lanes, lanes,
+                       nullptr, arena.lanes[1].get(), lanes);  // (7)
+            float* below =
+                d == 0 ? arena.features_error.get() : rows.delta[d - 1].get() + row * x_row(d);
+            k_.transpose(arena.lanes[1].get(), lanes, s.N, count, below, x_row(d));
+        }
+    }
+
+    // (20), (21) of one sample through the convolutional stages, into a block's partial gradient.
+    void backward_convs(const Arena& arena, int slot, bool first, const float* packed,
+                        float* partial) const {
+        const Survivors list{arena.offset.get(), arena.delta.get(), arena.begin.get()};
+        for (std::size_t l = plan_.convs.size(); l-- > 0;) {
+            const ConvPlan& c = plan_.convs[l];
+            const bool shared = c.spec.bias == Bias::channel;
+            float* db = partial + c.db;
+            if (first) std::memset(db, 0, c.bias_size() * sizeof(float));
+            k_.survivors(c.shape, arena.winners[l].get() + slot * c.winners, error(arena, l, slot),
+                         c.rows, c.columns, list, shared ? db : nullptr);
+            if (c.spec.bias == Bias::position) add_position_bias(c, list, db);
+            k_.conv_dw(c.shape, arena.frames[l].get() + slot * c.frame, list, first,
+                       partial + c.dw);  // (3)
+            if (l == 0) break;
+            float* dx = arena.errors[l].get();
+            std::memset(dx, 0, c.frame * sizeof(float));
+            k_.conv_dx(c.shape, packed + c.packed, list, dx);  // (2)
+        }
+    }
+
+    // The kernel rows [first, last) of stage l as (2) wants them.
+    void pack(std::size_t l, int first, int last, float* packed) const {
+        const ConvPlan& c = plan_.convs[l];
+        if (l == 0) return;
+        const Index run = c.shape.run();
+        for (int p = first; p < last; ++p)
+            for (int q = 0; q < c.spec.columns; ++q)
+                k_.transpose(parameters_ + c.spec.w + tap(c, p, q), c.spec.K, c.spec.R, c.spec.K,
+                             packed + c.packed + p * run + q * c.shape.x_pixel, c.spec.rows * run);
+    }
+
+    // Where tap (P-p, Q-q), which meets pixel (p, q) of a window, lies in the kernel (1).
+    static Index tap(const ConvPlan& c, int p, int q) {
+        const StageSpec& s = c.spec;
+        return (Index(s.rows - 1 - p) * s.columns + (s.columns - 1 - q)) * s.R * s.K;
+    }
+
+private:
+    void copy(Images images, Index at, Index n, float* x) const {
+        if (images.bytes)
+            k_.scale_bytes(images.bytes + at, n, x);
+        else
+            std::memcpy(x, images.floats + at, n * sizeof(float));
+    }
+
+    Grid output(const Arena& arena, std::size_t l, int slot, float* features) const {
+        const ConvPlan& c = plan_.convs[l];
+        if (l + 1 == plan_.convs.size()) return {features, Index(c.columns) * c.spec.K, c.spec.K};
+        const ConvPlan& next = plan_.convs[l + 1];
+        return {arena.frames[l + 1].get() + slot * next.frame + next.interior, next.shape.x_row,
+                next.shape.x_pixel};
+    }
+
+    Grid error(const Arena& arena, std::size_t l, int slot) const {
+        const ConvPlan& c = plan_.convs[l];
+        if (l + 1 == plan_.convs.size())
+            return {arena.features_error.get() + slot * plan_.features_row,
+                    Index(c.columns) * c.spec.K, c.spec.K};
+        const ConvPlan& next = plan_.convs[l + 1];
+        return {arena.errors[l + 1].get() + next.interior, next.shape.x_row, next.shape.x_pixel};
+    }
+
+    // Any sigma^l: z as a whole, then each layer with its winners.
+    void layer_by_layer(const Arena& arena, const ConvPlan& c, const float* x, BiasView b, Grid out,
+                        Winner* winner) const {
+        const StageSpec& s = c.spec;
+        const Index pixel = round_up(s.K, 8);
+        float* v = arena.plane[0].get();
+        float* spare = arena.plane[1].get();
+        Winner* w = arena.plane_winners[0].get();
+        Winner* spare_w = arena.plane_winners[1].get();
+        k_.conv(c.shape, x, parameters_ + s.w, b, {v, s.J * pixel, pixel});
+        k_.own_place(c.shape, w);
+        int rows = s.I, columns = s.J;
+        for (const SigmaLayer& layer : s.sigma) {
+            if (!layer.pool) {
+                k_.relu_winners(v, w, rows * columns * pixel);
+                continue;
+            }
+            const int I = (rows - layer.rows) / layer.stride_rows + 1;
+            const int J = (columns - layer.columns) / layer.stride_columns + 1;
+            k_.pool_winners({v, columns * pixel, pixel}, w, layer.rows, layer.columns,
+                            layer.stride_rows, layer.stride_columns, I, J, spare, spare_w);
+            std::swap(v, spare);
+            std::swap(w, spare_w);
+            rows = I, columns = J;
+        }
+        for (int i = 0; i < rows; ++i)
+            for (int j = 0; j < columns; ++j)
+                std::memcpy(out.at + i * out.row + j * out.pixel,
+                            v + (Index(i) * columns + j) * pixel, s.K * sizeof(float));
+        if (winner) std::memcpy(winner, w, c.winners * sizeof(Winner));
+    }
+
+    static void add_position_bias(const ConvPlan& c, const Survivors& list, float* db) {
+        const Index columns = c.shape.x_row / c.shape.x_pixel;
+        for (int k = 0; k < c.spec.K; ++k)
+            for (std::int32_t e = list.begin[k]; e < list.begin[k + 1]; ++e) {
+                const Index place = list.offset[e] / c.shape.x_pixel;
+                const Index i = place / columns / c.spec.s1, j = place % columns / c.spec.s2;
+                db[(i * c.spec.J + j) * c.spec.K + k] += list.delta[e];  // (18)
+            }
+    }
+
+    const Kernels& k_;
+    const Plan& plan_;
+    const float* parameters_;
+    const float* zeros_;
+};
+
+// The minibatch that a step is about.
+struct Minibatch {
+    Images images;
+    Targets targets;
+    Index size;
+};
+
+// One step in its two phases; every thread of the team runs both.
+class Step {
+public:
+    Step(const Kernels& kernels, const Plan& plan, const float* parameters, Workspace& space)
+        : k_(kernels),
+          plan_(plan),
+          space_(space),
+          passes_(kernels, plan, parameters, space.zeros.get()) {}
+
+    // The factor of each sample in (13); false if all weights are 0.  `order` null: samples 0, 1,
+    // ...
+    bool begin(const Minibatch& batch, const std::int64_t* order) {
+        batch_ = batch;
+        double sum = 0;
+        for (Index b = 0; b < batch.size; ++b) {
+            const Index sample = order ? order[b] : b;
+            space_.samples[b] = sample;
+            sum += batch.targets.weight ? batch.targets.weight[sample] : 1;
+        }
+        for (Index b = 0; b < batch.size; ++b) {
+            const double weight =
+                batch.targets.weight ? batch.targets.weight[space_.samples[b]] : 1;
+            space_.factor[b] = sum > 0 ? static_cast<float>(weight / sum) : 0;
+        }
+        next_chunk_.store(0, std::memory_order_relaxed);
+        return sum > 0;
+    }
+
+    // Phase A: whole chunks of samples, forward, backward, and their convolution gradients.
+    template <class Stop>
+    void samples(int thread, const Stop& stop) {
+        const Index count = (batch_.size + space_.chunk - 1) / space_.chunk;
+        for (Index chunk; (chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed)) < count;) {
+            if (stop()) return;
+            const Index first = chunk * space_.chunk;
+            run_chunk(space_.arenas[thread], first,
+                      static_cast<int>(std::min<Index>(space_.chunk, batch_.size - first)),
+                      space_.partials.get() + chunk * plan_.partial);
+        }
+        next_item_.store(0, std::memory_order_relaxed);
+    }
+
+    // Phase B: sums over the minibatch, one range of the flat vector at a time, then `use(item)`.
+    template <class Use>
+    void sums(float* gradient, const Use& use) {
+        const int count = static_cast<int>(plan_.items.size());
+        for (int n; (n = next_item_.fetch_add(1, std::memory_order_relaxed)) < count;) {
+            derivative(plan_.items[n], gradient);
+            use(plan_.items[n]);
+        }
+    }
+
+    double cost() const {  // (13)
+        double total = 0;
+        for (Index b = 0; b < batch_.size; ++b)
+            total += static_cast<double>(space_.factor[b]) * space_.cost[b];
+        return total;
+    }
+
+    const Passes& passes() const { return passes_; }
+
+private:
+    void run_chunk(const Arena& arena, Index first, int count, float* partial) {
+        const DenseRows& rows = space_.rows[0];
+        for (int s = 0; s < count; ++s) {
+            float* features = rows.x[0].get() + (first + s) * plan_.features_row;
+            passes_.input(arena, batch_.images, space_.samples[first + s], s, features);
+            passes_.forward_convs(arena, s, true, features);
+        }
+        passes_.forward_dense(rows, first, count);
+        errors(arena, rows, first, count);
+        passes_.backward_dense(arena, rows, first, count);
+        if (!plan_.convs.empty()) tree(arena, 0, (count + block - 1) / block, count, 0, partial);
+    }
+
+    // (14), (15) of a chunk: samples are lanes.
+    void errors(const Arena& arena, const DenseRows& rows, Index first, int count) {
+        const int M = plan_.classes, lanes = static_cast<int>(round_up(count, sample_lanes));
+        const std::size_t D = plan_.denses.size();
+        float* z = arena.lanes[0].get();
+        float* y = arena.truth.get();
+        std::memset(z, 0, sizeof(float) * M * lanes);
+        k_.transpose(rows.input(plan_, D) + first * passes_.x_row(D), passes_.x_row(D), count, M, z,
+                     lanes);
+        std::memset(y, 0, sizeof(float) * M * lanes);
+        for (int s = 0; s < lanes; ++s) {
+            arena.factor[s] = s < count ? space_.factor[first + s] : 0;
+            if (s >= count) continue;
+            const Index sample = space_.samples[first + s];
+            if (batch_.targets.classes)
+                y[batch_.targets.classes[sample] * lanes + s] = 1;
+            else
+                for (int j = 0; j < M; ++j)
+                    y[j * lanes + s] = batch_.targets.distributions[sample * M + j];
+        }
+        k_.cross_entropy(z, y, arena.factor.get(), M, lanes, arena.cost.get());
+        std::memcpy(space_.cost.get() + first, arena.cost.get(), count * sizeof(float));
+        float* delta =
+            D ? rows.delta[D - 1].get() + first * passes_.x_row(D) : arena.features_error.get();
+        k_.transpose(z, lanes, M, count, delta, passes_.x_row(D));
+    }
+
+    // Blocks [from, from + blocks) of the chunk, added along a binary tree over block numbers.
+    void tree(const Arena& arena, int from, int blocks, int count, int depth, float* partial) {
+        if (blocks == 1) {
+            for (int s = from * block; s < std::min(count, (from + 1) * block); ++s)
+                passes_.backward_convs(arena, s, s == from * block, space_.packed.get(), partial);
+            return;
+        }
+        const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(blocks)) / 2);
+        float* right = arena.partial[depth].get();
+        tree(arena, from, left, count, depth + 1, partial);
+        tree(arena, from + left, blocks - left, count, depth + 1, right);
+        k_.add(partial, right, plan_.partial);
+    }
+
+    // The same tree over chunks, for the floats [begin, begin + n) of the partial gradients.
+    float* tree_over_chunks(Index begin, Index n) {
+        const Index chunks = (batch_.size + space_.chunk - 1) / space_.chunk;
+        float* sum = space_.partials.get() + begin;
+        for (Index step = 1; step < chunks; step *= 2)
+            for (Index m = 0; m + step < chunks; m += 2 * step)
+                k_.add(sum + m * plan_.partial, sum + (m + step) * plan_.partial, n);
+        return sum;
+    }
+
+    void derivative(const UpdateItem& item, float* gradient) {
+        const DenseRows& rows = space_.rows[0];
+        switch (item.kind) {
+            case UpdateItem::Kind::conv_w: {
+                const ConvPlan& c = plan_.convs[item.stage];
+                const Index run = c.shape.run();
+                float* dw = space_.partials.get() + c.dw;
+                for (int k = 0; k < c.spec.K; ++k)
+                    tree_over_chunks(c.dw + (Index(k) * c.spec.rows + item.first) * run,
+                                     (item.last - item.first) * run);
+                for (int p = item.first; p < item.last; ++p)
+                    for (int q = 0; q < c.spec.columns; ++q)
+                        k_.transpose(dw + p * run + q * c.shape.x_pixel, c.spec.rows * run,
+                                     c.spec.K, c.spec.R, gradient + c.spec.w + Passes::tap(c, p, q),
+                                     c.spec.K);
+                break;
+            }
+            case UpdateItem::Kind::conv_b: {
+                const Index n = item.end - item.begin;
+                std::memcpy(gradient + item.begin, tree_over_chunks(plan_.convs[item.stage].db, n),
+                            n * sizeof(float));
+                break;
+            }
+            case UpdateItem::Kind::dense_w: {
+                const DensePlan& s = plan_.denses[item.stage];
+                const Index x_row = passes_.x_row(item.stage);
+                k_.product({rows.input(plan_, item.stage) + item.first, 1, x_row},
+                           item.last - item.first, batch_.size, rows.delta[item.stage].get(),
+                           s.z_row, s.M, nullptr, gradient + item.begin, s.M);  // (8)
+                break;
+            }
+            case UpdateItem::Kind::dense_b: {
+                const DensePlan& s = plan_.denses[item.stage];
+                k_.add_rows(rows.delta[item.stage].get(), s.z_row, batch_.size, s.M,
+                            gradient + item.begin);  // (18)
+                break;
+            }
+        }
+    }
+
+    const Kernels& k_;
+    const Plan& plan_;
+    Workspace& space_;
+    Passes passes_;
+    Minibatch batch_{};
+    std::atomic<Index> next_chunk_{0};
+    std::atomic<int> next_item_{0};
+};
+
+}  // namespace
+
+Engine::Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Index parameters)
+    : kernels_(kernels), plan_(stages, parameters) {}
+
+Engine::~Engine() = default;
+
+std::unique_ptr<Workspace> Engine::borrow(int threads, Index batch) {
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto& spare : spare_)
+            if (spare->threads == threads && spare->batch == batch) {
+                auto found = std::move(spare);
+                std::swap(spare, spare_.back());
+                spare_.pop_back();
+                return found;
+            }
+    }
+    return std::make_unique<Workspace>(plan_, threads, batch);
+}
+
+void Engine::give_back(std::unique_ptr<Workspace> workspace) {
+    const std::lock_guard lock(mutex_);
+    if (spare_.size() == 2) spare_.erase(spare_.begin());
+    spare_.push_back(std::move(workspace));
+}
+
+bool Engine::predict(const float* parameters, Images images, Index n, bool probabilities,
+                     float* out, int threads, const Interrupted& interrupted) {
+    auto space = borrow(threads, 0);
+    const Passes passes(kernels_, plan_, parameters, space->zeros.get());
+    const int M = plan_.classes;
+    const std::size_t D = plan_.denses.size();
+    // equal chunks, so that no thread waits for a last long one
+    const Index parts =
+        (n + Index(threads) * space->chunk - 1) / (Index(threads) * space->chunk) * threads;
+    const int chunk = static_cast<int>((n + parts - 1) / parts);
+    std::atomic<Index> next{0};
+    std::atomic<bool> stop{false};
+    Poll poll(interrupted);
+    run_team(threads, [&](Team&, int thread) {
+        const Arena& arena = space->arenas[thread];
+        const DenseRows& rows = space->rows[thread];
+        for (Index first; (first = next.fetch_add(chunk)) < n;) {
+            if (thread == 0 && poll()) stop.store(true, std::memory_order_relaxed);
+            if (stop.load(std::memory_order_relaxed)) return;
+            const int count = static_cast<int>(std::min<Index>(chunk, n - first));
+            for (int s = 0; s < count; ++s) {
+                float* features = rows.x[0].get() + s * plan_.features_row;
+                passes.input(arena, images, first + s, 0, features);
+                passes.forward_convs(arena, 0, false, features);
+            }
+            passes.forward_dense(rows, 0, count);
+            const float* z = rows.input(plan_, D);
+            const Index row = passes.x_row(D);
+            if (probabilities) {
+                const int lanes = static_cast<int>(round_up(count, sample_lanes));
+                float* columns = arena.lanes[0].get();
+                std::memset(columns, 0, sizeof(float) * M * lanes);
+                kernels_.transpose(z, row, count, M, columns, lanes);
+                kernels_.softmax(columns, M, lanes);
+                kernels_.transpose(columns, lanes, M, count, out + first * M, M);
+            } else {
+                for (int s = 0; s < count; ++s)
+                    std::memcpy(out + (first + s) * M, z + s * row, M * sizeof(float));
+            }
+        }
+    });
+    give_back(std::move(space));
+    return !stop;
+}
+
+bool Engine::gradients(const float* parameters, Images images, Targets targets, Index n,
+                       float* gradient, double* cost, int threads, const Interrupted& interrupted) {
+    auto space = borrow(threads, n);
+    Step step(kernels_, plan_, parameters, *space);
+    step.begin({images, targets, n}, nullptr);
+    for (std::size_t l = 0; l < plan_.convs.size(); ++l)
+        step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
+    std::atomic<bool> stop{false};
+    Poll poll(interrupted);
+    run_team(threads, [&](Team& team, int thread) {
+        step.samples(thread, [&] {
+            if (thread == 0 && poll()) stop.store(true, std::memory_order_relaxed);
+            return stop.load(std::memory_order_relaxed);
+        });
+        team.barrier();
+        if (!stop) step.sums(gradient, [](const UpdateItem&) {});
+    });
+    *cost = step.cost();
+    give_back(std::move(space));
+    return !stop;
+}
+
+Index Engine::train(float* parameters, Images images, Targets targets,
+                    std::span<const std::int64_t> order, Index batch_size, float rate,
+                    double* costs, int threads, const Interrupted& interrupted) {
+    const Index total = static_cast<Index>(order.size());
+    auto space = borrow(threads, std::min(batch_size, total));
+    Step step(kernels_, plan_, parameters, *space);
+    for (std::size_t l = 0; l < plan_.convs.size(); ++l)
+        step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
+    std::atomic<bool> stop{false};
+    bool useful = false;
+    Index done = 0;
+    float* gradient = space->gradient.get();
+    Poll poll(interrupted);
+    run_team(threads, [&](Team& team, int thread) {
+        for (Index first = 0; first < total; first += batch_size) {
+            if (thread == 0)
+                useful = step.begin({images, targets, std::min(batch_size, total - first)},
+                                    order.data() + first);
+            team.barrier();
+            if (useful)
+                step.samples(thread, [&] {
+                    if (thread == 0 && poll()) stop.store(true, std::memory_order_relaxed);
+                    return stop.load(std::memory_order_relaxed);
+                });
+            team.barrier();
+            if (stop) return;  // this step is abandoned, the ones before it are whole
+            if (useful)
+                step.sums(gradient, [&](const UpdateItem& item) {
+                    kernels_.descend(parameters + item.begin, gradient + item.begin, rate,
+                                     item.end - item.begin);
+                    if (item.kind == UpdateItem::Kind::conv_w)
+                        step.passes().pack(item.stage, item.first, item.last, space->packed.get());
+                });
+            team.barrier();
+            if (thread == 0) costs[done++] = useful ? step.cost() : 0;
+        }
+    });
+    give_back(std::move(space));
+    return done;
+}
+
+}  // namespace convlet

@@ -1,0 +1,128 @@
+// The border between the code compiled once and the code compiled for each instruction set:
+// one table of plain functions over float arrays.
+//
+// Code behind the table uses no standard templates, so that nothing compiled for a newer
+// instruction set can be linked into code that runs on an older one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace convlet {
+
+using Index = std::ptrdiff_t;
+
+// A convolution (1) over a frame: x^l inside its padding, `x_pixel` floats from pixel to pixel (the
+// R channels, perhaps followed by zeros) and `x_row` from row to row.
+struct ConvShape {
+    int rows, columns;     // of the kernel: P+1, Q+1
+    int R, K;              // channels in and out
+    int s1, s2;            // stride
+    int I, J;              // of z
+    Index x_row, x_pixel;  // floats
+    // Floats under one kernel row, whole vectors of 8.
+    __attribute__((always_inline)) Index run() const { return (columns * x_pixel + 7) / 8 * 8; }
+};
+
+// Where a stage's bias begins and how far it moves with (i, j); 0 where it is shared.
+struct BiasView {
+    const float* b;
+    Index row, pixel;
+};
+
+// An array (i, j, k) in memory: floats from row to row and from pixel to pixel; k is contiguous.
+struct Grid {
+    float* at;
+    Index row, pixel;
+};
+
+// A matrix in memory: floats from row to row and from column to column.
+struct Strided {
+    const float* at;
+    Index row, column;
+};
+
+// What P(R(z)) leaves for the way back, one number per output: where the winner of the window
+// stands, and the factor of R' there.  -1: the error ends here.  Otherwise the low 26 bits are the
+// position of the winner's window in the frame of x^l, in pixels, and the bits above count factors
+// 1/2.
+using Winner = std::int32_t;
+inline constexpr int winner_bits = 26;
+inline constexpr Winner winner_mask = (1 << winner_bits) - 1;
+inline constexpr Winner half = 1 << winner_bits;
+
+// The orders of ReLU and a 2x2 pool with stride 2 that have a kernel of their own.
+enum class Fused { relu_pool, pool_relu, pool };
+
+// The errors of one sample that survive, channel by channel: delta[e] at x + offset[e].
+struct Survivors {
+    std::int32_t* offset;  // floats into the frame of x^l
+    float* delta;
+    std::int32_t* begin;  // K + 1 numbers
+};
+
+// Sums over the samples of one minibatch want lanes; lane counts are multiples of this.
+inline constexpr int sample_lanes = 8;
+
+struct Kernels {
+    const char* name;
+
+    // x^0: u / 255, correctly rounded.
+    void (*scale_bytes)(const std::uint8_t* u, Index n, float* x);
+
+    // z = C(x, w) + b.
+    void (*conv)(const ConvShape&, const float* x, const float* w, BiasView, Grid z);
+    // The same, then ReLU and pool on the tile.  `winner` (I', J', K rounded up to 8) may be null.
+    void (*conv_pool)(const ConvShape&, Fused, const float* x, const float* w, BiasView, Grid out,
+                      Winner* winner);
+    // sigma^l layer by layer: z is its own winner; ReLU and pool over values and winners in
+    // (I, J, K rounded up to 8).
+    void (*own_place)(const ConvShape&, Winner* winner);
+    void (*relu_winners)(float* x, Winner* winner, Index n);
+    void (*pool_winners)(Grid x, const Winner* winner, int rows, int columns, int stride_rows,
+                         int stride_columns, int I, int J, float* out, Winner* out_winner);
+
+    // One sample's survivors, and db (K) += their sums; db may be null.
+    void (*survivors)(const ConvShape&, const Winner* winner, Grid error, int rows, int columns,
+                      const Survivors&, float* db);
+    // dw (K, P+1, run) += or = sum over survivors; (p, q) here is the place in the window,
+    // unflipped.
+    void (*conv_dw)(const ConvShape&, const float* x, const Survivors&, bool first, float* dw);
+    // dx (frame) += ..., from w packed as (K, P+1, run).
+    void (*conv_dx)(const ConvShape&, const float* packed, const Survivors&, float* dx);
+
+    // out (rows, columns) = a (rows, depth) b (depth, columns) + init (columns) or 0: the products
+    // of (6) x w + b, (7) w delta^T and (8) x^T delta.
+    void (*product)(Strided a, Index rows, Index depth, const float* b, Index b_row, int columns,
+                    const float* init, float* out, Index out_row);
+
+    // x = R(z); error *= R'(z) with R'(0) = at_zero.
+    void (*relu)(const float* z, Index n, float* x);
+    void (*relu_backward)(const float* z, float at_zero, Index n, float* error);
+
+    // Columns are samples: z (M, lanes) -> probabilities in place.
+    void (*softmax)(float* z, int M, int lanes);
+    // z, y (M, lanes), factor (lanes) -> delta = factor (S(z) - y) in place of z, cost (lanes) of
+    // (14).
+    void (*cross_entropy)(float* z, const float* y, const float* factor, int M, int lanes,
+                          float* cost);
+
+    void (*transpose)(const float* a, Index a_row, int rows, int columns, float* t, Index t_row);
+    // a += b;  sum (columns) = over rows.
+    void (*add)(float* a, const float* b, Index n);
+    void (*add_rows)(const float* a, Index a_row, Index rows, int columns, float* sum);
+    // w -= rate * gradient (21).
+    void (*descend)(float* w, const float* gradient, float rate, Index n);
+};
+
+namespace avx2 {
+extern const Kernels kernels;
+}
+namespace avx512 {
+extern const Kernels kernels;
+}
+namespace neon {
+extern const Kernels kernels;
+}
+
+}  // namespace convlet

@@ -1,0 +1,93 @@
+// What the core knows of a network: the stages of (16), (17) in numbers, and how they lie in
+// memory.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels.h"
+
+namespace convlet {
+
+// A layer of sigma^l below the softmax.  Flatten moves no data and is not listed.
+struct SigmaLayer {
+    bool pool;  // or ReLU
+    int rows = 0, columns = 0, stride_rows = 0, stride_columns = 0;
+};
+
+enum class Bias { none, channel, position };
+
+struct StageSpec {
+    bool conv;          // or dense
+    int H, W, R;        // x^l without its padding; a dense stage has R inputs
+    int rows, columns;  // of the kernel: P+1, Q+1
+    int s1, s2;
+    int above, below, left, right;  // padding
+    int I, J, K;                    // z^l; a dense stage has K units
+    Bias bias;
+    std::vector<SigmaLayer> sigma;
+    Index w, b;  // where w^l and b^l begin in the flat vector
+};
+
+constexpr Index round_up(Index n, Index unit) { return (n + unit - 1) / unit * unit; }
+
+// A convolutional stage as the kernels see it.
+struct ConvPlan {
+    StageSpec spec{};
+    ConvShape shape{};
+    int rows = 0, columns = 0;  // of the output, after sigma
+    Index frame = 0;            // floats of x^l with its padding
+    Index interior = 0;         // where x^l itself begins in the frame
+    bool fused_pool = true;     // conv_pool does the whole stage
+    Fused fused{};
+    Index winners = 0;     // numbers of one sample
+    Index dw = 0, db = 0;  // where the stage begins in a block's partial gradient
+    Index packed = 0;      // where its kernel begins in the packed copy for (2)
+    Index bias_size() const {
+        if (spec.bias == Bias::position) return Index(spec.I) * spec.J * spec.K;
+        return spec.bias == Bias::channel ? spec.K : 0;
+    }
+    BiasView bias(const float* parameters, const float* zeros) const {
+        if (spec.bias == Bias::none) return {zeros, 0, 0};
+        const float* b = parameters + spec.b;
+        if (spec.bias == Bias::channel) return {b, 0, 0};
+        return {b, Index(spec.J) * spec.K, spec.K};
+    }
+};
+
+struct DensePlan {
+    int N, M;
+    Index x_row, z_row;  // floats from sample to sample
+    int relus;           // layers of sigma^l that are ReLU
+    bool bias;
+    Index w, b;
+};
+
+// What one thread takes in phase B: part of one stage's gradient, a range of the flat vector.
+struct UpdateItem {
+    enum class Kind { conv_w, dense_w, conv_b, dense_b } kind;
+    int stage;        // among the convolutional or among the dense ones
+    int first, last;  // kernel rows p, or inputs i
+    Index begin, end;
+};
+
+struct Plan {
+    std::vector<ConvPlan> convs;
+    std::vector<DensePlan> denses;
+    std::vector<UpdateItem> items;
+    Index input;       // numbers of an image
+    Index parameters;  // floats of the flat vector
+    int features;      // what the convolutional part hands to the first dense stage
+    Index features_row;
+    int classes;
+    Index logits_row;
+    Index partial;  // floats of a block's partial gradient
+    Index packed;
+    Index plane;       // floats of the largest z^l, channels rounded up to 8
+    Index survivors;   // the most entries of a list
+    Index widest_map;  // the largest N or M of a dense stage, or the features
+
+    explicit Plan(const std::vector<StageSpec>& stages, Index parameters);
+};
+
+}  // namespace convlet

@@ -1,0 +1,37 @@
+// Compiled once for each instruction set, with CONVLET_TARGET its namespace, into one table.
+#include "conv.h"
+#include "elementwise.h"
+#include "kernels.h"
+#include "product.h"
+#include "sigma.h"
+#include "softmax.h"
+
+#define CONVLET_STRING_(text) #text
+#define CONVLET_STRING(text) CONVLET_STRING_(text)
+
+namespace convlet::CONVLET_TARGET {
+
+extern const Kernels kernels;
+const Kernels kernels{
+    .name = CONVLET_STRING(CONVLET_TARGET),
+    .scale_bytes = scale_bytes,
+    .conv = conv,
+    .conv_pool = conv_pool,
+    .own_place = own_place,
+    .relu_winners = relu_winners,
+    .pool_winners = pool_winners,
+    .survivors = survivors,
+    .conv_dw = conv_dw,
+    .conv_dx = conv_dx,
+    .product = product,
+    .relu = relu,
+    .relu_backward = relu_backward,
+    .softmax = softmax,
+    .cross_entropy = cross_entropy,
+    .transpose = transpose,
+    .add = add,
+    .add_rows = add_rows,
+    .descend = descend,
+};
+
+}  // namespace convlet::CONVLET_TARGET

@@ -1,0 +1,139 @@
+// All memory of the core: taken before the first step of a call, kept for the next call, never in a
+// step.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "network.h"
+
+namespace convlet {
+
+// Zeroed memory that begins on a cache line, with room behind it for the tail of a vector.
+template <class T>
+class Buffer {
+public:
+    Buffer() = default;
+    explicit Buffer(Index size)
+        : data_(static_cast<T*>(::operator new(bytes(size), std::align_val_t(64)))) {
+        std::memset(data_, 0, bytes(size));
+    }
+    Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+    Buffer& operator=(Buffer&& other) noexcept {
+        std::swap(data_, other.data_);
+        return *this;
+    }
+    ~Buffer() { ::operator delete(data_, std::align_val_t(64)); }
+    T* get() const { return data_; }
+    T& operator[](Index n) const { return data_[n]; }
+
+private:
+    static std::size_t bytes(Index size) { return round_up(size * sizeof(T) + 64, 64); }
+    T* data_ = nullptr;
+};
+
+inline constexpr int block = 8;  // samples whose convolution gradients are one chain
+inline constexpr int most_chunk =
+    32;  // samples that one thread takes at a time, a power of 2 blocks
+
+// What a thread needs for a chunk of samples.
+struct Arena {
+    std::vector<Buffer<float>> frames;    // x^l of each sample, per convolution
+    std::vector<Buffer<float>> errors;    // dJ/dx^l of one sample, per convolution
+    std::vector<Buffer<Winner>> winners;  // of each sample, per convolution
+    Buffer<float> plane[2];               // z^l and what sigma^l makes of it, where not fused
+    Buffer<Winner> plane_winners[2];
+    Buffer<std::int32_t> offset, begin;  // Survivors
+    Buffer<float> delta;
+    Buffer<float> features_error;   // (samples, features)
+    Buffer<float> lanes[2], truth;  // (units, samples)
+    Buffer<float> factor, cost;     // (samples)
+    Buffer<float> partial[3];       // blocks of a chunk that wait for their sibling
+};
+
+// Rows of the dense part, a row a sample.
+struct DenseRows {
+    std::vector<Buffer<float>> x, z, delta;  // per dense stage; x[size] is what enters the softmax
+    DenseRows() = default;
+    DenseRows(const Plan& plan, Index samples, bool backward) {
+        x.emplace_back(samples * plan.features_row);
+        for (const DensePlan& d : plan.denses) {
+            z.emplace_back(samples * d.z_row);
+            x.emplace_back(d.relus ? samples * d.z_row : 0);
+            if (backward) delta.emplace_back(samples * d.z_row);
+        }
+    }
+    // A stage without ReLU hands on z itself.
+    float* input(const Plan& plan, std::size_t stage) const {
+        return stage > 0 && !plan.denses[stage - 1].relus ? z[stage - 1].get() : x[stage].get();
+    }
+};
+
+struct Workspace {
+    int threads;
+    Index batch;  // 0: prediction
+    int chunk;    // samples
+    std::vector<Arena> arenas;
+    std::vector<DenseRows> rows;  // training: one for the minibatch; prediction: one a thread
+    Buffer<float> partials;       // a sum of blocks per chunk
+    Buffer<float> packed, gradient, zeros;
+    Buffer<float> factor, cost;  // of every sample of the minibatch
+    Buffer<Index> samples;       // their numbers
+
+    Workspace(const Plan& plan, int threads_, Index batch_)
+        : threads(threads_), batch(batch_), chunk(most_chunk) {
+        const bool backward = batch > 0;
+        if (backward) {
+            const Index share = (batch + threads - 1) / threads;
+            chunk = static_cast<int>(std::bit_ceil(static_cast<std::size_t>(share)));
+            chunk = std::clamp(chunk, block, most_chunk);
+        }
+        const Index lanes = round_up(chunk, sample_lanes);
+        arenas.resize(threads);
+        for (Arena& arena : arenas) {
+            for (const ConvPlan& c : plan.convs) {
+                arena.frames.emplace_back((backward ? chunk : 1) * c.frame);
+                if (backward) {
+                    arena.errors.emplace_back(c.frame);
+                    arena.winners.emplace_back(chunk * c.winners);
+                }
+            }
+            for (int n = 0; n < 2; ++n) {
+                arena.plane[n] = Buffer<float>(plan.plane);
+                arena.plane_winners[n] = Buffer<Winner>(plan.plane);
+                arena.lanes[n] = Buffer<float>(plan.widest_map * lanes);
+            }
+            if (!backward) continue;
+            arena.offset = Buffer<std::int32_t>(plan.survivors + 1);
+            arena.delta = Buffer<float>(plan.survivors + 1);
+            Index K = 0;
+            for (const ConvPlan& c : plan.convs) K = std::max<Index>(K, c.spec.K);
+            arena.begin = Buffer<std::int32_t>(K + 1);
+            arena.features_error = Buffer<float>(chunk * plan.features_row);
+            arena.truth = Buffer<float>(plan.classes * lanes);
+            arena.factor = Buffer<float>(lanes);
+            arena.cost = Buffer<float>(lanes);
+            for (Buffer<float>& partial : arena.partial) partial = Buffer<float>(plan.partial);
+        }
+        Index most_K = 16;
+        for (const ConvPlan& c : plan.convs) most_K = std::max<Index>(most_K, c.spec.K);
+        zeros = Buffer<float>(round_up(most_K, 16) + 16);
+        if (backward) {
+            rows.emplace_back(plan, batch, true);
+            partials = Buffer<float>((batch + chunk - 1) / chunk * plan.partial);
+            packed = Buffer<float>(plan.packed);
+            gradient = Buffer<float>(plan.parameters);
+            factor = Buffer<float>(batch);
+            cost = Buffer<float>(batch);
+            samples = Buffer<Index>(batch);
+        } else {
+            for (int n = 0; n < threads; ++n) rows.emplace_back(plan, chunk, false);
+        }
+    }
+};
+
+}  // namespace convlet

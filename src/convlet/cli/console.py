@@ -1,0 +1,97 @@
+"""How every command speaks: plain lines, tables, JSON lines, warnings and errors of one line."""
+
+import json
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def printable(text: object) -> str:
+    """Text on one line without control characters: names come from files, and may hold anything."""
+    characters = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(characters)
+
+
+def say(text: object = "") -> None:
+    """One line of the answer on stdout, at once: who reads a pipe sees it when it happens."""
+    print(printable(text), flush=True)
+
+
+def say_json(record: Mapping[str, Any]) -> None:
+    """One object on one line of stdout.  NaN and infinity, unknown to JSON, become null."""
+    print(json.dumps(_finite(record), allow_nan=False), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def warn(message: object) -> None:
+    """One line on stderr."""
+    print(f"convlet: warning: {_joined(message)}", file=sys.stderr, flush=True)
+
+
+def fail(message: object) -> int:
+    """One line on stderr -> the exit status of an error."""
+    print(f"convlet: error: {_joined(message)}", file=sys.stderr, flush=True)
+    return 2
+
+
+def _joined(message: object) -> str:
+    return printable(" ".join(str(message).splitlines()))
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Inside, Python's warnings are one line each, without the place in the source."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest, **more: warn(message)
+        yield
+
+
+def console() -> "Console":
+    """A rich console on stdout that prints names as they are: no markup, emoji, guessed colours."""
+    from rich.console import Console
+
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # `main` ends quietly; rich would end with status 1
+
+    return Plain(markup=False, emoji=False, highlight=False)
+
+
+def is_live() -> bool:
+    """Whether stdout is a terminal that can redraw a line."""
+    return sys.stdout.isatty() and not console().is_dumb_terminal
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], align: str) -> None:
+    """A table on stdout.
+
+    align: one of "<", ">" for each column.  rows: a cell for each column, or () for a rule.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for title, side in zip(header, align, strict=True):
+        table.add_column(Text(title), justify="right" if side == ">" else "left", overflow="fold")
+    for row in rows:
+        if row:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        else:
+            table.add_section()
+    console().print(table)

@@ -1,0 +1,64 @@
+"""`convlet evaluate`."""
+
+import numpy as np
+
+from convlet import load as load_model
+from convlet.cli import options
+from convlet.cli.console import print_table, say, say_json, warn
+from convlet.cli.progress import decimals, percent
+from convlet.errors import InputError
+
+EXAMPLE = "Example: convlet evaluate mnist.safetensors mnist"
+
+
+def evaluate(
+    model: options.Model, data: options.Data = "mnist", json: options.Json = False
+) -> None:
+    """Measure a saved model on test images.
+
+    Loss, accuracy, and the share of each class that is recognised (recall).
+    """
+    network = load_model(model)
+    dataset = options.load_data(data)
+    images, labels = dataset.test.images, dataset.test.labels
+    if images.shape[1:] != network.input_shape:
+        raise InputError(
+            f"{dataset.name} has images {options.size(images.shape[1:])}, but {model} was trained"
+            f" on {options.size(network.input_shape)}: choose the data that it was trained on"
+        )
+    if len(dataset.classes) != network.class_count:
+        raise InputError(
+            f"{dataset.name} has {len(dataset.classes)} classes, but {model} knows"
+            f" {network.class_count}: choose the data that it was trained on"
+        )
+    names = network.classes or tuple(dataset.classes)
+    if names != tuple(dataset.classes):
+        warn(f"the classes of {dataset.name} have other names than those of {model}")
+
+    loss, accuracy = network.evaluate(images, labels)
+    right = network.predict(images) == labels
+    counts = np.bincount(labels, minlength=len(names))
+    hits = np.bincount(labels[right], minlength=len(names))
+    # no image of a class, no accuracy
+    shares = [hit / count if count else None for hit, count in zip(hits, counts, strict=True)]
+    if json:
+        by_class = [
+            {
+                "class": name,
+                "images": int(count),
+                "accuracy": None if share is None else float(share),
+            }
+            for name, count, share in zip(names, counts, shares, strict=True)
+        ]
+        say_json({"loss": loss, "accuracy": accuracy, "classes": by_class})
+        return
+    say(
+        f"{dataset.name}: {len(images):,} test images, loss {decimals(loss)},"
+        f" accuracy {percent(accuracy)}"
+    )
+    say()
+    rows = [
+        (name, f"{count:,}", f"{hit:,}", "-" if share is None else percent(share))
+        for name, count, hit, share in zip(names, counts, hits, shares, strict=True)
+    ]
+    print_table(("class", "images", "right", "accuracy"), rows, "<>>>")

@@ -1,0 +1,138 @@
+"""Options that several commands take, and checks that name an option as the user typed it."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convlet import datasets
+from convlet.errors import ArchitectureError, FileError, InputError
+from convlet.inputs import as_input_shape
+from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.stages import default_layers, group
+from convlet.text import parse_layers
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Layers = Annotated[
+    str | None,
+    typer.Option("--layers", metavar="TEXT", help='As in "conv 8 5, relu, pool 2, flatten, ...".'),
+]
+InputSize = Annotated[
+    str | None,
+    typer.Option("--input", metavar="SIZE", help="Size of an image, as in 28x28x1."),
+]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="mnist, fashion-mnist, digits, a folder (IDX, or images by class) or an .npz file.",
+    ),
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that train saved.")]
+
+
+def load_data(name: str) -> datasets.Dataset:
+    """The data set of DATA."""
+    try:
+        return datasets.load(name)
+    except InputError as error:
+        raise InputError(str(error).replace("name_or_path", "DATA", 1)) from None
+
+
+def whole(text: str) -> int | str:
+    """A whole number, or the text as it is for the check that names the option and its value."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def real(text: str) -> float | str:
+    """A number, or the text as it is."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@contextmanager
+def named(option: str) -> Iterator[None]:
+    """Inside, an architecture that does not fit is blamed on this option."""
+    try:
+        yield
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{option}: {error}") from None
+
+
+def read_layers(text: str | None) -> tuple[Layer, ...] | None:
+    """The layers of --layers, None where it is not given."""
+    if text is None:
+        return None
+    with named("--layers"):
+        return parse_layers(text)
+
+
+def read_input(text: str | None) -> tuple[int, int, int]:
+    """The shape of --input, (28, 28, 1) where it is not given."""
+    if text is None:
+        return 28, 28, 1
+    words = text.lower().split("x")
+    try:
+        if not all(word.isascii() and word.isdigit() and len(word) < 10 for word in words):
+            raise InputError
+        return as_input_shape(tuple(map(int, words)))
+    except InputError:
+        raise InputError(
+            f"--input is {text!r}, expected ROWSxCOLUMNS or ROWSxCOLUMNSxCHANNELS, as in 28x28x1"
+        ) from None
+
+
+def fitting_layers(shape: Shape, classes: int) -> tuple[Layer, ...]:
+    """The default network, or for small images the same four stages with padded 3x3 kernels.
+
+    shape: (rows, columns, channels).  The default needs 16 rows and columns, the other 4; raises
+    `ArchitectureError` below.
+    """
+    if min(shape[:2]) >= 16:
+        return default_layers(classes)
+    small = (
+        *(Conv2D(8, 3, padding="same"), ReLU(), MaxPool2D(2)),
+        *(Conv2D(16, 3, padding="same"), ReLU(), MaxPool2D(2), Flatten()),
+        *(Dense(128), ReLU()),
+        *(Dense(classes), Softmax()),
+    )
+    try:
+        group(small, shape)
+    except ArchitectureError:
+        raise ArchitectureError(
+            f"the images are {size(shape)}: too small for the default network, describe one with"
+            " --layers"
+        ) from None
+    return small
+
+
+def size(shape: Sequence[int]) -> str:
+    """A shape as one reads it: 28x28x1."""
+    return "x".join(map(str, shape))
+
+
+def refuse_unwritable(path: Path, option: str) -> None:
+    """Raise `FileError` where a file could not be written: long work should not end with that."""
+    where = f"{option} is {str(path)!r}"
+    if path.exists() and not path.is_file():
+        raise FileError(f"{where}, which is not a file: name a file to write")
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileError(f"{where}, but the folder {str(folder)!r} does not exist: make it first")
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # asking for permissions would not tell everything
+            pass
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise FileError(
+            f"{where}, but the folder {str(folder)!r} cannot be written to: {reason}"
+        ) from None

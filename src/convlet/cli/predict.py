@@ -1,0 +1,59 @@
+"""`convlet predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from convlet import datasets
+from convlet import load as load_model
+from convlet.cli import options
+from convlet.cli.console import print_table, say_json
+from convlet.cli.progress import percent
+from convlet.inputs import as_count
+
+EXAMPLE = "Example: convlet predict mnist.safetensors digit.png --resize --top 2"
+
+
+def predict(
+    model: options.Model,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="PNG, JPEG or .npy files.")],
+    top: Annotated[
+        int, typer.Option(parser=options.whole, metavar="N", help="How many classes to show.")
+    ] = 3,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Scale images to the size that the model expects.")
+    ] = False,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Swap dark and bright: MNIST is bright on dark.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Name the most probable classes of images."""
+    as_count(top, "--top")
+    network = load_model(model)
+    names, arrays = [], []
+    for path in images:
+        found = datasets.read_images(path, network.input_shape, resize=resize)
+        names += [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
+        arrays.append(found)
+    x = np.concatenate(arrays)
+    probabilities = network.predict_proba(~x if invert else x)  # ~u is 255 - u
+    classes = network.classes or tuple(map(str, range(network.class_count)))
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    answers = [
+        [(classes[k], float(row[k])) for k in order]
+        for row, order in zip(probabilities, best, strict=True)
+    ]
+    if json:
+        for name, answer in zip(names, answers, strict=True):
+            found_classes = [{"class": k, "probability": share} for k, share in answer]
+            say_json({"image": name, "classes": found_classes})
+        return
+    rows = [
+        (name if place == 0 else "", k, percent(share))
+        for name, answer in zip(names, answers, strict=True)
+        for place, (k, share) in enumerate(answer)
+    ]
+    print_table(("image", "class", "probability"), rows, "<<>")

@@ -1,0 +1,128 @@
+"""How training is shown: a bar on a terminal, a line an epoch in a pipe, or JSON."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from math import isfinite
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from convlet.cli.console import console, is_live, say, say_json
+from convlet.errors import InputError
+from convlet.training import Callback, Row, Run
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+@contextmanager
+def reporter(as_json: bool) -> Iterator[Callback]:
+    """The callback that shows training; on leaving, in any way, the terminal is as before."""
+    if as_json:
+        yield JsonLines()
+    elif not is_live():
+        yield Lines()
+    else:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[state]}"),
+            console=console(),
+            transient=True,
+            expand=True,
+        ) as progress:
+            yield Bar(progress)
+
+
+class JsonLines(Callback):
+    """One object an epoch."""
+
+    def on_epoch(self, run: Run, row: Row) -> None:
+        say_json(asdict(row))
+
+
+class Lines(Callback):
+    """One line an epoch."""
+
+    def on_epoch(self, run: Run, row: Row) -> None:
+        say(epoch_line(run, row))
+
+
+class Bar(Callback):
+    """One line an epoch above a bar over all epochs, with the rate, the loss and the time left."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self.progress = progress
+        self.task = progress.add_task("epoch 1", total=None, state="")
+
+    def on_begin(self, run: Run) -> None:
+        self.start = self.mark = perf_counter()
+        self.marked = 0
+        self.rate = 0.0  # images a second
+        self.progress.update(
+            self.task, total=run.epochs * run.samples, description=f"epoch 1/{run.epochs}"
+        )
+
+    def on_steps(self, run: Run) -> None:
+        now = perf_counter()
+        seen = (run.epoch - 1) * run.samples + run.seen
+        if now - self.mark > 1 or not self.rate:
+            self.rate = (seen - self.marked) / max(now - self.mark, 1e-9)
+            self.mark, self.marked = now, seen
+        # the mean over everything so far, tests included, is the steadiest forecast
+        left = (now - self.start) / seen * (run.epochs * run.samples - seen)
+        state = f"{self.rate:,.0f} images/s  loss {decimals(run.train_loss)}  {clock(left)} left"
+        epoch = f"epoch {run.epoch}/{run.epochs}"
+        self.progress.update(
+            self.task,
+            completed=seen,
+            description=epoch if run.step < run.steps else f"{'testing':{len(epoch)}}",
+            state=state,
+        )
+
+    def on_epoch(self, run: Run, row: Row) -> None:
+        self.mark = perf_counter()  # the test is no part of the rate
+        self.progress.console.print(epoch_line(run, row))
+
+
+class StopWhenDiverged(Callback):
+    """Ends training with an `InputError` once the loss is no number: later steps would be waste."""
+
+    def __init__(self, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+
+    def on_steps(self, run: Run) -> None:
+        if not isfinite(run.train_loss):
+            raise InputError(
+                f"training diverged in epoch {run.epoch}: the loss is {run.train_loss} with"
+                f" --learning-rate {self.learning_rate:g}: take a smaller one"
+            )
+
+
+def epoch_line(run: Run, row: Row) -> str:
+    """One epoch in words, in less than 80 columns."""
+    parts = [f"epoch {run.epoch}/{run.epochs}", f"train loss {decimals(row.train_loss)}"]
+    if row.test_loss is not None:
+        parts.append(f"test loss {decimals(row.test_loss)}")
+    if row.test_accuracy is not None:
+        parts.append(f"test accuracy {percent(row.test_accuracy)}")
+    return ", ".join([*parts, f"{row.seconds:.1f} s"])
+
+
+def decimals(loss: float) -> str:
+    """A loss with four decimals, or short where training goes astray."""
+    return f"{loss:.4f}" if loss < 1e4 else f"{loss:.1e}"
+
+
+def percent(share: float) -> str:
+    """0.9871 as 98.71 %."""
+    return f"{100 * share:.2f} %"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 0:01:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,0 +1,128 @@
+"""`convlet train`."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from convlet.cli import options
+from convlet.cli.console import say, say_json
+from convlet.cli.progress import StopWhenDiverged, percent, reporter
+from convlet.engine import ENGINES
+from convlet.errors import InputError
+from convlet.inputs import as_count, as_positive
+from convlet.layers import Layer, Shape
+from convlet.network import Network
+from convlet.stages import group
+from convlet.text import format_layers
+
+EXAMPLE = "Example: convlet train mnist --epochs 3 --out mnist.safetensors"
+
+
+def train(
+    data: options.Data = "mnist",
+    layers: options.Layers = None,
+    epochs: Annotated[
+        int, typer.Option(parser=options.whole, metavar="N", help="How often every image is used.")
+    ] = 5,
+    batch_size: Annotated[
+        int, typer.Option(parser=options.whole, metavar="N", help="Images in one step.")
+    ] = 32,
+    learning_rate: Annotated[
+        float, typer.Option(parser=options.real, metavar="X", help="Step size, eta.")
+    ] = 0.1,
+    seed: Annotated[
+        int, typer.Option(parser=options.whole, metavar="N", help="Of weights and shuffles.")
+    ] = 0,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, native or reference.")
+    ] = "auto",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.whole, metavar="N", help="Use the first N training images only."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where the model goes.", show_default="convlet-DATA.safetensors"
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Train a network and save it.
+
+    Plain gradient descent; the last epoch's network is saved.
+    """
+    as_count(epochs, "--epochs")
+    as_count(batch_size, "--batch-size")
+    as_positive(learning_rate, "--learning-rate", 1e6)
+    as_count(seed, "--seed", 0, (1 << 64) - 1)
+    if limit is not None:
+        as_count(limit, "--limit")
+    if engine not in ENGINES:
+        raise InputError(f"--engine is {engine!r}, expected one of: {', '.join(ENGINES)}")
+    chosen = options.read_layers(layers)
+    out = default_out(data) if out is None else out
+    options.refuse_unwritable(out, "--out")
+
+    dataset = options.load_data(data)
+    shape = dataset.train.images.shape[1:]
+    chosen = layers_for(chosen, dataset.name, shape, len(dataset.classes))
+    network = Network(chosen, shape, seed, classes=dataset.classes, engine=engine)
+    images, labels = dataset.train.images[:limit], dataset.train.labels[:limit]
+    if not json:
+        say(
+            f"{dataset.name}: {len(images):,} training images, {len(dataset.test.images):,} test"
+            f" images, {options.size(network.input_shape)}, {network.class_count} classes"
+        )
+        say(f"network: {format_layers(network.layers)}")
+        say(f"{network.flat.size:,} parameters, {network.engine.name} engine")
+    # a diverging run is reported once, as an error, and not by NumPy
+    with reporter(json) as report, np.errstate(over="ignore", invalid="ignore"):
+        history = network.fit(
+            images,
+            labels,
+            (dataset.test.images, dataset.test.labels),
+            epochs,
+            batch_size,
+            learning_rate,
+            seed,
+            callbacks=(StopWhenDiverged(learning_rate), report),
+        )
+    network.save(out)
+    accuracy, seconds = history[-1].test_accuracy, sum(row.seconds for row in history)
+    if json:
+        say_json({"model": str(out), "test_accuracy": accuracy, "seconds": seconds})
+    else:
+        assert accuracy is not None  # there was validation data
+        say(f"test accuracy {percent(accuracy)} after {seconds:.1f} s of training")
+        say(f"model saved in {out}")
+
+
+def default_out(data: str) -> Path:
+    """In the current folder, after the data."""
+    stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if "/" in data else Path(data).stem)
+    return Path(f"convlet-{stem}.safetensors")
+
+
+def layers_for(
+    layers: tuple[Layer, ...] | None, name: str, shape: Shape, classes: int
+) -> tuple[Layer, ...]:
+    """Layers that fit the data of this name: those of --layers, or the default ones.
+
+    shape: of an image.  Raises `ArchitectureError`, `InputError`.
+    """
+    if layers is None:
+        return options.fitting_layers(shape, classes)
+    with options.named("--layers"):
+        units = group(layers, shape)[-1].output_shape[0]
+    if units != classes:
+        raise InputError(
+            f"--layers ends with {units} classes, but {name} has {classes}:"
+            f" end with dense {classes}, softmax"
+        )
+    return layers

@@ -1,0 +1,123 @@
+"""What a data set is, and what holds for its arrays wherever they come from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.errors import DataError
+
+MAX_CLASSES = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images with their labels.
+
+    images: C-ordered (n, rows, columns, channels), uint8 (0 to 255 stands for 0 to 1) or float32.
+    labels: int64 (n,), positions in the classes of the data set.
+    """
+
+    images: NDArray[np.uint8] | NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set: its name, images to train with, images to test with, a name for each class."""
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+
+
+def make_split(
+    images: NDArray[Any], labels: NDArray[Any], images_name: str, labels_name: str
+) -> Split:
+    """A split of arrays from a file.  The names are those of files, or of arrays in a file.
+
+    images: (n, rows, columns) or (n, rows, columns, channels), uint8 or finite floats.
+    labels: (n,) whole numbers.  Raises `DataError`.
+    """
+    if images.ndim not in (3, 4):
+        raise DataError(
+            f"{images_name}: expected images (n, rows, columns) or (n, rows, columns, channels),"
+            f" found shape {images.shape}"
+        )
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise DataError(f"{images_name}: expected uint8 or a float, found {images.dtype}")
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{labels_name}: expected labels (n,), whole numbers,"
+            f" found shape {labels.shape} {labels.dtype}"
+        )
+    if images.size == 0:
+        raise DataError(
+            f"{images_name}: expected at least one image of at least one pixel,"
+            f" found shape {images.shape}"
+        )
+    if len(images) != len(labels):
+        raise DataError(
+            f"{labels_name}: expected {len(images)} labels, one for each image of {images_name},"
+            f" found {len(labels)}"
+        )
+    outside = (labels < 0) | (labels >= MAX_CLASSES)
+    if outside.any():
+        first = int(outside.argmax())
+        raise DataError(
+            f"{labels_name}: expected labels 0 to {MAX_CLASSES - 1},"
+            f" found {labels[first]} at position {first}"
+        )
+    if images.dtype.kind == "f":
+        images = _as_float32(images, images_name)
+    if images.ndim == 3:
+        images = images[..., None]
+    return Split(np.ascontiguousarray(images), np.ascontiguousarray(labels, np.int64))
+
+
+def make_dataset(
+    name: str, train: Split, test: Split, source: str, classes: tuple[str, ...] | None = None
+) -> Dataset:
+    """A data set of two splits.
+
+    source: the file or folder, for messages.  classes: a name for each, or None for the labels
+    themselves, "0" up to the largest.  Raises `DataError`.
+    """
+    shape, test_shape = train.images.shape[1:], test.images.shape[1:]
+    if shape != test_shape or train.images.dtype != test.images.dtype:
+        raise DataError(
+            f"{source}: expected test images {shape} {train.images.dtype} as in training,"
+            f" found {test_shape} {test.images.dtype}"
+        )
+    largest = max(int(train.labels.max()), int(test.labels.max()))
+    if classes is None:
+        classes = tuple(map(str, range(largest + 1)))
+    if largest >= len(classes):
+        raise DataError(
+            f"{source}: expected labels 0 to {len(classes) - 1} for {len(classes)} classes,"
+            f" found {largest}"
+        )
+    if len(classes) < 2:
+        raise DataError(f"{source}: expected at least two classes, found one")
+    return Dataset(name, train, test, classes)
+
+
+def every_fifth(count: int) -> NDArray[np.bool_]:
+    """(count,) true at positions 4, 9, 14, ...: the test part of data that comes without one."""
+    chosen = np.zeros(count, np.bool_)
+    chosen[4::5] = True
+    return chosen
+
+
+def _as_float32(images: NDArray[Any], name: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what overflows is found below
+        images = images.astype(np.float32, copy=False)
+    finite = np.isfinite(images)
+    if not finite.all():
+        first = tuple(int(i) for i in np.unravel_index(finite.argmin(), images.shape))
+        raise DataError(
+            f"{name}: expected finite float32 numbers, found {images[first]} at position {first}"
+        )
+    return images

@@ -1,0 +1,80 @@
+"""A folder with the four IDX files of a data set, named like those of MNIST."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.datasets.dataset import Dataset, Split, make_dataset, make_split
+from convlet.datasets.idx import read_idx
+from convlet.errors import DataError
+from convlet.formats.atomic import file_error
+
+FILE = re.compile(r"(train|t10k|test)[-_](images|labels)[-.]idx\d[-.]ubyte(\.gz)?")
+EXAMPLES = {
+    ("train", "images"): "train-images-idx3-ubyte",
+    ("train", "labels"): "train-labels-idx1-ubyte",
+    ("test", "images"): "t10k-images-idx3-ubyte",
+    ("test", "labels"): "t10k-labels-idx1-ubyte",
+}
+
+
+def find_idx(folder: Path) -> dict[tuple[str, str], Path]:
+    """The IDX files of a folder by part, such as ("train", "images"); all four, or none at all.
+
+    Names are those of EXAMPLES, or with test for t10k, a dot for a dash, .gz at the end.
+    A .gz file beside its unpacked twin is left aside.
+    Raises `DataError` for a part that is missing or there twice, `FileError`.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError as error:
+        raise file_error("read", str(folder), error) from error
+    for entry in entries:
+        unpacked_too = entry.endswith(".gz") and entry[:-3] in entries
+        if not unpacked_too and (match := FILE.fullmatch(entry)):
+            part = "train" if match[1] == "train" else "test"
+            found.setdefault((part, match[2]), []).append(entry)
+    if not found:
+        return {}
+    for key, example in EXAMPLES.items():
+        if key not in found:
+            have = ", ".join(name for names in found.values() for name in names)
+            raise DataError(f"{folder}: expected a file {example} or {example}.gz, found {have}")
+        if len(found[key]) > 1:
+            raise DataError(
+                f"{folder}: expected one file with {key[0]} {key[1]},"
+                f" found {' and '.join(found[key])}: keep one of them"
+            )
+    return {key: folder / names[0] for key, names in found.items()}
+
+
+def load_idx(
+    name: str, files: dict[tuple[str, str], Path], classes: tuple[str, ...] | None = None
+) -> Dataset:
+    """The data set of the files that `find_idx` found.  Raises `DataError`, `FileError`."""
+    source = str(files["train", "images"].parent)
+    train, test = (
+        _read_split(files[part, "images"], files[part, "labels"]) for part in ("train", "test")
+    )
+    return make_dataset(name, train, test, source, classes)
+
+
+def _read_split(images: Path, labels: Path) -> Split:
+    # the small file first: a wrong one is found before the large one is unpacked
+    y = _read_uint8(labels, (1,), "labels")
+    return make_split(_read_uint8(images, (3, 4), "images"), y, str(images), str(labels))
+
+
+def _read_uint8(path: Path, dimensions: tuple[int, ...], what: str) -> NDArray[np.uint8]:
+    array = read_idx(path)
+    if array.dtype != np.uint8 or array.ndim not in dimensions:
+        expected = " or ".join(map(str, dimensions))
+        raise DataError(
+            f"{path}: expected {what}, uint8 with {expected} dimensions,"
+            f" found {array.dtype} with {array.ndim}"
+        )
+    return array

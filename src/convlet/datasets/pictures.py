@@ -1,0 +1,57 @@
+"""PNG, JPEG and BMP files through Pillow, with their size checked before they are decoded."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from convlet.datasets.streams import open_regular
+from convlet.errors import ConvletError, DataError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "BMP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+MAX_PIXELS = 1 << 26
+
+
+def pillow() -> ModuleType:
+    """The module PIL.Image.  Raises `MissingDependencyError`."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingDependencyError(
+            'image files need Pillow, which is not installed: pip install "convlet[data]"'
+        ) from error
+    return Image
+
+
+@contextmanager
+def open_picture(path: str | os.PathLike[str]) -> Iterator["Image"]:
+    """An image file whose header is read, its pixels not yet.
+
+    Whatever a decoder says while it is open becomes a `DataError`.  Raises `DataError`,
+    `FileError`, `MissingDependencyError`.
+    """
+    library = pillow()
+    name = os.fspath(path)
+    with open_regular(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is wrong is an error here, the rest no news
+        try:
+            with library.open(file, formats=FORMATS) as picture:
+                columns, rows = picture.size
+                if columns * rows > MAX_PIXELS:
+                    raise DataError(
+                        f"{name}: expected at most {MAX_PIXELS} pixels, found {columns} x {rows}"
+                    )
+                yield picture
+        except ConvletError:
+            raise
+        except Exception as error:  # decoders fail on strangers' bytes in many ways
+            raise DataError(
+                f"{name}: expected a whole {', '.join(FORMATS)} image, found a damaged file or"
+                f" another format ({error})"
+            ) from error

@@ -1,0 +1,66 @@
+"""Bytes of files from strangers: plain or gzip, read with bounded memory."""
+
+import gzip
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, cast
+
+from convlet.errors import ConvletError, DataError, FileError
+from convlet.formats.atomic import file_error, file_name
+
+MAX_BYTES = 1 << 32
+"""No array of a data file may be larger than this."""
+CHUNK = 1 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextmanager
+def open_regular(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A regular file, open for reading.  Raises `FileError`."""
+    name = file_name(path)
+    try:
+        # asked before opening: to open a named pipe would wait for its writer
+        if not stat.S_ISREG(os.stat(name).st_mode):
+            raise FileError(f"{name} cannot be read: expected a file, found a folder or a device")
+        with open(name, "rb") as file:
+            yield file
+    except ConvletError:
+        raise
+    except OSError as error:
+        raise file_error("read", name, error) from error
+
+
+@contextmanager
+def open_unpacked(path: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], int | None]]:
+    """The bytes of a plain or gzip file, told apart by content, and their number if it is known.
+
+    Raises `FileError` for a file that cannot be read, `DataError` for a damaged gzip file.
+    """
+    with open_regular(path) as file:
+        packed = file.read(2) == GZIP_MAGIC
+        file.seek(0)
+        if not packed:
+            yield file, os.fstat(file.fileno()).st_size
+            return
+        try:
+            with gzip.GzipFile(fileobj=file) as stream:
+                yield cast(IO[bytes], stream), None
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise DataError(
+                f"{file_name(path)}: expected a whole gzip file, found a damaged one ({error}):"
+                " get it again"
+            ) from error
+
+
+def read_up_to(stream: IO[bytes], size: int) -> bytearray:
+    """The next size bytes, or fewer where the stream ends.
+
+    Memory grows with what arrives: a header that promises more than the file holds costs nothing.
+    """
+    data = bytearray()
+    while len(data) < size and (piece := stream.read(min(CHUNK, size - len(data)))):
+        data += piece
+    return data

@@ -1,0 +1,83 @@
+"""How many threads to use when nobody says: what the machine allows, and what the work is worth."""
+
+import multiprocessing
+import os
+import sys
+import threading
+from functools import cache
+from math import ceil
+from pathlib import Path
+
+MULTIPLY_ADDS_PER_THREAD = 1_000_000
+"""Work below which a further thread costs more than it brings: some 30 microseconds."""
+
+
+def choose(threads: int | None, blocks: int, multiply_adds: float) -> int:
+    """Threads for work that falls into `blocks` parts of `multiply_adds` together.
+
+    An explicit number is obeyed.
+    """
+    if threads is not None:
+        return threads
+    worth = min(blocks, int(multiply_adds / MULTIPLY_ADDS_PER_THREAD))
+    return 1 if worth <= 1 or inside_a_worker() else max(1, min(available(), worth))
+
+
+def available() -> int:
+    """CPUs that this process may use: its affinity, cut by the quota of its cgroup."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(affinity or 1, ceil(_quota())))
+
+
+def inside_a_worker() -> bool:
+    """Whether joblib, loky, dask or a pool of processes already runs one task on each CPU."""
+    process = multiprocessing.current_process()
+    if process.daemon or process.name.startswith(("LokyProcess", "Dask Worker")):
+        return True
+    if threading.current_thread().name.startswith("Dask-"):
+        return True
+    joblib = sys.modules.get("joblib.parallel")
+    return joblib is not None and (joblib.get_active_backend()[0].nesting_level or 0) > 0
+
+
+@cache
+def _quota() -> float:
+    """CPUs that the cgroup grants, infinite without a limit.  Linux, cgroup v2 or v1."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return float("inf")
+    folders = {
+        line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines if line.count(":") >= 2
+    }
+    return min(_quota_v2(folders.get("", "/")), _quota_v1())
+
+
+def _quota_v2(folder: str) -> float:
+    """The least cpu.max from this group up to the root."""
+    least = float("inf")
+    root = Path("/sys/fs/cgroup")
+    here = root / folder.lstrip("/")
+    for group in (here, *here.parents):
+        least = min(least, _ratio(group / "cpu.max"))
+        if group == root:
+            break
+    return least
+
+
+def _quota_v1() -> float:
+    folder = Path("/sys/fs/cgroup/cpu")
+    try:
+        quota = float((folder / "cpu.cfs_quota_us").read_text())
+        period = float((folder / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return float("inf")
+    return quota / period if quota > 0 and period > 0 else float("inf")
+
+
+def _ratio(file: Path) -> float:
+    try:
+        quota, period = file.read_text().split()
+        return float("inf") if quota == "max" else float(quota) / float(period)
+    except (OSError, ValueError):
+        return float("inf")
