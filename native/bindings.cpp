@@ -16,6 +16,8 @@ using namespace nb::literals;
 
 namespace convlet {
 
+void bind_kernels(nb::module_& m);  // bindings_kernels.cpp
+
 struct Target {
     const Kernels* kernels;
     bool supported;
@@ -234,4 +236,6 @@ NB_MODULE(_native, m) {
              "gradient"_a, "threads"_a)
         .def("train", train, "parameters"_a, "images"_a, "targets"_a, "weight"_a.none(), "order"_a,
              "batch_size"_a, "rate"_a, "costs"_a, "threads"_a);
+    nb::module_ testing = m.def_submodule("testing", "The kernels one by one.");
+    bind_kernels(testing);
 }

@@ -330,50 +330,43 @@ void dx_tile(const float* w, Index x_row, const std::int32_t* offset, const floa
     }
 }
 
-// The tile of a kernel row by run grid: PR x NV vectors that fit the registers, in equal parts.
-inline constexpr int tile_vectors = registers == 32 ? 28 : 12;
+// A tile is PR kernel rows by NV vectors of the run over (q, r): `most` vectors fit the registers.
 inline constexpr int tile_rows = 8, tile_columns = 12;
 
-template <int W, int NV, int PR, class F>
+template <int W, int most, int NV, int PR, class F>
 CONVLET_INLINE void tile_of_rows(int rows, const F& f) {
     if constexpr (PR >= 1) {
         if (rows == PR)
             f.template run<W, NV, PR>();
         else
-            tile_of_rows<W, NV, PR - 1>(rows, f);
+            tile_of_rows<W, most, NV, PR - 1>(rows, f);
     }
 }
-template <int W, int NV, class F>
+template <int W, int most, int NV, class F>
 CONVLET_INLINE void tile_of(int columns, int rows, const F& f) {
     if constexpr (NV >= 1) {
         if (columns == NV)
-            tile_of_rows<W, NV, (tile_rows < tile_vectors / NV ? tile_rows : tile_vectors / NV)>(
-                rows, f);
+            tile_of_rows<W, most, NV, least(tile_rows, most / NV)>(rows, f);
         else
-            tile_of<W, NV - 1>(columns, rows, f);
+            tile_of<W, most, NV - 1>(columns, rows, f);
     }
 }
 
-// Every tile of every channel; `make(k, p, n)` gives what runs at channel k, kernel row p, float n.
-template <int W, class Make>
+// Every tile of every channel, in equal parts that are whole multiples of `unit` floats;
+// `make(k, p, n)` gives what runs at channel k, kernel row p, float n.
+template <int W, int unit, int most, class Make>
 CONVLET_INLINE void each_tile(const ConvShape& s, const Make& make) {
-    const int vectors = static_cast<int>(s.run()) / W;
-    const int columns = ceil_div(vectors, ceil_div(vectors, tile_columns));
-    const int most = least(tile_rows, tile_vectors / columns);
-    const int rows = ceil_div(s.rows, ceil_div(s.rows, most));
+    constexpr int wide = unit / W, widest_tile = least(tile_columns, most) / wide;
+    const int units = static_cast<int>(s.run()) / unit;
+    const int columns = ceil_div(units, ceil_div(units, widest_tile));
+    const int limit = least(tile_rows, most / wide / columns);
+    const int rows = ceil_div(s.rows, ceil_div(s.rows, limit));
     for (int k = 0; k < s.K; ++k)
         for (int p = 0; p < s.rows; p += rows)
-            for (int n = 0; n < vectors; n += columns)
-                tile_of<W, tile_columns>(least(columns, vectors - n), least(rows, s.rows - p),
-                                         make(k, p, n * W));
-}
-template <class Make>
-CONVLET_INLINE void each_tile(const ConvShape& s, const Make& make) {
-    // a load that straddles two earlier stores stalls: a vector is never wider than a pixel's step
-    if (widest > 8 && s.x_pixel % widest == 0)
-        each_tile<widest>(s, make);
-    else
-        each_tile<8>(s, make);
+            for (int n = 0; n < units; n += columns)
+                tile_of<W, most, least(tile_columns, most)>(least(columns, units - n) * wide,
+                                                            least(rows, s.rows - p),
+                                                            make(k, p, n * unit));
 }
 
 struct DwTile {
@@ -393,8 +386,9 @@ struct DwTile {
 
 inline void conv_dw(const ConvShape& s, const float* x, const Survivors& list, bool first,
                     float* dw) {
+    constexpr int most = registers == 32 ? 28 : 12;
     const Index run = s.run();
-    each_tile(s, [&](int k, int p, int n) {
+    const auto make = [&](int k, int p, int n) {
         const std::int32_t begin = list.begin[k];
         return DwTile{x + p * s.x_row + n,
                       s.x_row,
@@ -404,7 +398,11 @@ inline void conv_dw(const ConvShape& s, const float* x, const Survivors& list, b
                       first,
                       dw + (Index(k) * s.rows + p) * run + n,
                       run};
-    });
+    };
+    if (widest > 8 && s.x_pixel % widest == 0)
+        each_tile<widest, widest, most>(s, make);
+    else
+        each_tile<8, 8, most>(s, make);
 }
 
 struct DxTile {
@@ -421,9 +419,12 @@ struct DxTile {
     }
 };
 
+// Here the tiles decide in which order the errors of one pixel add up, so they are the same floats
+// on every target: 96, which is what 16 registers hold.  A load that straddles two earlier stores
+// stalls, so a vector is never wider than a pixel's step.
 inline void conv_dx(const ConvShape& s, const float* packed, const Survivors& list, float* dx) {
     const Index run = s.run();
-    each_tile(s, [&](int k, int p, int n) {
+    const auto make = [&](int k, int p, int n) {
         const std::int32_t begin = list.begin[k];
         return DxTile{packed + (Index(k) * s.rows + p) * run + n,
                       s.x_row,
@@ -432,7 +433,11 @@ inline void conv_dx(const ConvShape& s, const float* packed, const Survivors& li
                       list.begin[k + 1] - begin,
                       dx + p * s.x_row + n,
                       run};
-    });
+    };
+    if (s.x_pixel % 16 == 0)
+        each_tile<widest, 16, 96 / widest>(s, make);
+    else
+        each_tile<8, 8, 12>(s, make);
 }
 
 }  // namespace convlet::CONVLET_TARGET

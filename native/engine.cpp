@@ -236,31 +236,57 @@ public:
                 batch.targets.weight ? batch.targets.weight[space_.samples[b]] : 1;
             space_.factor[b] = sum > 0 ? static_cast<float>(weight / sum) : 0;
         }
-        next_chunk_.store(0, std::memory_order_relaxed);
         return sum > 0;
     }
 
-    // Phase A: whole chunks of samples, forward, backward, and their convolution gradients.
-    template <class Stop>
-    void samples(int thread, const Stop& stop) {
-        const Index count = (batch_.size + space_.chunk - 1) / space_.chunk;
-        for (Index chunk; (chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed)) < count;) {
-            if (stop()) return;
-            const Index first = chunk * space_.chunk;
-            run_chunk(space_.arenas[thread], first,
-                      static_cast<int>(std::min<Index>(space_.chunk, batch_.size - first)),
-                      space_.partials.get() + chunk * plan_.partial);
-        }
-        next_item_.store(0, std::memory_order_relaxed);
+    int chunks() const { return static_cast<int>((batch_.size + space_.chunk - 1) / space_.chunk); }
+
+    // An item of phase A: a chunk of samples forward, backward, and its convolution gradients.
+    void samples(int chunk, int thread) {
+        const Index first = Index(chunk) * space_.chunk;
+        run_chunk(space_.arenas[thread], first,
+                  static_cast<int>(std::min<Index>(space_.chunk, batch_.size - first)),
+                  space_.partials.get() + chunk * plan_.partial);
     }
 
-    // Phase B: sums over the minibatch, one range of the flat vector at a time, then `use(item)`.
-    template <class Use>
-    void sums(float* gradient, const Use& use) {
-        const int count = static_cast<int>(plan_.items.size());
-        for (int n; (n = next_item_.fetch_add(1, std::memory_order_relaxed)) < count;) {
-            derivative(plan_.items[n], gradient);
-            use(plan_.items[n]);
+    // An item of phase B: sums over the minibatch for one range of the flat vector.
+    void derivative(const UpdateItem& item, float* gradient) {
+        const DenseRows& rows = space_.rows[0];
+        switch (item.kind) {
+            case UpdateItem::Kind::conv_w: {
+                const ConvPlan& c = plan_.convs[item.stage];
+                const Index run = c.shape.run();
+                float* dw = space_.partials.get() + c.dw;
+                for (int k = 0; k < c.spec.K; ++k)
+                    tree_over_chunks(c.dw + (Index(k) * c.spec.rows + item.first) * run,
+                                     (item.last - item.first) * run);
+                for (int p = item.first; p < item.last; ++p)
+                    for (int q = 0; q < c.spec.columns; ++q)
+                        k_.transpose(dw + p * run + q * c.shape.x_pixel, c.spec.rows * run,
+                                     c.spec.K, c.spec.R, gradient + c.spec.w + Passes::tap(c, p, q),
+                                     c.spec.K);
+                break;
+            }
+            case UpdateItem::Kind::conv_b: {
+                const Index n = item.end - item.begin;
+                std::memcpy(gradient + item.begin, tree_over_chunks(plan_.convs[item.stage].db, n),
+                            n * sizeof(float));
+                break;
+            }
+            case UpdateItem::Kind::dense_w: {
+                const DensePlan& s = plan_.denses[item.stage];
+                const Index x_row = passes_.x_row(item.stage);
+                k_.product({rows.input(plan_, item.stage) + item.first, 1, x_row},
+                           item.last - item.first, batch_.size, rows.delta[item.stage].get(),
+                           s.z_row, s.M, nullptr, gradient + item.begin, s.M);  // (8)
+                break;
+            }
+            case UpdateItem::Kind::dense_b: {
+                const DensePlan& s = plan_.denses[item.stage];
+                k_.add_rows(rows.delta[item.stage].get(), s.z_row, batch_.size, s.M,
+                            gradient + item.begin);  // (18)
+                break;
+            }
         }
     }
 
@@ -330,52 +356,11 @@ private:
 
     // The same tree over chunks, for the floats [begin, begin + n) of the partial gradients.
     float* tree_over_chunks(Index begin, Index n) {
-        const Index chunks = (batch_.size + space_.chunk - 1) / space_.chunk;
         float* sum = space_.partials.get() + begin;
-        for (Index step = 1; step < chunks; step *= 2)
-            for (Index m = 0; m + step < chunks; m += 2 * step)
+        for (Index step = 1; step < chunks(); step *= 2)
+            for (Index m = 0; m + step < chunks(); m += 2 * step)
                 k_.add(sum + m * plan_.partial, sum + (m + step) * plan_.partial, n);
         return sum;
-    }
-
-    void derivative(const UpdateItem& item, float* gradient) {
-        const DenseRows& rows = space_.rows[0];
-        switch (item.kind) {
-            case UpdateItem::Kind::conv_w: {
-                const ConvPlan& c = plan_.convs[item.stage];
-                const Index run = c.shape.run();
-                float* dw = space_.partials.get() + c.dw;
-                for (int k = 0; k < c.spec.K; ++k)
-                    tree_over_chunks(c.dw + (Index(k) * c.spec.rows + item.first) * run,
-                                     (item.last - item.first) * run);
-                for (int p = item.first; p < item.last; ++p)
-                    for (int q = 0; q < c.spec.columns; ++q)
-                        k_.transpose(dw + p * run + q * c.shape.x_pixel, c.spec.rows * run,
-                                     c.spec.K, c.spec.R, gradient + c.spec.w + Passes::tap(c, p, q),
-                                     c.spec.K);
-                break;
-            }
-            case UpdateItem::Kind::conv_b: {
-                const Index n = item.end - item.begin;
-                std::memcpy(gradient + item.begin, tree_over_chunks(plan_.convs[item.stage].db, n),
-                            n * sizeof(float));
-                break;
-            }
-            case UpdateItem::Kind::dense_w: {
-                const DensePlan& s = plan_.denses[item.stage];
-                const Index x_row = passes_.x_row(item.stage);
-                k_.product({rows.input(plan_, item.stage) + item.first, 1, x_row},
-                           item.last - item.first, batch_.size, rows.delta[item.stage].get(),
-                           s.z_row, s.M, nullptr, gradient + item.begin, s.M);  // (8)
-                break;
-            }
-            case UpdateItem::Kind::dense_b: {
-                const DensePlan& s = plan_.denses[item.stage];
-                k_.add_rows(rows.delta[item.stage].get(), s.z_row, batch_.size, s.M,
-                            gradient + item.begin);  // (18)
-                break;
-            }
-        }
     }
 
     const Kernels& k_;
@@ -383,8 +368,27 @@ private:
     Workspace& space_;
     Passes passes_;
     Minibatch batch_{};
-    std::atomic<Index> next_chunk_{0};
-    std::atomic<int> next_item_{0};
+};
+
+// Phase A of one step after another; the calling thread looks up between its chunks.
+class PhaseA {
+public:
+    PhaseA(Step& step, const Interrupted& interrupted)
+        : step_(step), poll_(interrupted), work_([this](int chunk, int thread) {
+              if (thread == 0 && poll_()) stop_.store(true, std::memory_order_relaxed);
+              if (!stopped()) step_.samples(chunk, thread);
+          }) {}
+    bool run(Team& team) {
+        team.parallel(step_.chunks(), work_);
+        return !stopped();
+    }
+    bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+
+private:
+    Step& step_;
+    Poll poll_;
+    std::atomic<bool> stop_{false};
+    const Team::Work work_;
 };
 
 }  // namespace
@@ -421,39 +425,44 @@ bool Engine::predict(const float* parameters, Images images, Index n, bool proba
     const int M = plan_.classes;
     const std::size_t D = plan_.denses.size();
     // equal chunks, so that no thread waits for a last long one
-    const Index parts =
-        (n + Index(threads) * space->chunk - 1) / (Index(threads) * space->chunk) * threads;
-    const int chunk = static_cast<int>((n + parts - 1) / parts);
-    std::atomic<Index> next{0};
+    const Index rounds = (n + Index(threads) * space->chunk - 1) / (Index(threads) * space->chunk);
+    const int chunk = static_cast<int>((n + rounds * threads - 1) / (rounds * threads));
+    const Index chunks = (n + chunk - 1) / chunk;
     std::atomic<bool> stop{false};
     Poll poll(interrupted);
-    run_team(threads, [&](Team&, int thread) {
+    const auto run = [&](Index first, int thread) {
         const Arena& arena = space->arenas[thread];
         const DenseRows& rows = space->rows[thread];
-        for (Index first; (first = next.fetch_add(chunk)) < n;) {
-            if (thread == 0 && poll()) stop.store(true, std::memory_order_relaxed);
-            if (stop.load(std::memory_order_relaxed)) return;
-            const int count = static_cast<int>(std::min<Index>(chunk, n - first));
-            for (int s = 0; s < count; ++s) {
-                float* features = rows.x[0].get() + s * plan_.features_row;
-                passes.input(arena, images, first + s, 0, features);
-                passes.forward_convs(arena, 0, false, features);
-            }
-            passes.forward_dense(rows, 0, count);
-            const float* z = rows.input(plan_, D);
-            const Index row = passes.x_row(D);
-            if (probabilities) {
-                const int lanes = static_cast<int>(round_up(count, sample_lanes));
-                float* columns = arena.lanes[0].get();
-                std::memset(columns, 0, sizeof(float) * M * lanes);
-                kernels_.transpose(z, row, count, M, columns, lanes);
-                kernels_.softmax(columns, M, lanes);
-                kernels_.transpose(columns, lanes, M, count, out + first * M, M);
-            } else {
-                for (int s = 0; s < count; ++s)
-                    std::memcpy(out + (first + s) * M, z + s * row, M * sizeof(float));
-            }
+        const int count = static_cast<int>(std::min<Index>(chunk, n - first));
+        for (int s = 0; s < count; ++s) {
+            float* features = rows.x[0].get() + s * plan_.features_row;
+            passes.input(arena, images, first + s, 0, features);
+            passes.forward_convs(arena, 0, false, features);
         }
+        passes.forward_dense(rows, 0, count);
+        const float* z = rows.input(plan_, D);
+        const Index row = passes.x_row(D);
+        if (!probabilities) {
+            for (int s = 0; s < count; ++s)
+                std::memcpy(out + (first + s) * M, z + s * row, M * sizeof(float));
+            return;
+        }
+        const int lanes = static_cast<int>(round_up(count, sample_lanes));
+        float* columns = arena.lanes[0].get();
+        std::memset(columns, 0, sizeof(float) * M * lanes);
+        kernels_.transpose(z, row, count, M, columns, lanes);
+        kernels_.softmax(columns, M, lanes);
+        kernels_.transpose(columns, lanes, M, count, out + first * M, M);
+    };
+    run_team(threads, [&](Team& team) {
+        for (Index done = 0; done < chunks && !stop; done += most_items)
+            team.parallel(static_cast<int>(std::min<Index>(most_items, chunks - done)),
+                          [&](int item, int thread) {
+                              if (thread == 0 && poll())
+                                  stop.store(true, std::memory_order_relaxed);
+                              if (!stop.load(std::memory_order_relaxed))
+                                  run((done + item) * chunk, thread);
+                          });
     });
     give_back(std::move(space));
     return !stop;
@@ -466,19 +475,15 @@ bool Engine::gradients(const float* parameters, Images images, Targets targets, 
     step.begin({images, targets, n}, nullptr);
     for (std::size_t l = 0; l < plan_.convs.size(); ++l)
         step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
-    std::atomic<bool> stop{false};
-    Poll poll(interrupted);
-    run_team(threads, [&](Team& team, int thread) {
-        step.samples(thread, [&] {
-            if (thread == 0 && poll()) stop.store(true, std::memory_order_relaxed);
-            return stop.load(std::memory_order_relaxed);
-        });
-        team.barrier();
-        if (!stop) step.sums(gradient, [](const UpdateItem&) {});
+    PhaseA phase_a(step, interrupted);
+    run_team(threads, [&](Team& team) {
+        if (!phase_a.run(team)) return;
+        team.parallel(static_cast<int>(plan_.items.size()),
+                      [&](int item, int) { step.derivative(plan_.items[item], gradient); });
     });
     *cost = step.cost();
     give_back(std::move(space));
-    return !stop;
+    return !phase_a.stopped();
 }
 
 Index Engine::train(float* parameters, Images images, Targets targets,
@@ -489,33 +494,25 @@ Index Engine::train(float* parameters, Images images, Targets targets,
     Step step(kernels_, plan_, parameters, *space);
     for (std::size_t l = 0; l < plan_.convs.size(); ++l)
         step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
-    std::atomic<bool> stop{false};
-    bool useful = false;
-    Index done = 0;
+    PhaseA phase_a(step, interrupted);
     float* gradient = space->gradient.get();
-    Poll poll(interrupted);
-    run_team(threads, [&](Team& team, int thread) {
-        for (Index first = 0; first < total; first += batch_size) {
-            if (thread == 0)
-                useful = step.begin({images, targets, std::min(batch_size, total - first)},
-                                    order.data() + first);
-            team.barrier();
-            if (useful)
-                step.samples(thread, [&] {
-                    if (thread == 0 && poll()) stop.store(true, std::memory_order_relaxed);
-                    return stop.load(std::memory_order_relaxed);
-                });
-            team.barrier();
-            if (stop) return;  // this step is abandoned, the ones before it are whole
-            if (useful)
-                step.sums(gradient, [&](const UpdateItem& item) {
-                    kernels_.descend(parameters + item.begin, gradient + item.begin, rate,
-                                     item.end - item.begin);
-                    if (item.kind == UpdateItem::Kind::conv_w)
-                        step.passes().pack(item.stage, item.first, item.last, space->packed.get());
-                });
-            team.barrier();
-            if (thread == 0) costs[done++] = useful ? step.cost() : 0;
+    const Team::Work phase_b = [&](int n, int) {
+        const UpdateItem& item = plan_.items[n];
+        step.derivative(item, gradient);
+        kernels_.descend(parameters + item.begin, gradient + item.begin, rate,
+                         item.end - item.begin);
+        if (item.kind == UpdateItem::Kind::conv_w)
+            step.passes().pack(item.stage, item.first, item.last, space->packed.get());
+    };
+    Index done = 0;
+    run_team(threads, [&](Team& team) {
+        for (Index first = 0; first < total; first += batch_size, ++done) {
+            const Minibatch batch{images, targets, std::min(batch_size, total - first)};
+            costs[done] = 0;
+            if (!step.begin(batch, order.data() + first)) continue;
+            if (!phase_a.run(team)) return;  // this step is abandoned, the ones before it are whole
+            team.parallel(static_cast<int>(plan_.items.size()), phase_b);
+            costs[done] = step.cost();
         }
     });
     give_back(std::move(space));

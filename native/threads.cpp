@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -10,6 +12,10 @@
 
 namespace convlet {
 namespace {
+
+constexpr int count_bit = 24, generation_bit = 48;
+constexpr std::uint64_t item_mask = (1u << count_bit) - 1;
+constexpr int last_phase = item_mask;  // as a count: there will be no further phase
 
 void relax() {
 #if defined(__x86_64__)
@@ -19,32 +25,70 @@ void relax() {
 #endif
 }
 
-// Waits until `value` is no longer `old`: first awake, for the short waits inside a step, then
+// Waits until `value` satisfies `ready`: first awake, for the short waits inside a step, then
 // asleep.
-void wait_change(const std::atomic<int>& value, int old, int spins) {
-    for (int n = 0; n < spins; ++n) {
-        if (value.load(std::memory_order_acquire) != old) return;
+template <class T, class Ready>
+T wait_until(const std::atomic<T>& value, int spins, const Ready& ready) {
+    T now = value.load(std::memory_order_acquire);
+    for (int n = 0; n < spins && !ready(now); ++n) {
         relax();
+        now = value.load(std::memory_order_acquire);
     }
-    while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+    while (!ready(now)) {
+        value.wait(now, std::memory_order_acquire);
+        now = value.load(std::memory_order_acquire);
+    }
+    return now;
 }
 
-struct Worker {
-    std::atomic<int> ticket{0};  // counts the jobs handed to this worker
-    const Job* job = nullptr;
-    Team* team = nullptr;
-    std::atomic<int>* running = nullptr;
-    int index = 0;
+}  // namespace
 
-    void work() {
-        for (int seen = 0;; ++seen) {
-            wait_change(ticket, seen, 0);
-            (*job)(*team, index);
-            std::atomic<int>* left = running;
-            if (left->fetch_sub(1, std::memory_order_acq_rel) == 1) left->notify_one();
-        }
+Team::Team(int size_)
+    : size(size_),
+      spins_(size_ <= static_cast<int>(std::thread::hardware_concurrency()) ? 2000 : 0) {}
+
+void Team::parallel(int count, const Work& work) {
+    if (size == 1 || count <= 1) {
+        for (int item = 0; item < count; ++item) work(item, 0);
+        return;
     }
-};
+    const std::uint64_t generation = (phase_.load(std::memory_order_relaxed) >> generation_bit) + 1;
+    work_[generation & 1] = &work;
+    done_.store(0, std::memory_order_relaxed);
+    phase_.store(generation << generation_bit | static_cast<std::uint64_t>(count) << count_bit,
+                 std::memory_order_release);
+    phase_.notify_all();
+    take_items(0);
+    wait_until(done_, spins_, [&](int done) { return done == count; });
+}
+
+void Team::take_items(int thread) {
+    for (;;) {
+        const std::uint64_t phase = phase_.fetch_add(1, std::memory_order_acq_rel);
+        const int item = static_cast<int>(phase & item_mask);
+        const int count = static_cast<int>(phase >> count_bit & item_mask);
+        if (item >= count || count == last_phase) return;
+        (*work_[phase >> generation_bit & 1])(item, thread);
+        if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) done_.notify_one();
+    }
+}
+
+void Team::help(int thread) {
+    for (std::uint64_t seen = 0;;) {
+        const std::uint64_t phase = wait_until(
+            phase_, spins_, [&](std::uint64_t now) { return now >> generation_bit != seen; });
+        if ((phase >> count_bit & item_mask) == last_phase) return;
+        seen = phase >> generation_bit;
+        take_items(thread);
+    }
+}
+
+void Team::finish() {
+    const std::uint64_t generation = (phase_.load(std::memory_order_relaxed) >> generation_bit) + 1;
+    phase_.store(generation << generation_bit | static_cast<std::uint64_t>(last_phase) << count_bit,
+                 std::memory_order_release);
+    phase_.notify_all();
+}
 
 class Pool {
 public:
@@ -58,26 +102,43 @@ public:
         return *current_;
     }
 
-    void run(int threads, const Job& job) {
-        std::unique_lock lock(busy_, std::try_to_lock);
+    void run(int threads, const std::function<void(Team&)>& job) {
+        const std::unique_lock lock(busy_, std::try_to_lock);
         const int helpers = lock.owns_lock() ? hire(threads - 1) : 0;
         Team team(helpers + 1);
-        running_.store(helpers, std::memory_order_relaxed);
-        for (int n = 0; n < helpers; ++n) {
-            Worker& worker = *workers_[n];
-            worker.job = &job;
-            worker.team = &team;
-            worker.running = &running_;
-            worker.index = n + 1;
-            worker.ticket.fetch_add(1, std::memory_order_release);
-            worker.ticket.notify_one();
-        }
-        job(team, 0);
-        for (int left; helpers && (left = running_.load(std::memory_order_acquire)) > 0;)
-            wait_change(running_, left, 2000);
+        if (helpers) running_.store(helpers, std::memory_order_relaxed);
+        for (int n = 0; n < helpers; ++n) workers_[n]->start(team, n + 1, running_);
+        job(team);
+        if (!helpers) return;
+        team.finish();
+        wait_until(running_, team.spins_, [](int running) { return running == 0; });
     }
 
 private:
+    struct Worker {
+        std::atomic<int> ticket{0};  // counts the jobs handed to this worker
+        Team* team = nullptr;
+        int number = 0;
+        std::atomic<int>* running = nullptr;
+
+        void start(Team& team_, int number_, std::atomic<int>& running_) {
+            team = &team_;
+            number = number_;
+            running = &running_;
+            ticket.fetch_add(1, std::memory_order_release);
+            ticket.notify_one();
+        }
+
+        void work() {
+            for (int seen = 0;; ++seen) {
+                wait_until(ticket, 0, [&](int now) { return now != seen; });
+                team->help(number);
+                std::atomic<int>& left = *running;
+                if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
+            }
+        }
+    };
+
     // Up to `wanted` workers; fewer if the system gives no more threads.
     int hire(int wanted) {
         sigset_t all, before;
@@ -89,7 +150,7 @@ private:
                 std::thread(&Worker::work, worker.get()).detach();
                 workers_.push_back(std::move(worker));
             }
-        } catch (const std::exception&) {
+        } catch (const std::exception&) {  // fewer helpers, the same result
         }
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         return std::min(wanted, static_cast<int>(workers_.size()));
@@ -101,28 +162,10 @@ private:
     std::atomic<int> running_{0};
 };
 
-}  // namespace
-
-Team::Team(int size_)
-    : size(size_),
-      spins_(size_ <= static_cast<int>(std::thread::hardware_concurrency()) ? 20000 : 0) {}
-
-void Team::barrier() {
-    if (size == 1) return;
-    const int generation = generation_.load(std::memory_order_acquire);
-    if (waiting_.fetch_add(1, std::memory_order_acq_rel) == size - 1) {
-        waiting_.store(0, std::memory_order_relaxed);
-        generation_.store(generation + 1, std::memory_order_release);
-        generation_.notify_all();
-    } else {
-        wait_change(generation_, generation, spins_);
-    }
-}
-
-void run_team(int threads, const Job& job) {
+void run_team(int threads, const std::function<void(Team&)>& job) {
     if (threads <= 1) {
         Team alone(1);
-        job(alone, 0);
+        job(alone);
     } else {
         Pool::instance().run(threads, job);
     }

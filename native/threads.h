@@ -3,26 +3,43 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 
 namespace convlet {
 
-// The threads of one job.  `barrier` waits until all of them have come.
+// The threads of one job: the caller's, number 0, and helpers.
+//
+// A phase ends when its items are done, not when every thread has come: a helper whose CPU was
+// given to someone else holds up the others by the item in its hands at most.
 class Team {
 public:
+    using Work = std::function<void(int item, int thread)>;
+
     explicit Team(int size);
     const int size;
-    void barrier();
+
+    // Runs work(0), ..., work(count - 1), each once, on whoever is free; returns when all are done.
+    // For the calling thread only.  The work must not throw.
+    void parallel(int count, const Work& work);
 
 private:
+    friend class Pool;
+    void help(int thread);  // until `finish`
+    void finish();
+    void take_items(int thread);
+
+    // generation of the phase (16 bits), its count (24), the next item (24): one word, so that a
+    // late helper cannot take an item of one phase by the count of another
+    std::atomic<std::uint64_t> phase_{0};
+    std::atomic<int> done_{0};
+    const Work* work_[2] = {nullptr, nullptr};  // by parity of the generation
     const int spins_;
-    std::atomic<int> waiting_{0};
-    std::atomic<int> generation_{0};
 };
 
-// Runs job(team, index) on up to `threads` threads at once, index 0 on the calling one; returns
-// when all are done.  The job must not throw.
-using Job = std::function<void(Team&, int)>;
-void run_team(int threads, const Job& job);
+inline constexpr int most_items = (1 << 24) - 2048;
+
+// Runs job(team) on the calling thread with up to `threads` threads in the team.
+void run_team(int threads, const std::function<void(Team&)>& job);
 
 }  // namespace convlet

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet import _native
+import convlet._native as _native
 from convlet.engine import Float32, Float64, Samples
 from convlet.equations import Array
 from convlet.errors import InputError

@@ -1,6 +1,6 @@
 """`Network`: layers with parameters, and everything one does with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from os import PathLike
 from typing import Any, NamedTuple
@@ -45,11 +45,16 @@ class Network:
         classes: Sequence[str] | None = None,
         engine: str = "auto",
     ) -> None:
-        self.layers = _as_layers(layers, 10 if classes is None else len(classes))
+        self.classes = _class_names(classes)
+        self.layers = _as_layers(layers, 10 if self.classes is None else len(self.classes))
         self.input_shape = inputs.as_input_shape(input_shape)
         self.stages: tuple[Stage, ...] = group(self.layers, self.input_shape)
         self.class_count = self.stages[-1].output_shape[0]
-        self.classes = _class_names(classes, self.class_count)
+        if self.classes is not None and len(self.classes) != self.class_count:
+            raise InputError(
+                f"classes has {len(self.classes)} names, expected {self.class_count}: "
+                f"the last layer has {self.class_count} units"
+            )
         self.epochs = 0
         """Epochs trained so far: the shuffle of the next one is keyed by it."""
         self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
@@ -212,13 +217,10 @@ def _as_layers(layers: Sequence[Layer] | str | None, classes: int) -> tuple[Laye
     return parse_layers(layers) if isinstance(layers, str) else tuple(layers)
 
 
-def _class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...] | None:
+def _class_names(classes: Sequence[str] | None) -> tuple[str, ...] | None:
     if classes is None:
         return None
-    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+    names = () if isinstance(classes, str) or not isinstance(classes, Iterable) else tuple(classes)
+    if not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"classes is {classes!r}, expected one name (str) for each class")
-    if len(classes) != count:
-        raise InputError(
-            f"classes has {len(classes)} names, expected {count}: the last layer has {count} units"
-        )
-    return tuple(classes)
+    return names

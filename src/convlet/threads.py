@@ -26,7 +26,7 @@ def choose(threads: int | None, blocks: int, multiply_adds: float) -> int:
 def available() -> int:
     """CPUs that this process may use: its affinity, cut by the quota of its cgroup."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(affinity or 1, ceil(_quota())))
+    return max(1, ceil(min(affinity or 1, _quota())))
 
 
 def inside_a_worker() -> bool:

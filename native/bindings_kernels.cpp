@@ -1,0 +1,144 @@
+// The kernels of every target, one by one, for the tests.  Sizes are the caller's care.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <string>
+
+#include "kernels.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace convlet {
+
+const Kernels& kernels_of(const std::string& name);  // bindings.cpp
+
+namespace {
+
+template <class T>
+using Memory = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+using Floats = Memory<float>;
+using Numbers = Memory<std::int32_t>;
+
+struct Handle {
+    const Kernels& k;
+};
+
+// None is null.
+const float* pointer_or_null(nb::handle array) {
+    return array.is_none() ? nullptr : nb::cast<Floats>(array).data();
+}
+
+Survivors survivors_of(const Numbers& offset, const Floats& delta, const Numbers& begin) {
+    return {offset.data(), delta.data(), begin.data()};
+}
+
+}  // namespace
+
+void bind_kernels(nb::module_& m) {
+    nb::enum_<Fused>(m, "Fused")
+        .value("relu_pool", Fused::relu_pool)
+        .value("pool_relu", Fused::pool_relu)
+        .value("pool", Fused::pool);
+    nb::class_<ConvShape>(m, "ConvShape")
+        .def(
+            "__init__",
+            [](ConvShape* self, int rows, int columns, int R, int K, int s1, int s2, int I, int J,
+               Index x_row, Index x_pixel) {
+                new (self) ConvShape{rows, columns, R, K, s1, s2, I, J, x_row, x_pixel};
+            },
+            "rows"_a, "columns"_a, "R"_a, "K"_a, "s1"_a, "s2"_a, "I"_a, "J"_a, "x_row"_a,
+            "x_pixel"_a)
+        .def_prop_ro("run", &ConvShape::run);
+    nb::class_<Handle>(m, "Kernels")
+        .def(
+            "__init__",
+            [](Handle* self, const std::string& target) { new (self) Handle{kernels_of(target)}; },
+            "target"_a)
+        .def("scale_bytes",
+             [](Handle& h, Memory<const std::uint8_t> u, Floats x) {
+                 h.k.scale_bytes(u.data(), static_cast<Index>(u.size()), x.data());
+             })
+        .def("conv",
+             [](Handle& h, const ConvShape& s, Floats x, Floats w, Floats b, Index b_row,
+                Index b_pixel, Floats z, Index z_row, Index z_pixel) {
+                 h.k.conv(s, x.data(), w.data(), {b.data(), b_row, b_pixel},
+                          {z.data(), z_row, z_pixel});
+             })
+        .def(
+            "conv_pool",
+            [](Handle& h, const ConvShape& s, Fused fused, Floats x, Floats w, Floats b,
+               Index b_row, Index b_pixel, Floats out, Index out_row, Index out_pixel,
+               nb::object winner) {
+                h.k.conv_pool(s, fused, x.data(), w.data(), {b.data(), b_row, b_pixel},
+                              {out.data(), out_row, out_pixel},
+                              winner.is_none() ? nullptr : nb::cast<Numbers>(winner).data());
+            },
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+            nb::arg(), nb::arg(), nb::arg().none())
+        .def("own_place",
+             [](Handle& h, const ConvShape& s, Numbers winner) { h.k.own_place(s, winner.data()); })
+        .def("relu_winners",
+             [](Handle& h, Floats x, Numbers winner) {
+                 h.k.relu_winners(x.data(), winner.data(), static_cast<Index>(x.size()));
+             })
+        .def("pool_winners",
+             [](Handle& h, Floats x, Index row, Index pixel, Numbers winner, int rows, int columns,
+                int stride_rows, int stride_columns, int I, int J, Floats out, Numbers out_winner) {
+                 h.k.pool_winners({x.data(), row, pixel}, winner.data(), rows, columns, stride_rows,
+                                  stride_columns, I, J, out.data(), out_winner.data());
+             })
+        .def("survivors",
+             [](Handle& h, const ConvShape& s, Numbers winner, Floats error, Index row, Index pixel,
+                int rows, int columns, Numbers offset, Floats delta, Numbers begin, Floats db) {
+                 h.k.survivors(s, winner.data(), {error.data(), row, pixel}, rows, columns,
+                               survivors_of(offset, delta, begin), db.data());
+             })
+        .def("conv_dw",
+             [](Handle& h, const ConvShape& s, Floats x, Numbers offset, Floats delta,
+                Numbers begin, bool first, Floats dw) {
+                 h.k.conv_dw(s, x.data(), survivors_of(offset, delta, begin), first, dw.data());
+             })
+        .def("conv_dx",
+             [](Handle& h, const ConvShape& s, Floats packed, Numbers offset, Floats delta,
+                Numbers begin, Floats dx) {
+                 h.k.conv_dx(s, packed.data(), survivors_of(offset, delta, begin), dx.data());
+             })
+        .def(
+            "product",
+            [](Handle& h, Floats a, Index a_row, Index a_column, Index rows, Index depth, Floats b,
+               Index b_row, int columns, nb::object init, Floats out, Index out_row) {
+                h.k.product({a.data(), a_row, a_column}, rows, depth, b.data(), b_row, columns,
+                            pointer_or_null(init), out.data(), out_row);
+            },
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+            nb::arg().none(), nb::arg(), nb::arg())
+        .def("relu", [](Handle& h, Floats z,
+                        Floats x) { h.k.relu(z.data(), static_cast<Index>(z.size()), x.data()); })
+        .def("relu_backward",
+             [](Handle& h, Floats z, float at_zero, Floats error) {
+                 h.k.relu_backward(z.data(), at_zero, static_cast<Index>(z.size()), error.data());
+             })
+        .def("softmax",
+             [](Handle& h, Floats z, int M, int lanes) { h.k.softmax(z.data(), M, lanes); })
+        .def("cross_entropy",
+             [](Handle& h, Floats z, Floats y, Floats factor, int M, int lanes, Floats cost) {
+                 h.k.cross_entropy(z.data(), y.data(), factor.data(), M, lanes, cost.data());
+             })
+        .def("transpose",
+             [](Handle& h, Floats a, Index a_row, int rows, int columns, Floats t, Index t_row) {
+                 h.k.transpose(a.data(), a_row, rows, columns, t.data(), t_row);
+             })
+        .def("add", [](Handle& h, Floats a,
+                       Floats b) { h.k.add(a.data(), b.data(), static_cast<Index>(a.size())); })
+        .def("add_rows",
+             [](Handle& h, Floats a, Index a_row, Index rows, int columns, Floats sum) {
+                 h.k.add_rows(a.data(), a_row, rows, columns, sum.data());
+             })
+        .def("descend", [](Handle& h, Floats w, Floats gradient, float rate) {
+            h.k.descend(w.data(), gradient.data(), rate, static_cast<Index>(w.size()));
+        });
+}
+
+}  // namespace convlet
