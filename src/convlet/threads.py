@@ -25,8 +25,23 @@ def choose(threads: int | None, blocks: int, multiply_adds: float) -> int:
 
 def available() -> int:
     """CPUs that this process may use: its affinity, cut by the quota of its cgroup."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, ceil(min(affinity or 1, _quota())))
+    return max(1, ceil(min(_affinity(), _quota())))
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def explain() -> tuple[int, str]:
+    """The threads for large work, and why so many."""
+    if inside_a_worker():
+        return 1, "because this process is one of several workers"
+    cpus, quota = _affinity(), _quota()
+    if quota < cpus:
+        return available(), f"the quota of the cgroup ({quota:g} of {cpus} CPUs)"
+    return available(), "the CPUs that this process may use; less for little work"
 
 
 def inside_a_worker() -> bool:

@@ -12,12 +12,16 @@ EXAMPLE = "Example: convlet evaluate mnist.safetensors mnist"
 
 
 def evaluate(
-    model: options.Model, data: options.Data = "mnist", json: options.Json = False
+    model: options.Model,
+    data: options.Data = "mnist",
+    threads: options.Threads = None,
+    json: options.Json = False,
 ) -> None:
     """Measure a saved model on test images.
 
     Loss, accuracy, and the share of each class that is recognised (recall).
     """
+    options.check_threads(threads)
     network = load_model(model)
     dataset = options.load_data(data)
     images, labels = dataset.test.images, dataset.test.labels
@@ -35,8 +39,8 @@ def evaluate(
     if names != tuple(dataset.classes):
         warn(f"the classes of {dataset.name} have other names than those of {model}")
 
-    loss, accuracy = network.evaluate(images, labels)
-    right = network.predict(images) == labels
+    loss, accuracy = network.evaluate(images, labels, threads=threads)
+    right = network.predict(images, threads=threads) == labels
     counts = np.bincount(labels, minlength=len(names))
     hits = np.bincount(labels[right], minlength=len(names))
     # no image of a class, no accuracy

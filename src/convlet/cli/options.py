@@ -11,7 +11,7 @@ import typer
 
 from convlet import datasets
 from convlet.errors import ArchitectureError, FileError, InputError
-from convlet.inputs import as_input_shape
+from convlet.inputs import as_count, as_input_shape
 from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
 from convlet.stages import default_layers, group
 from convlet.text import parse_layers
@@ -32,6 +32,16 @@ Data = Annotated[
         help="mnist, fashion-mnist, digits, a folder (IDX, or images by class) or an .npz file.",
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        parser=lambda text: whole(text),
+        metavar="N",
+        help="Of the native engine; the result does not depend on it.",
+        show_default="what the machine allows and the work is worth",
+    ),
+]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that train saved.")]
 
 
@@ -41,6 +51,12 @@ def load_data(name: str) -> datasets.Dataset:
         return datasets.load(name)
     except InputError as error:
         raise InputError(str(error).replace("name_or_path", "DATA", 1)) from None
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse what is no number of threads."""
+    if threads is not None:
+        as_count(threads, "--threads", 1, 1024)
 
 
 def whole(text: str) -> int | str:

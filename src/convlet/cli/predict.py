@@ -28,10 +28,12 @@ def predict(
     invert: Annotated[
         bool, typer.Option("--invert", help="Swap dark and bright: MNIST is bright on dark.")
     ] = False,
+    threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
     """Name the most probable classes of images."""
     as_count(top, "--top")
+    options.check_threads(threads)
     network = load_model(model)
     names, arrays = [], []
     for path in images:
@@ -39,7 +41,7 @@ def predict(
         names += [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
         arrays.append(found)
     x = np.concatenate(arrays)
-    probabilities = network.predict_proba(~x if invert else x)  # ~u is 255 - u
+    probabilities = network.predict_proba(~x if invert else x, threads=threads)  # ~u: 255 - u
     classes = network.classes or tuple(map(str, range(network.class_count)))
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     answers = [

@@ -12,7 +12,9 @@ from convlet.cli.console import print_table, say
 from convlet.engine import make_engine
 from convlet.errors import InputError
 from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.native import NAMES, TARGET
 from convlet.stages import Stage, default_layers, group
+from convlet.threads import explain
 
 EXAMPLE = 'Example: convlet show --layers "conv 4 3, relu, flatten, dense 10, softmax"'
 EQUATIONS: dict[type[Layer], str] = {
@@ -53,7 +55,8 @@ def show(
         with options.named("--input" if layers is None else "--layers"):
             stages = group(chosen or default_layers(), shape)
     if engine:
-        say(f"engine: {make_engine('auto', stages).name}")
+        for line in _engine(stages):
+            say(line)
         return
 
     header = ("stage", "layer", "equations", "output", "parameters", "multiply-adds", "bytes")
@@ -62,6 +65,19 @@ def show(
         say()
         say(f"epochs trained: {network.epochs}")
         say(f"classes: {', '.join(network.classes or map(str, range(network.class_count)))}")
+
+
+def _engine(stages: Sequence[Stage]) -> Iterator[str]:
+    """What computes, on how many threads, and why."""
+    name = make_engine("auto", stages).name
+    if name == "native":
+        yield f"engine: native, target {TARGET.name} ({NAMES[TARGET.name or '']})"
+        yield f"why: {TARGET.why}"
+    else:
+        yield f"engine: {name}"
+        yield f"why: {TARGET.why}"
+    count, why = explain()
+    yield f"threads: {count}, {why}"
 
 
 def _rows(stages: Sequence[Stage], input_shape: Shape) -> Iterator[Sequence[object]]:

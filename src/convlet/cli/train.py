@@ -39,6 +39,7 @@ def train(
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="auto, native or reference.")
     ] = "auto",
+    threads: options.Threads = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -61,6 +62,7 @@ def train(
     as_count(batch_size, "--batch-size")
     as_positive(learning_rate, "--learning-rate", 1e6)
     as_count(seed, "--seed", 0, (1 << 64) - 1)
+    options.check_threads(threads)
     if limit is not None:
         as_count(limit, "--limit")
     if engine not in ENGINES:
@@ -92,6 +94,7 @@ def train(
             learning_rate,
             seed,
             callbacks=(StopWhenDiverged(learning_rate), report),
+            threads=threads,
         )
     network.save(out)
     accuracy, seconds = history[-1].test_accuracy, sum(row.seconds for row in history)
