@@ -30,8 +30,9 @@ const float* pointer_or_null(nb::handle array) {
     return array.is_none() ? nullptr : nb::cast<Floats>(array).data();
 }
 
-Survivors survivors_of(const Numbers& offset, const Floats& delta, const Numbers& begin) {
-    return {offset.data(), delta.data(), begin.data()};
+// offset and delta are (K, stride), count is (K).
+Survivors survivors_of(const Numbers& offset, const Floats& delta, const Numbers& count) {
+    return {offset.data(), delta.data(), count.data(), static_cast<Index>(offset.shape(1))};
 }
 
 }  // namespace
@@ -91,19 +92,19 @@ void bind_kernels(nb::module_& m) {
              })
         .def("survivors",
              [](Handle& h, const ConvShape& s, Numbers winner, Floats error, Index row, Index pixel,
-                int rows, int columns, Numbers offset, Floats delta, Numbers begin, Floats db) {
+                int rows, int columns, Numbers offset, Floats delta, Numbers count, Floats db) {
                  h.k.survivors(s, winner.data(), {error.data(), row, pixel}, rows, columns,
-                               survivors_of(offset, delta, begin), db.data());
+                               survivors_of(offset, delta, count), db.data());
              })
         .def("conv_dw",
              [](Handle& h, const ConvShape& s, Floats x, Numbers offset, Floats delta,
-                Numbers begin, bool first, Floats dw) {
-                 h.k.conv_dw(s, x.data(), survivors_of(offset, delta, begin), first, dw.data());
+                Numbers count, bool first, Floats dw) {
+                 h.k.conv_dw(s, x.data(), survivors_of(offset, delta, count), first, dw.data());
              })
         .def("conv_dx",
              [](Handle& h, const ConvShape& s, Floats packed, Numbers offset, Floats delta,
-                Numbers begin, Floats dx) {
-                 h.k.conv_dx(s, packed.data(), survivors_of(offset, delta, begin), dx.data());
+                Numbers count, Floats dx) {
+                 h.k.conv_dx(s, packed.data(), survivors_of(offset, delta, count), dx.data());
              })
         .def(
             "product",

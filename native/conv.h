@@ -20,16 +20,9 @@ CONVLET_INLINE constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 // floats from one output's pixel to the next one's, is a constant where it is common (0: it is
 // not), so that COLS pixels are one register and COLS displacements.
 template <int W, int NV, bool cut, int ROWS, int COLS, int STEP>
-CONVLET_INLINE void conv_tile(const ConvShape& s, const float* x, const float* w, BiasView b,
-                              int lanes, Vec<W> (&z)[ROWS][COLS][NV]) {
+CONVLET_INLINE void conv_tile(const ConvShape& s, const float* x, const float* w, int lanes,
+                              Vec<W> (&z)[ROWS][COLS][NV]) {
     const Index row = s.s1 * s.x_row, step = STEP ? STEP : s.s2 * s.x_pixel;
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; ++i)
-#pragma GCC unroll 16
-        for (int j = 0; j < COLS; ++j)
-#pragma GCC unroll 16
-            for (int n = 0; n < NV; ++n)
-                z[i][j][n] = loaded<W, cut>(b.b + i * b.row + j * b.pixel + n * W, lanes);
     // with one channel the run over q is contiguous in x, otherwise the run over r is
     const bool single = s.R == 1 && s.x_pixel == 1;
     const int runs = single ? 1 : s.columns, length = single ? s.columns : s.R;
@@ -58,25 +51,77 @@ CONVLET_INLINE void conv_tile(const ConvShape& s, const float* x, const float* w
     }
 }
 
-template <int W, int NV, bool cut, int COLS, int STEP>
+// The same chains for one input channel and stride 1, where neighbouring outputs share most of
+// their pixels: a kernel row of TAPS stays in registers, and each pixel is broadcast once for all
+// of them.
+template <int W, int TAPS, bool cut, int ROWS, int COLS>
+CONVLET_INLINE void conv_tile_single(const ConvShape& s, const float* x, const float* w, int lanes,
+                                     Vec<W> (&z)[ROWS][COLS][1]) {
+    const Index row = s.s1 * s.x_row;
+    for (int p = 0; p < s.rows; ++p) {
+        const float* wp = w + (Index(s.rows - p) * TAPS - 1) * s.K;  // tap (P-p, Q)
+        const float* xp = x + p * s.x_row;
+        Vec<W> taps[TAPS];
+#pragma GCC unroll 16
+        for (int q = 0; q < TAPS; ++q) taps[q] = loaded<W, cut>(wp - q * s.K, lanes);
+#pragma GCC unroll 32
+        for (int c = 0; c < COLS + TAPS - 1; ++c)
+#pragma GCC unroll 16
+            for (int i = 0; i < ROWS; ++i) {
+                const Vec<W> pixel = same<W>(xp[i * row + c]);
+#pragma GCC unroll 16
+                for (int q = 0; q < TAPS; ++q)
+                    if (c - q >= 0 && c - q < COLS)
+                        z[i][c - q][0] = fma(pixel, taps[q], z[i][c - q][0]);  // (1)
+            }
+    }
+}
+
+// What a strip of outputs takes: which tile computes it.
+template <int W_, int NV_, bool cut_, int STEP_, int TAPS_>
+struct Tile {
+    static constexpr int W = W_, NV = NV_, STEP = STEP_, TAPS = TAPS_;
+    static constexpr bool cut = cut_;
+
+    template <int ROWS, int COLS>
+    CONVLET_INLINE static void run(const ConvShape& s, const float* x, const float* w, BiasView b,
+                                   int lanes, Vec<W> (&z)[ROWS][COLS][NV]) {
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 16
+            for (int j = 0; j < COLS; ++j)
+#pragma GCC unroll 16
+                for (int n = 0; n < NV; ++n)
+                    z[i][j][n] = loaded<W, cut>(b.b + i * b.row + j * b.pixel + n * W, lanes);
+        if constexpr (TAPS > 0)
+            conv_tile_single<W, TAPS, cut>(s, x, w, lanes, z);
+        else
+            conv_tile<W, NV, cut, ROWS, COLS, STEP>(s, x, w, lanes, z);
+    }
+};
+
+template <class T, int COLS>
 void conv_strip(const ConvShape& s, const float* x, const float* w, BiasView b, int lanes, float* z,
                 Index z_pixel) {
+    constexpr int W = T::W, NV = T::NV;
     Vec<W> tile[1][COLS][NV];
-    conv_tile<W, NV, cut, 1, COLS, STEP>(s, x, w, b, lanes, tile);
+    T::template run<1, COLS>(s, x, w, b, lanes, tile);
 #pragma GCC unroll 16
     for (int j = 0; j < COLS; ++j)
 #pragma GCC unroll 16
-        for (int n = 0; n < NV; ++n) stored<cut>(z + j * z_pixel + n * W, tile[0][j][n], lanes);
+        for (int n = 0; n < NV; ++n) stored<T::cut>(z + j * z_pixel + n * W, tile[0][j][n], lanes);
 }
 
 // P(R(z)), or another order, of a tile of 2 x COLS outputs while it is in registers: z is never
 // stored.  Of equal maxima the first in row-major order wins: only a greater one replaces it.
-template <int W, int NV, bool cut, int COLS, int STEP, bool way_back>
+template <class T, int COLS, bool way_back>
 void conv_pool_strip(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
                      int lanes, std::int32_t place, float* out, Index out_pixel, Winner* winner,
                      Index winner_pixel) {
+    constexpr int W = T::W, NV = T::NV;
+    constexpr bool cut = T::cut;
     Vec<W> z[2][COLS][NV];
-    conv_tile<W, NV, cut, 2, COLS, STEP>(s, x, w, b, lanes, z);
+    T::template run<2, COLS>(s, x, w, b, lanes, z);
     const std::int32_t down = static_cast<std::int32_t>(s.s1 * (s.x_row / s.x_pixel));
     const Vec<W> zero = same<W>(0);
 #pragma GCC unroll 16
@@ -119,36 +164,28 @@ struct Panel {
     int lanes;
 };
 
-template <int W, int NV, bool cut, int STEP, int COLS>
+// As many outputs beside each other as fit, then half as many, and so on.
+template <class T, int COLS>
 void conv_columns(const ConvShape& s, const Panel& at, int i, int& j, int count, Grid z) {
     if constexpr (COLS >= 1) {
-        if (count < COLS)
-            return conv_columns<W, NV, cut, STEP, COLS == 1 ? 0 : COLS / 2>(s, at, i, j, count, z);
-        conv_strip<W, NV, cut, COLS, STEP>(
-            s, at.x + i * s.s1 * s.x_row + j * s.s2 * s.x_pixel, at.w,
-            {at.b.b + i * at.b.row + j * at.b.pixel, at.b.row, at.b.pixel}, at.lanes,
-            z.at + i * z.row + j * z.pixel, z.pixel);
+        if (count < COLS) return conv_columns<T, COLS / 2>(s, at, i, j, count, z);
+        conv_strip<T, COLS>(s, at.x + i * s.s1 * s.x_row + j * s.s2 * s.x_pixel, at.w,
+                            {at.b.b + i * at.b.row + j * at.b.pixel, at.b.row, at.b.pixel},
+                            at.lanes, z.at + i * z.row + j * z.pixel, z.pixel);
         j += COLS;
     }
 }
 
-template <int W, int NV, bool cut, int STEP>
-void conv_panel(const ConvShape& s, const Panel& at, Grid z) {
-    constexpr int limit = registers == 32 ? (NV == 1 ? 16 : 8) : (NV == 1 ? 12 : 4);
-    for (int i = 0; i < s.I; ++i)
-        for (int j = 0; j < s.J;) conv_columns<W, NV, cut, STEP, limit>(s, at, i, j, s.J - j, z);
-}
-
-template <int W, int NV, bool cut, int STEP, bool way_back, int COLS>
+template <class T, bool way_back, int COLS>
 void conv_pool_columns(const ConvShape& s, Fused fused, const Panel& at, int i, int j, int count,
                        Grid out, Winner* winner, Index winner_pixel) {
     if constexpr (COLS >= 2) {
         if (count < COLS)
-            return conv_pool_columns<W, NV, cut, STEP, way_back, COLS - 2>(
-                s, fused, at, i, j, count, out, winner, winner_pixel);
+            return conv_pool_columns<T, way_back, COLS - 2>(s, fused, at, i, j, count, out, winner,
+                                                            winner_pixel);
         const Index pixels = i * s.s1 * (s.x_row / s.x_pixel) + j * s.s2;
         const Index output = Index(i / 2) * (s.J / 2) + j / 2;
-        conv_pool_strip<W, NV, cut, COLS, STEP, way_back>(
+        conv_pool_strip<T, COLS, way_back>(
             s, fused, at.x + pixels * s.x_pixel, at.w,
             {at.b.b + i * at.b.row + j * at.b.pixel, at.b.row, at.b.pixel}, at.lanes,
             static_cast<std::int32_t>(pixels), out.at + i / 2 * out.row + j / 2 * out.pixel,
@@ -156,42 +193,29 @@ void conv_pool_columns(const ConvShape& s, Fused fused, const Panel& at, int i, 
     }
 }
 
-// Rows in pairs, columns in equal tiles as wide as the registers allow: 2 x 12 outputs of one
-// vector or 2 x 6 of two with 32 registers, 2 x 6 or 2 x 2 with 16.
-template <int W, int NV, bool cut, int STEP, bool way_back>
-void conv_pool_panel(const ConvShape& s, Fused fused, const Panel& at, Grid out, Winner* winner,
-                     Index winner_pixel) {
-    constexpr int limit = registers == 32 ? (NV == 1 ? 12 : 6) : (NV == 1 ? 6 : 2);
-    const int columns = s.J / 2 * 2;
-    const int width = ceil_div(ceil_div(columns, ceil_div(columns, limit)), 2) * 2;
-    for (int i = 0; i + 1 < s.I; i += 2)
-        for (int j = 0; j < columns; j += width)
-            conv_pool_columns<W, NV, cut, STEP, way_back, limit>(
-                s, fused, at, i, j, least(width, columns - j), out, winner, winner_pixel);
-}
-
-// All panels of channels: two vectors at a time, then one, then a cut one.  `f.template run<...>`.
+// All panels of channels: two vectors at a time, then one, then a cut one.
 template <int W, int STEP, class F>
 CONVLET_INLINE void each_panel(int K, const F& f) {
     int k = 0;
-    for (; k + 2 * W <= K; k += 2 * W) f.template run<W, 2, false, STEP>(k, W);
-    for (; k + W <= K; k += W) f.template run<W, 1, false, STEP>(k, W);
-    if (k < K) f.template run<W, 1, true, STEP>(k, K - k);
+    for (; k + 2 * W <= K; k += 2 * W) f.template run<Tile<W, 2, false, STEP, 0>>(k, W);
+    for (; k + W <= K; k += W) f.template run<Tile<W, 1, false, STEP, 0>>(k, W);
+    if (k < K) f.template run<Tile<W, 1, true, STEP, 0>>(k, K - k);
+}
+template <int W, int TAPS, class F>
+CONVLET_INLINE void each_single_panel(int K, const F& f) {
+    int k = 0;
+    for (; k + W <= K; k += W) f.template run<Tile<W, 1, false, 1, TAPS>>(k, W);
+    if (k < K) f.template run<Tile<W, 1, true, 1, TAPS>>(k, K - k);
 }
 template <int W, class F>
 CONVLET_INLINE void each_panel(const ConvShape& s, const F& f) {
-    switch (s.s2 * s.x_pixel) {
-        case 1:
-            return each_panel<W, 1>(s.K, f);
-        case 8:
-            return each_panel<W, 8>(s.K, f);
-        case 16:
-            return each_panel<W, 16>(s.K, f);
-        case 32:
-            return each_panel<W, 32>(s.K, f);
-        default:
-            return each_panel<W, 0>(s.K, f);
-    }
+    const Index step = s.s2 * s.x_pixel;
+    if (step == 1 && s.columns == 5) return each_single_panel<W, 5>(s.K, f);
+    if (step == 1 && s.columns == 3) return each_single_panel<W, 3>(s.K, f);
+    if (step == 8) return each_panel<W, 8>(s.K, f);
+    if (step == 16) return each_panel<W, 16>(s.K, f);
+    if (step == 32) return each_panel<W, 32>(s.K, f);
+    each_panel<W, 0>(s.K, f);
 }
 template <class F>
 CONVLET_INLINE void each_panel(const ConvShape& s, const F& f) {
@@ -205,10 +229,13 @@ struct ConvPanels {
     const ConvShape& s;
     const Panel& at;
     Grid z;
-    template <int W, int NV, bool cut, int STEP>
+    template <class T>
     void run(int k, int lanes) const {
-        conv_panel<W, NV, cut, STEP>(s, {at.x, at.w + k, {at.b.b + k, at.b.row, at.b.pixel}, lanes},
-                                     {z.at + k, z.row, z.pixel});
+        constexpr int limit = registers == 32 ? (T::NV == 1 ? 16 : 8) : (T::NV == 1 ? 8 : 4);
+        const Panel panel{at.x, at.w + k, {at.b.b + k, at.b.row, at.b.pixel}, lanes};
+        const Grid to{z.at + k, z.row, z.pixel};
+        for (int i = 0; i < s.I; ++i)
+            for (int j = 0; j < s.J;) conv_columns<T, limit>(s, panel, i, j, s.J - j, to);
     }
 };
 
@@ -216,6 +243,8 @@ inline void conv(const ConvShape& s, const float* x, const float* w, BiasView b,
     each_panel(s, ConvPanels{s, Panel{x, w, b, 0}, z});
 }
 
+// Rows in pairs, columns in equal tiles as wide as the registers allow: 2 x 12 outputs of one
+// vector or 2 x 6 of two with 32 registers; 2 x 6 or 2 x 2 with 16, and 2 x 4 beside a row of taps.
 template <bool way_back>
 struct ConvPoolPanels {
     const ConvShape& s;
@@ -223,12 +252,22 @@ struct ConvPoolPanels {
     const Panel& at;
     Grid out;
     Winner* winner;
-    template <int W, int NV, bool cut, int STEP>
+    template <class T>
     void run(int k, int lanes) const {
-        conv_pool_panel<W, NV, cut, STEP, way_back>(
-            s, fused, {at.x, at.w + k, {at.b.b + k, at.b.row, at.b.pixel}, lanes},
-            {out.at + k, out.row, out.pixel}, way_back ? winner + k : nullptr,
-            ceil_div(s.K, 8) * 8);
+        constexpr int limit = registers == 32 ? (T::NV == 1 ? 12 : 6)
+                                              : (T::TAPS      ? 4
+                                                 : T::NV == 1 ? 6
+                                                              : 2);
+        const Panel panel{at.x, at.w + k, {at.b.b + k, at.b.row, at.b.pixel}, lanes};
+        const Grid to{out.at + k, out.row, out.pixel};
+        const int columns = s.J / 2 * 2;
+        if (columns == 0) return;
+        const int width = ceil_div(ceil_div(columns, ceil_div(columns, limit)), 2) * 2;
+        for (int i = 0; i + 1 < s.I; i += 2)
+            for (int j = 0; j < columns; j += width)
+                conv_pool_columns<T, way_back, limit>(
+                    s, fused, panel, i, j, least(width, columns - j), to,
+                    way_back ? winner + k : nullptr, ceil_div(s.K, 8) * 8);
     }
 };
 
@@ -243,42 +282,57 @@ inline void conv_pool(const ConvShape& s, Fused fused, const float* x, const flo
 
 // ---------------------------------------------------------------------------------- backward
 
-// delta of the surviving outputs, listed channel by channel.  Without a branch: a dead entry is
-// written and then overwritten by the next.
+// The surviving errors, listed channel by channel, and their sums (18).
+//
+// Eight outputs by eight channels at a time: channels are lanes for the factor R' and for the sum,
+// then the square is turned, so that outputs are lanes and the dead ones drop out of each channel.
 inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int rows, int columns,
                       const Survivors& list, float* db) {
     const Index pixel = ceil_div(s.K, 8) * 8;
-    for (int k = 0; db && k < s.K; k += 8) {  // (18): sums over (i, j), channels are lanes
+    const V zero = same<8>(0);
+    for (int k = 0; k < s.K; k += 8) {
         const int lanes = least(8, s.K - k);
-        Vec<8> sum = loaded<8, true>(db + k, lanes);
-        for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < columns; ++j) {
-                const Ints<8> to = loaded<8>(winner + (Index(i) * columns + j) * pixel + k);
-                const Vec<8> e =
-                    loaded<8, true>(error.at + i * error.row + j * error.pixel + k, lanes);
-                const Vec<8> factor =
-                    as_floats(shift_left<23>(same_int<8>(127) - shift_right<winner_bits>(to)));
-                sum = sum + select(to_floats(to) > same<8>(-0.5f), e * factor, same<8>(0));
-            }
-        stored<true>(db + k, sum, lanes);
-    }
-    std::int32_t n = 0;
-    for (int k = 0; k < s.K; ++k) {
-        list.begin[k] = n;
+        for (int c = 0; c < lanes; ++c) list.count[k + c] = 0;
+        V sum = db ? loaded<8, true>(db + k, lanes) : zero;
         const Winner* to = winner + k;
-        for (int i = 0; i < rows; ++i) {
-            const float* e = error.at + i * error.row + k;
-            for (int j = 0; j < columns; ++j, to += pixel, e += error.pixel) {
-                const std::int32_t bits = (127 - (*to >> winner_bits)) << 23;
-                float factor;
-                __builtin_memcpy(&factor, &bits, 4);
-                list.offset[n] = static_cast<std::int32_t>((*to & winner_mask) * s.x_pixel);
-                list.delta[n] = *e * factor;
-                n += *to >= 0;
+        const float* e = error.at + k;
+        int j = 0;
+        for (Index left = Index(rows) * columns; left > 0; left -= 8) {
+            Ints<8> place[8];
+            V delta[8];
+#pragma GCC unroll 8
+            for (int n = 0; n < 8; ++n) {
+                if (n >= left) {
+                    place[n] = same_int<8>(-1);
+                    delta[n] = zero;
+                    continue;
+                }
+                place[n] = loaded<8>(to);
+                const V factor = as_floats(
+                    shift_left<23>(same_int<8>(127) - shift_right<winner_bits>(place[n])));
+                const V value = lanes == 8 ? loaded<8>(e) : loaded<8, true>(e, lanes);
+                delta[n] = select(place[n] >= same_int<8>(0), value * factor, zero);
+                sum = sum + delta[n];  // (18)
+                to += pixel;
+                e += error.pixel;
+                if (++j == columns) {
+                    j = 0;
+                    e += error.row - columns * error.pixel;
+                }
+            }
+            turn(place);
+            turn(delta);
+            for (int c = 0; c < lanes; ++c) {
+                std::int32_t& count = list.count[k + c];
+                const Index at = (k + c) * list.stride + count;
+                const auto alive = place[c] >= same_int<8>(0);
+                const Ints<8> offset =
+                    (place[c] & same_int<8>(winner_mask)) * static_cast<std::int32_t>(s.x_pixel);
+                count += store_where(alive, list.offset + at, offset, list.delta + at, delta[c]);
             }
         }
+        if (db) stored<true>(db + k, sum, lanes);
     }
-    list.begin[s.K] = n;
 }
 
 // (3) for one channel k, PR kernel rows and NV vectors of the run over (q, r): each survivor adds
@@ -389,12 +443,12 @@ inline void conv_dw(const ConvShape& s, const float* x, const Survivors& list, b
     constexpr int most = registers == 32 ? 28 : 12;
     const Index run = s.run();
     const auto make = [&](int k, int p, int n) {
-        const std::int32_t begin = list.begin[k];
+        const Index begin = k * list.stride;
         return DwTile{x + p * s.x_row + n,
                       s.x_row,
                       list.offset + begin,
                       list.delta + begin,
-                      list.begin[k + 1] - begin,
+                      list.count[k],
                       first,
                       dw + (Index(k) * s.rows + p) * run + n,
                       run};
@@ -425,12 +479,12 @@ struct DxTile {
 inline void conv_dx(const ConvShape& s, const float* packed, const Survivors& list, float* dx) {
     const Index run = s.run();
     const auto make = [&](int k, int p, int n) {
-        const std::int32_t begin = list.begin[k];
+        const Index begin = k * list.stride;
         return DxTile{packed + (Index(k) * s.rows + p) * run + n,
                       s.x_row,
                       list.offset + begin,
                       list.delta + begin,
-                      list.begin[k + 1] - begin,
+                      list.count[k],
                       dx + p * s.x_row + n,
                       run};
     };

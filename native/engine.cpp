@@ -97,10 +97,11 @@ public:
     // (20), (21) of one sample through the convolutional stages, into a block's partial gradient.
     void backward_convs(const Arena& arena, int slot, bool first, const float* packed,
                         float* partial) const {
-        const Survivors list{arena.offset.get(), arena.delta.get(), arena.begin.get()};
         for (std::size_t l = plan_.convs.size(); l-- > 0;) {
             const ConvPlan& c = plan_.convs[l];
             const bool shared = c.spec.bias == Bias::channel;
+            const Survivors list{arena.offset.get(), arena.delta.get(), arena.count.get(),
+                                 survivors_stride(Index(c.rows) * c.columns)};
             float* db = partial + c.db;
             if (first) std::memset(db, 0, c.bias_size() * sizeof(float));
             k_.survivors(c.shape, arena.winners[l].get() + slot * c.winners, error(arena, l, slot),
@@ -192,7 +193,7 @@ private:
     static void add_position_bias(const ConvPlan& c, const Survivors& list, float* db) {
         const Index columns = c.shape.x_row / c.shape.x_pixel;
         for (int k = 0; k < c.spec.K; ++k)
-            for (std::int32_t e = list.begin[k]; e < list.begin[k + 1]; ++e) {
+            for (Index e = k * list.stride; e < k * list.stride + list.count[k]; ++e) {
                 const Index place = list.offset[e] / c.shape.x_pixel;
                 const Index i = place / columns / c.spec.s1, j = place % columns / c.spec.s2;
                 db[(i * c.spec.J + j) * c.spec.K + k] += list.delta[e];  // (18)

@@ -54,12 +54,15 @@ inline constexpr Winner half = 1 << winner_bits;
 // The orders of ReLU and a 2x2 pool with stride 2 that have a kernel of their own.
 enum class Fused { relu_pool, pool_relu, pool };
 
-// The errors of one sample that survive, channel by channel: delta[e] at x + offset[e].
+// The errors of one sample that survive: channel k has count[k] of them, delta[e] at x + offset[e],
+// from e = k * stride on.  Lists are written in whole vectors of 8: `stride` has room for that.
 struct Survivors {
     std::int32_t* offset;  // floats into the frame of x^l
     float* delta;
-    std::int32_t* begin;  // K + 1 numbers
+    std::int32_t* count;
+    Index stride;
 };
+constexpr Index survivors_stride(Index outputs) { return (outputs + 7) / 8 * 8 + 8; }
 
 // Sums over the samples of one minibatch want lanes; lane counts are multiples of this.
 inline constexpr int sample_lanes = 8;

@@ -61,7 +61,8 @@ Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
             plan.packed = packed;
             if (stage > 0) packed += round_up(s.K * s.rows * run, 16);
             if (!plan.fused_pool) plane = std::max(plane, Index(s.I) * s.J * round_up(s.K, 8));
-            survivors = std::max(survivors, Index(plan.rows) * plan.columns * s.K);
+            survivors =
+                std::max(survivors, survivors_stride(Index(plan.rows) * plan.columns) * s.K);
             features = plan.rows * plan.columns * s.K;
             // an item is a kernel row, or the whole kernel where it is small: items that share a
             // cache line stall each other

@@ -84,7 +84,7 @@ struct Plan {
     Index partial;  // floats of a block's partial gradient
     Index packed;
     Index plane;       // floats of the largest z^l, channels rounded up to 8
-    Index survivors;   // the most entries of a list
+    Index survivors;   // the most room of a stage's lists
     Index widest_map;  // the largest N or M of a dense stage, or the features
 
     explicit Plan(const std::vector<StageSpec>& stages, Index parameters);

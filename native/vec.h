@@ -101,6 +101,65 @@ CONVLET_INLINE Vec<8> to_floats(Ints<8> a) { return {_mm256_cvtepi32_ps(a.v)}; }
 CONVLET_INLINE void load(Ints<8>& a, const std::int32_t* p) {
     a.v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
+CONVLET_INLINE Mask<8> operator>=(Ints<8> a, Ints<8> b) {
+    const __m256i less = _mm256_cmpgt_epi32(b.v, a.v);
+    return {_mm256_castsi256_ps(_mm256_xor_si256(less, _mm256_set1_epi32(-1)))};
+}
+CONVLET_INLINE Ints<8> operator*(Ints<8> a, std::int32_t s) {
+    return {_mm256_mullo_epi32(a.v, _mm256_set1_epi32(s))};
+}
+// The square turned: row i, lane j becomes row j, lane i.
+CONVLET_INLINE void turn(Vec<8> (&a)[8]) {
+    __m256 pair[8], four[8];
+#pragma GCC unroll 8
+    for (int n = 0; n < 8; n += 2) {
+        pair[n] = _mm256_unpacklo_ps(a[n].v, a[n + 1].v);
+        pair[n + 1] = _mm256_unpackhi_ps(a[n].v, a[n + 1].v);
+    }
+#pragma GCC unroll 8
+    for (int n = 0; n < 8; n += 4) {
+        four[n] = _mm256_shuffle_ps(pair[n], pair[n + 2], 0x44);
+        four[n + 1] = _mm256_shuffle_ps(pair[n], pair[n + 2], 0xee);
+        four[n + 2] = _mm256_shuffle_ps(pair[n + 1], pair[n + 3], 0x44);
+        four[n + 3] = _mm256_shuffle_ps(pair[n + 1], pair[n + 3], 0xee);
+    }
+#pragma GCC unroll 8
+    for (int n = 0; n < 4; ++n) {
+        a[n].v = _mm256_permute2f128_ps(four[n], four[n + 4], 0x20);
+        a[n + 4].v = _mm256_permute2f128_ps(four[n], four[n + 4], 0x31);
+    }
+}
+#if !defined(CONVLET_AVX512)
+// For each set of lanes, the lanes to keep, one byte each, the first in the lowest byte.
+struct Packing {
+    std::uint64_t of[256];
+    constexpr Packing() : of() {
+        for (int set = 0; set < 256; ++set) {
+            int kept = 0;
+            for (int lane = 0; lane < 8; ++lane)
+                if (set >> lane & 1) of[set] |= std::uint64_t(lane) << 8 * kept++;
+        }
+    }
+};
+inline constexpr Packing packing;
+#endif
+// The lanes of a and b where m holds, side by side at p and q; all 8 lanes there may be written.
+// Returns how many hold.
+CONVLET_INLINE int store_where(Mask<8> m, std::int32_t* p, Ints<8> a, float* q, Vec<8> b) {
+#if defined(CONVLET_AVX512)
+    const __mmask8 set = _mm256_movepi32_mask(_mm256_castps_si256(m.v));
+    a.v = _mm256_maskz_compress_epi32(set, a.v);
+    b.v = _mm256_maskz_compress_ps(set, b.v);
+#else
+    const int set = _mm256_movemask_ps(m.v);
+    const __m256i order =
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(packing.of + set)));
+    a.v = _mm256_permutevar8x32_epi32(a.v, order);
+    b.v = _mm256_permutevar8x32_ps(b.v, order);
+#endif
+    store(p, a), store(q, b);
+    return __builtin_popcount(set);
+}
 CONVLET_INLINE Vec<8> from_bytes(const std::uint8_t* p) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
     return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))};
@@ -221,12 +280,44 @@ CONVLET_INLINE Ints<4> shift_right(Ints<4> a) {
 CONVLET_INLINE Vec<4> as_floats(Ints<4> a) { return {vreinterpretq_f32_s32(a.v)}; }
 CONVLET_INLINE Ints<4> as_ints(Vec<4> a) { return {vreinterpretq_s32_f32(a.v)}; }
 CONVLET_INLINE Vec<4> to_floats(Ints<4> a) { return {vcvtq_f32_s32(a.v)}; }
+CONVLET_INLINE Mask<4> operator>=(Ints<4> a, Ints<4> b) { return {vcgeq_s32(a.v, b.v)}; }
+CONVLET_INLINE Ints<4> operator*(Ints<4> a, std::int32_t s) { return {vmulq_n_s32(a.v, s)}; }
+CONVLET_INLINE void turn(Vec<8> (&a)[8]) {
+    float lanes[8][8];
+    for (int i = 0; i < 8; ++i) {
+        store(lanes[i], a[i].lo);
+        store(lanes[i] + 4, a[i].hi);
+    }
+    for (int i = 0; i < 8; ++i) {
+        float row[8];
+        for (int j = 0; j < 8; ++j) row[j] = lanes[j][i];
+        load(a[i].lo, row);
+        load(a[i].hi, row + 4);
+    }
+}
+CONVLET_INLINE int store_where(Mask<8> m, std::int32_t* p, Ints<8> a, float* q, Vec<8> b) {
+    std::uint32_t holds[8];
+    std::int32_t ints[8];
+    float floats[8];
+    vst1q_u32(holds, m.lo.v), vst1q_u32(holds + 4, m.hi.v);
+    store(ints, a.lo), store(ints + 4, a.hi);
+    store(floats, b.lo), store(floats + 4, b.hi);
+    int n = 0;
+    for (int lane = 0; lane < 8; ++lane) {
+        p[n] = ints[lane];
+        q[n] = floats[lane];
+        n += holds[lane] != 0;
+    }
+    return n;
+}
 CONVLET_INLINE Vec<8> from_bytes(const std::uint8_t* p) {
     const uint16x8_t u = vmovl_u8(vld1_u8(p));
     return {{vcvtq_f32_u32(vmovl_u16(vget_low_u16(u)))},
             {vcvtq_f32_u32(vmovl_u16(vget_high_u16(u)))}};
 }
 #endif
+
+using V = Vec<8>;  // where the width does not matter
 
 // Pairs of halves.
 template <int W>
@@ -321,6 +412,14 @@ template <int W>
 CONVLET_INLINE Ints<W> operator&(Ints<W> a, Ints<W> b) {
     return {a.lo & b.lo, a.hi & b.hi};
 }
+template <int W>
+CONVLET_INLINE Mask<W> operator>=(Ints<W> a, Ints<W> b) {
+    return {a.lo >= b.lo, a.hi >= b.hi};
+}
+template <int W>
+CONVLET_INLINE Ints<W> operator*(Ints<W> a, std::int32_t s) {
+    return {a.lo * s, a.hi * s};
+}
 template <int N, int W>
 CONVLET_INLINE Ints<W> shift_left(Ints<W> a) {
     return {shift_left<N>(a.lo), shift_left<N>(a.hi)};
@@ -384,13 +483,20 @@ CONVLET_INLINE void stored(T* p, V a, int count) {
         store(p, a);
 }
 
+CONVLET_INLINE void turn(Ints<8> (&a)[8]) {
+    Vec<8> rows[8];
+#pragma GCC unroll 8
+    for (int n = 0; n < 8; ++n) rows[n] = as_floats(a[n]);
+    turn(rows);
+#pragma GCC unroll 8
+    for (int n = 0; n < 8; ++n) a[n] = as_ints(rows[n]);
+}
+
 // (9): 0 where z <= 0, so that -0 becomes +0 and NaN stays, on every target alike.
 template <int W>
 CONVLET_INLINE Vec<W> rectified(Vec<W> z) {
     return select(z <= same<W>(0), same<W>(0), z);
 }
-
-using V = Vec<8>;  // where the width does not matter
 
 #if defined(CONVLET_AVX512)
 inline constexpr int widest = 16;  // floats in the widest register

@@ -47,7 +47,7 @@ struct Arena {
     std::vector<Buffer<Winner>> winners;  // of each sample, per convolution
     Buffer<float> plane[2];               // z^l and what sigma^l makes of it, where not fused
     Buffer<Winner> plane_winners[2];
-    Buffer<std::int32_t> offset, begin;  // Survivors
+    Buffer<std::int32_t> offset, count;  // Survivors
     Buffer<float> delta;
     Buffer<float> features_error;   // (samples, features)
     Buffer<float> lanes[2], truth;  // (units, samples)
@@ -108,11 +108,11 @@ struct Workspace {
                 arena.lanes[n] = Buffer<float>(plan.widest_map * lanes);
             }
             if (!backward) continue;
-            arena.offset = Buffer<std::int32_t>(plan.survivors + 1);
-            arena.delta = Buffer<float>(plan.survivors + 1);
+            arena.offset = Buffer<std::int32_t>(plan.survivors);
+            arena.delta = Buffer<float>(plan.survivors);
             Index K = 0;
             for (const ConvPlan& c : plan.convs) K = std::max<Index>(K, c.spec.K);
-            arena.begin = Buffer<std::int32_t>(K + 1);
+            arena.count = Buffer<std::int32_t>(K);
             arena.features_error = Buffer<float>(chunk * plan.features_row);
             arena.truth = Buffer<float>(plan.classes * lanes);
             arena.factor = Buffer<float>(lanes);

@@ -285,7 +285,10 @@ def test_show_layers(capsys):
 
 def test_show_engine(capsys):
     assert main(["show", "--engine"]) == 0
-    assert re.fullmatch(r"engine: \w+\n", capsys.readouterr().out)
+    engine, why, threads = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"engine: (native, target \w+ \(.+\)|reference)", engine)
+    assert why.startswith("why: ")
+    assert re.fullmatch(r"threads: \d+, .+", threads)
 
 
 def test_class_names_cannot_write_to_the_terminal(tmp_path, capsys):
