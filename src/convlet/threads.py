@@ -1,6 +1,5 @@
 """How many threads to use when nobody says: what the machine allows, and what the work is worth."""
 
-import multiprocessing
 import os
 import sys
 import threading
@@ -46,8 +45,9 @@ def explain() -> tuple[int, str]:
 
 def inside_a_worker() -> bool:
     """Whether joblib, loky, dask or a pool of processes already runs one task on each CPU."""
-    process = multiprocessing.current_process()
-    if process.daemon or process.name.startswith(("LokyProcess", "Dask Worker")):
+    multiprocessing = sys.modules.get("multiprocessing")  # a worker process has it loaded
+    process = multiprocessing and multiprocessing.current_process()
+    if process and (process.daemon or process.name.startswith(("LokyProcess", "Dask Worker"))):
         return True
     if threading.current_thread().name.startswith("Dask-"):
         return True
