@@ -65,9 +65,12 @@ void require(bool holds, const char* what) {
 Images images_of(const AnyImages& x, const Plan& plan) {
     require(static_cast<Index>(x.shape(1) * x.shape(2) * x.shape(3)) == plan.input,
             "images do not have the network's input shape");
+    const int rows = static_cast<int>(x.shape(1)), columns = static_cast<int>(x.shape(2));
+    const int channels = static_cast<int>(x.shape(3));
     if (x.dtype() == nb::dtype<std::uint8_t>())
-        return {static_cast<const std::uint8_t*>(x.data()), nullptr};
-    if (x.dtype() == nb::dtype<float>()) return {nullptr, static_cast<const float*>(x.data())};
+        return {static_cast<const std::uint8_t*>(x.data()), nullptr, rows, columns, channels};
+    if (x.dtype() == nb::dtype<float>())
+        return {nullptr, static_cast<const float*>(x.data()), rows, columns, channels};
     throw nb::type_error("images are neither uint8 nor float32");
 }
 
@@ -103,6 +106,11 @@ struct Signals {
     }
     void rethrow() const {
         if (raised) throw nb::python_error();
+    }
+    nb::object take() const {  // the exception, or None
+        if (!raised) return nb::none();
+        nb::python_error error;
+        return nb::borrow(error.value());
     }
 };
 
@@ -147,28 +155,61 @@ double gradients(Engine& engine, Array<float, 1> parameters, AnyImages images, A
     return cost;
 }
 
-void train(Engine& engine, Output<float, 1> parameters, AnyImages images, AnyTargets targets,
-           std::optional<Array<float, 1>> weight, Array<std::int64_t, 1> order, Index batch_size,
-           float rate, Output<double, 1> costs, int threads) {
+// Steps over `order`; returns the number of whole ones, whether the next one diverged, and the
+// exception of a signal that ended them early.
+nb::tuple train(Engine& engine, Output<float, 1> parameters, AnyImages images, AnyTargets targets,
+                std::optional<Array<float, 1>> weight, Array<std::int64_t, 1> order,
+                Index batch_size, Array<float, 1> rates, Output<double, 1> costs, int threads,
+                UpdateRule rule, double decay, Index updates, std::optional<Output<float, 1>> m,
+                std::optional<Output<float, 1>> v, double clip, float smoothing, bool dropout,
+                const Augmentation* augmentation, std::uint64_t seed, std::uint64_t epoch) {
     const Plan& plan = engine.plan();
     const Images x = images_of(images, plan);
     const Targets y = targets_of(targets, weight, images.shape(0), plan);
-    require(static_cast<Index>(parameters.size()) == plan.parameters, "parameters: wrong size");
+    const auto fits = [&](const auto& slot) {
+        return !slot || static_cast<Index>(slot->size()) == plan.parameters;
+    };
+    require(static_cast<Index>(parameters.size()) == plan.parameters && fits(m) && fits(v),
+            "parameters or slots: wrong size");
+    using Kind = UpdateRule::Kind;
+    require((rule.kind == Kind::sgd || m) && (rule.kind != Kind::adam || v), "slots are missing");
     require(batch_size >= 1, "batch_size must be 1 or more");
     const Index total = static_cast<Index>(order.size());
-    require(static_cast<Index>(costs.size()) == (total + batch_size - 1) / batch_size,
-            "costs: wrong size");
+    const Index steps = (total + batch_size - 1) / batch_size;
+    require(static_cast<Index>(costs.size()) == steps && static_cast<Index>(rates.size()) == steps,
+            "costs or rates: wrong size");
     for (Index n = 0; n < total; ++n)
         require(order.data()[n] >= 0 && order.data()[n] < static_cast<Index>(images.shape(0)),
                 "order names a sample that does not exist");
-    if (total == 0) return;
+    if (total == 0) return nb::make_tuple(0, false, nb::none());
+    const Training training{x,
+                            y,
+                            {order.data(), order.size()},
+                            batch_size,
+                            {rates.data(), rates.size()},
+                            rule,
+                            decay,
+                            updates,
+                            m ? m->data() : nullptr,
+                            v ? v->data() : nullptr,
+                            clip,
+                            {seed, epoch, smoothing, dropout, augmentation}};
     Signals signals;
+    TrainingResult result;
+    const int team = team_size(threads);
     {
         const nb::gil_scoped_release release;
-        engine.train(parameters.data(), x, y, {order.data(), order.size()}, batch_size, rate,
-                     costs.data(), team_size(threads), signals.ask());
+        result = engine.train(parameters.data(), training, costs.data(), team, signals.ask());
     }
-    signals.rethrow();
+    return nb::make_tuple(result.steps, result.diverged, signals.take());
+}
+
+void augment(Engine& engine, AnyImages images, const Augmentation& augmentation, std::uint64_t seed,
+             std::uint64_t epoch, Output<float, 4> out) {
+    const Images x = images_of(images, engine.plan());
+    require(out.size() == images.size(), "out: wrong size");
+    const nb::gil_scoped_release release;
+    engine.augment(x, static_cast<Index>(images.shape(0)), augmentation, seed, epoch, out.data());
 }
 
 }  // namespace
@@ -187,14 +228,49 @@ NB_MODULE(_native, m) {
         },
         "Every instruction set in this build and whether this CPU has it, the best first.");
 
+    nb::enum_<SigmaLayer::Kind>(m, "SigmaKind")
+        .value("relu", SigmaLayer::Kind::relu)
+        .value("max_pool", SigmaLayer::Kind::max_pool)
+        .value("dropout", SigmaLayer::Kind::dropout);
     nb::class_<SigmaLayer>(m, "SigmaLayer")
         .def(
             "__init__",
-            [](SigmaLayer* self, bool pool, int rows, int columns, int stride_rows,
-               int stride_columns) {
-                new (self) SigmaLayer{pool, rows, columns, stride_rows, stride_columns};
+            [](SigmaLayer* self, SigmaLayer::Kind kind, int rows, int columns, int stride_rows,
+               int stride_columns, float rate) {
+                new (self) SigmaLayer{kind, rows, columns, stride_rows, stride_columns, rate};
             },
-            "pool"_a, "rows"_a = 0, "columns"_a = 0, "stride_rows"_a = 0, "stride_columns"_a = 0);
+            "kind"_a, "rows"_a = 0, "columns"_a = 0, "stride_rows"_a = 0, "stride_columns"_a = 0,
+            "rate"_a = 0);
+    nb::enum_<UpdateRule::Kind>(m, "UpdateKind")
+        .value("sgd", UpdateRule::Kind::sgd)
+        .value("momentum", UpdateRule::Kind::momentum)
+        .value("nesterov", UpdateRule::Kind::nesterov)
+        .value("adam", UpdateRule::Kind::adam);
+    nb::class_<UpdateRule>(m, "UpdateRule")
+        .def(
+            "__init__",
+            [](UpdateRule* self, UpdateRule::Kind kind, double beta1, double beta2,
+               double epsilon) {
+                new (self) UpdateRule{};
+                self->kind = kind;
+                self->beta1 = static_cast<float>(beta1);
+                self->beta2 = static_cast<float>(beta2);
+                self->exact_beta1 = beta1;
+                self->exact_beta2 = beta2;
+                self->rest1 = static_cast<float>(1 - beta1);
+                self->rest2 = static_cast<float>(1 - beta2);
+                self->epsilon = static_cast<float>(epsilon);
+            },
+            "kind"_a, "beta1"_a = 0, "beta2"_a = 0, "epsilon"_a = 0);
+    nb::class_<Augmentation>(m, "Augmentation")
+        .def(
+            "__init__",
+            [](Augmentation* self, float shift, float rotation, float scale, float shear, bool flip,
+               float elastic, float sigma) {
+                new (self) Augmentation{shift, rotation, scale, shear, flip, elastic, sigma, {}};
+                self->prepare();
+            },
+            "shift"_a, "rotation"_a, "scale"_a, "shear"_a, "flip"_a, "elastic"_a, "sigma"_a);
     nb::enum_<Bias>(m, "Bias")
         .value("none", Bias::none)
         .value("channel", Bias::channel)
@@ -235,7 +311,11 @@ NB_MODULE(_native, m) {
         .def("gradients", gradients, "parameters"_a, "images"_a, "targets"_a, "weight"_a.none(),
              "gradient"_a, "threads"_a)
         .def("train", train, "parameters"_a, "images"_a, "targets"_a, "weight"_a.none(), "order"_a,
-             "batch_size"_a, "rate"_a, "costs"_a, "threads"_a);
+             "batch_size"_a, "rates"_a, "costs"_a, "threads"_a, "rule"_a = UpdateRule{},
+             "decay"_a = 0.0, "updates"_a = 0, "m"_a.none() = nb::none(), "v"_a.none() = nb::none(),
+             "clip"_a = 0.0, "smoothing"_a = 0.0, "dropout"_a = false,
+             "augmentation"_a.none() = nb::none(), "seed"_a = 0, "epoch"_a = 0)
+        .def("augment", augment, "images"_a, "augmentation"_a, "seed"_a, "epoch"_a, "out"_a);
     nb::module_ testing = m.def_submodule("testing", "The kernels one by one.");
     bind_kernels(testing);
 }

@@ -93,7 +93,7 @@ void bind_kernels(nb::module_& m) {
         .def("survivors",
              [](Handle& h, const ConvShape& s, Numbers winner, Floats error, Index row, Index pixel,
                 int rows, int columns, Numbers offset, Floats delta, Numbers count, Floats db) {
-                 h.k.survivors(s, winner.data(), {error.data(), row, pixel}, rows, columns,
+                 h.k.survivors(s, winner.data(), {error.data(), row, pixel}, rows, columns, 1,
                                survivors_of(offset, delta, count), db.data());
              })
         .def("conv_dw",
@@ -137,8 +137,18 @@ void bind_kernels(nb::module_& m) {
              [](Handle& h, Floats a, Index a_row, Index rows, int columns, Floats sum) {
                  h.k.add_rows(a.data(), a_row, rows, columns, sum.data());
              })
+        .def("multiply",
+             [](Handle& h, Floats a, Floats b) {
+                 h.k.multiply(a.data(), b.data(), static_cast<Index>(a.size()));
+             })
+        .def(
+            "squares",
+            [](Handle& h, Floats a) { return h.k.squares(a.data(), static_cast<Index>(a.size())); })
         .def("descend", [](Handle& h, Floats w, Floats gradient, float rate) {
-            h.k.descend(w.data(), gradient.data(), rate, static_cast<Index>(w.size()));
+            UpdateRule rule;
+            rule.rate = rate;
+            h.k.update(rule, w.data(), gradient.data(), nullptr, nullptr,
+                       static_cast<Index>(w.size()));
         });
 }
 

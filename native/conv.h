@@ -287,7 +287,7 @@ inline void conv_pool(const ConvShape& s, Fused fused, const float* x, const flo
 // Eight outputs by eight channels at a time: channels are lanes for the factor R' and for the sum,
 // then the square is turned, so that outputs are lanes and the dead ones drop out of each channel.
 inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int rows, int columns,
-                      const Survivors& list, float* db) {
+                      float scale, const Survivors& list, float* db) {
     const Index pixel = ceil_div(s.K, 8) * 8;
     const V zero = same<8>(0);
     for (int k = 0; k < s.K; k += 8) {
@@ -311,7 +311,8 @@ inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int 
                 const V factor = as_floats(
                     shift_left<23>(same_int<8>(127) - shift_right<winner_bits>(place[n])));
                 const V value = lanes == 8 ? loaded<8>(e) : loaded<8, true>(e, lanes);
-                delta[n] = select(place[n] >= same_int<8>(0), value * factor, zero);
+                delta[n] =
+                    select(place[n] >= same_int<8>(0), value * (factor * same<8>(scale)), zero);
                 sum = sum + delta[n];  // (18)
                 to += pixel;
                 e += error.pixel;

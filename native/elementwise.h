@@ -42,12 +42,9 @@ inline void add(float* a, const float* b, Index n) {
     });
 }
 
-inline void descend(float* w, const float* gradient, float rate, Index n) {
+inline void multiply(float* a, const float* b, Index n) {
     each_vector(n, [&]<bool cut>(Index at, int lanes) {
-        const V step = same<8>(-rate);
-        stored<cut>(w + at,
-                    fma(step, loaded<8, cut>(gradient + at, lanes), loaded<8, cut>(w + at, lanes)),
-                    lanes);  // (21)
+        stored<cut>(a + at, loaded<8, cut>(a + at, lanes) * loaded<8, cut>(b + at, lanes), lanes);
     });
 }
 

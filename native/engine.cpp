@@ -32,9 +32,21 @@ public:
     Passes(const Kernels& kernels, const Plan& plan, const float* parameters, const float* zeros)
         : k_(kernels), plan_(plan), parameters_(parameters), zeros_(zeros) {}
 
+    Regularisation regularisation;  // none in prediction
+
     // x^0 of image `sample` into the first frame or the first dense row.
     void input(const Arena& arena, Images images, Index sample, int slot, float* dense_row) const {
         const Index at = sample * plan_.input;
+        if (regularisation.augmentation) {
+            const Index row = Index(images.columns) * images.channels;
+            Grid to{dense_row, row, images.channels};
+            if (!plan_.convs.empty()) {
+                const ConvPlan& c = plan_.convs[0];
+                to = {arena.frames[0].get() + slot * c.frame + c.interior, c.shape.x_row,
+                      c.shape.x_pixel};
+            }
+            return augmented(arena, images, sample, to);
+        }
         if (plan_.convs.empty()) return copy(images, at, plan_.input, dense_row);
         const ConvPlan& c = plan_.convs[0];
         float* x = arena.frames[0].get() + slot * c.frame + c.interior;
@@ -45,29 +57,44 @@ public:
     }
 
     // (17), (16) through the convolutional stages; the last output goes to `features`.
-    void forward_convs(const Arena& arena, int slot, bool way_back, float* features) const {
+    void forward_convs(const Arena& arena, Index sample, int slot, bool way_back,
+                       float* features) const {
         for (std::size_t l = 0; l < plan_.convs.size(); ++l) {
             const ConvPlan& c = plan_.convs[l];
             const float* x = arena.frames[l].get() + slot * c.frame;
             const BiasView b = c.bias(parameters_, zeros_);
             Winner* winner = way_back ? arena.winners[l].get() + slot * c.winners : nullptr;
             const Grid out = output(arena, l, slot, features);
-            if (c.fused_pool)
-                k_.conv_pool(c.shape, c.fused, x, parameters_ + c.spec.w, b, out, winner);
-            else
-                layer_by_layer(arena, c, x, b, out, winner);
+            if (!c.fused_layers) {
+                layer_by_layer(arena, l, sample, x, b, out, winner);
+                continue;
+            }
+            k_.conv_pool(c.shape, c.fused, x, parameters_ + c.spec.w, b, out, winner);
+            if (regularisation.dropout)
+                for (std::size_t n = c.fused_layers; n < c.spec.sigma.size(); ++n)
+                    drop(arena, l, n, sample, c.rows, c.columns, out, winner);
         }
     }
 
-    // The dense stages over `count` samples whose rows begin at `row`.
-    void forward_dense(const DenseRows& rows, Index row, int count) const {
+    // The dense stages over `count` samples whose rows begin at `row`; `samples` are their numbers.
+    void forward_dense(const DenseRows& rows, Index row, int count,
+                       const Index* samples = nullptr) const {
         for (std::size_t d = 0; d < plan_.denses.size(); ++d) {
             const DensePlan& s = plan_.denses[d];
             const float* x = rows.input(plan_, d) + row * x_row(d);
             float* z = rows.z[d].get() + row * s.z_row;
             k_.product({x, x_row(d), 1}, count, s.N, parameters_ + s.w, s.M, s.M,
                        s.bias ? parameters_ + s.b : nullptr, z, s.z_row);  // (6)
-            if (s.relus) k_.relu(z, count * s.z_row, rows.x[d + 1].get() + row * s.z_row);
+            if (!s.changes()) continue;
+            float* out = rows.x[d + 1].get() + row * s.z_row;
+            if (s.relus)
+                k_.relu(z, count * s.z_row, out);
+            else
+                std::memcpy(out, z, count * s.z_row * sizeof(float));
+            if (!regularisation.dropout || s.drops.empty()) continue;
+            float* masks = rows.mask[d].get() + row * s.z_row;
+            for (int n = 0; n < count; ++n) dense_mask(d, samples[n], masks + n * s.z_row);
+            k_.multiply(out, masks, count * s.z_row);
         }
     }
 
@@ -81,6 +108,8 @@ public:
         for (std::size_t d = plan_.denses.size(); d-- > 0;) {
             const DensePlan& s = plan_.denses[d];
             float* delta = rows.delta[d].get() + row * s.z_row;
+            if (regularisation.dropout && !s.drops.empty())
+                k_.multiply(delta, rows.mask[d].get() + row * s.z_row, count * s.z_row);
             if (s.relus)
                 k_.relu_backward(rows.z[d].get() + row * s.z_row, std::ldexp(1.0f, -s.relus),
                                  count * s.z_row, delta);  // (19), (20)
@@ -105,7 +134,8 @@ public:
             float* db = partial + c.db;
             if (first) std::memset(db, 0, c.bias_size() * sizeof(float));
             k_.survivors(c.shape, arena.winners[l].get() + slot * c.winners, error(arena, l, slot),
-                         c.rows, c.columns, list, shared ? db : nullptr);
+                         c.rows, c.columns, regularisation.dropout ? c.kept_scale : 1, list,
+                         shared ? db : nullptr);
             if (c.spec.bias == Bias::position) add_position_bias(c, list, db);
             k_.conv_dw(c.shape, arena.frames[l].get() + slot * c.frame, list, first,
                        partial + c.dw);  // (3)
@@ -125,6 +155,34 @@ public:
             for (int q = 0; q < c.spec.columns; ++q)
                 k_.transpose(parameters_ + c.spec.w + tap(c, p, q), c.spec.K, c.spec.R, c.spec.K,
                              packed + c.packed + p * run + q * c.shape.x_pixel, c.spec.rows * run);
+    }
+
+    // Image `sample`, augmented, into `to`.
+    void augmented(const Arena& arena, Images images, Index sample, Grid to) const {
+        const Augmentation& a = *regularisation.augmentation;
+        const int H = images.rows, W = images.columns, R = images.channels;
+        const auto id = static_cast<std::uint64_t>(sample);
+        Philox words(regularisation.seed, Purpose::augment, id, 0, regularisation.epoch);
+        const Affine map = a.draw(words);
+        const Index row = Index(W + 3) * R;
+        for (int i = 0; i < H; ++i)
+            copy(images, (sample * H + i) * W * R, Index(W) * R,
+                 arena.bordered.get() + (i + 1) * row + R);
+        if (!a.taps.empty()) {
+            Philox noise(regularisation.seed, Purpose::augment, id, 1, regularisation.epoch);
+            for (Index n = 0; n < Index(H) * W; ++n) {
+                const std::uint64_t word = noise.next();
+                arena.field[0][n] = 0x1p-31f * static_cast<float>(static_cast<std::int32_t>(word));
+                arena.field[1][n] =
+                    0x1p-31f * static_cast<float>(static_cast<std::int32_t>(word >> 32));
+            }
+            const int radius = static_cast<int>(a.taps.size() / 2);
+            for (int n = 0; n < 2; ++n)
+                k_.smooth(arena.field[n].get(), H, W, a.taps.data(), radius, arena.field[2].get());
+        }
+        const bool elastic = !a.taps.empty();
+        k_.warp(arena.bordered.get(), H, W, R, map, elastic ? arena.field[0].get() : nullptr,
+                elastic ? arena.field[1].get() : nullptr, a.elastic, to);
     }
 
     // Where tap (P-p, Q-q), which meets pixel (p, q) of a window, lies in the kernel (1).
@@ -159,8 +217,9 @@ private:
     }
 
     // Any sigma^l: z as a whole, then each layer with its winners.
-    void layer_by_layer(const Arena& arena, const ConvPlan& c, const float* x, BiasView b, Grid out,
-                        Winner* winner) const {
+    void layer_by_layer(const Arena& arena, std::size_t l, Index sample, const float* x, BiasView b,
+                        Grid out, Winner* winner) const {
+        const ConvPlan& c = plan_.convs[l];
         const StageSpec& s = c.spec;
         const Index pixel = round_up(s.K, 8);
         float* v = arena.plane[0].get();
@@ -170,11 +229,12 @@ private:
         k_.conv(c.shape, x, parameters_ + s.w, b, {v, s.J * pixel, pixel});
         k_.own_place(c.shape, w);
         int rows = s.I, columns = s.J;
-        for (const SigmaLayer& layer : s.sigma) {
-            if (!layer.pool) {
-                k_.relu_winners(v, w, rows * columns * pixel);
-                continue;
-            }
+        for (std::size_t n = 0; n < s.sigma.size(); ++n) {
+            const SigmaLayer& layer = s.sigma[n];
+            if (layer.kind == SigmaLayer::Kind::relu) k_.relu_winners(v, w, rows * columns * pixel);
+            if (layer.kind == SigmaLayer::Kind::dropout && regularisation.dropout)
+                drop(arena, l, n, sample, rows, columns, {v, columns * pixel, pixel}, w);
+            if (layer.kind != SigmaLayer::Kind::max_pool) continue;
             const int I = (rows - layer.rows) / layer.stride_rows + 1;
             const int J = (columns - layer.columns) / layer.stride_columns + 1;
             k_.pool_winners({v, columns * pixel, pixel}, w, layer.rows, layer.columns,
@@ -188,6 +248,50 @@ private:
                 std::memcpy(out.at + i * out.row + j * out.pixel,
                             v + (Index(i) * columns + j) * pixel, s.K * sizeof(float));
         if (winner) std::memcpy(winner, w, c.winners * sizeof(Winner));
+    }
+
+    // Dropout of one sample: 0, or 1 / (1 - rate), for unit (i, j, k) by the next 32 bits.
+    template <class Use>
+    void each_kept(std::size_t stage, std::size_t place, float rate, Index sample, Index units,
+                   const Use& use) const {
+        Philox words(regularisation.seed, Purpose::dropout, static_cast<std::uint64_t>(sample),
+                     dropout_place(stage, place), regularisation.epoch);
+        const auto threshold = static_cast<std::uint64_t>(double(rate) * 0x1p32);
+        const float scale = 1 / (1 - rate);
+        for (Index unit = 0; unit < units; unit += 2) {
+            const std::uint64_t word = words.next();
+            use(unit, (word & 0xffffffff) >= threshold ? scale : 0);
+            if (unit + 1 < units) use(unit + 1, word >> 32 >= threshold ? scale : 0);
+        }
+    }
+
+    void drop(const Arena& arena, std::size_t l, std::size_t layer, Index sample, int rows,
+              int columns, Grid x, Winner* winner) const {
+        const std::vector<SigmaLayer>& sigma = plan_.convs[l].spec.sigma;
+        std::size_t place = 0;  // among the dropout layers of the stage
+        for (std::size_t n = 0; n < layer; ++n) place += sigma[n].kind == SigmaLayer::Kind::dropout;
+        const int K = plan_.convs[l].spec.K;
+        const Index pixel = round_up(K, 8);
+        float* mask = arena.mask.get();
+        each_kept(l, place, sigma[layer].rate, sample, Index(rows) * columns * K,
+                  [&](Index unit, float kept) { mask[unit] = kept; });
+        for (int i = 0; i < rows; ++i)
+            for (int j = 0; j < columns; ++j, mask += K) {
+                float* at = x.at + i * x.row + j * x.pixel;
+                Winner* to = winner + (Index(i) * columns + j) * pixel;
+                for (int k = 0; k < K; ++k) {
+                    at[k] *= mask[k];
+                    to[k] = mask[k] > 0 ? to[k] : -1;
+                }
+            }
+    }
+
+    // The product of all dropout layers of a dense stage.
+    void dense_mask(std::size_t d, Index sample, float* mask) const {
+        const DensePlan& s = plan_.denses[d];
+        for (std::size_t n = 0; n < s.drops.size(); ++n)
+            each_kept(plan_.convs.size() + d, n, s.drops[n], sample, s.M,
+                      [&](Index unit, float kept) { mask[unit] = n ? mask[unit] * kept : kept; });
     }
 
     static void add_position_bias(const ConvPlan& c, const Survivors& list, float* db) {
@@ -216,11 +320,14 @@ struct Minibatch {
 // One step in its two phases; every thread of the team runs both.
 class Step {
 public:
-    Step(const Kernels& kernels, const Plan& plan, const float* parameters, Workspace& space)
+    Step(const Kernels& kernels, const Plan& plan, const float* parameters, Workspace& space,
+         const Regularisation& regularisation)
         : k_(kernels),
           plan_(plan),
           space_(space),
-          passes_(kernels, plan, parameters, space.zeros.get()) {}
+          passes_(kernels, plan, parameters, space.zeros.get()) {
+        passes_.regularisation = regularisation;
+    }
 
     // The factor of each sample in (13); false if all weights are 0.  `order` null: samples 0, 1,
     // ...
@@ -291,6 +398,20 @@ public:
         }
     }
 
+    // The same and the sum of its squares, kept for `norm`.
+    void derivative_and_square(int n, float* gradient) {
+        const UpdateItem& item = plan_.items[n];
+        derivative(item, gradient);
+        space_.squares[n] = k_.squares(gradient + item.begin, item.end - item.begin);
+    }
+
+    // Of the whole gradient; not finite if one element is not.
+    double norm() const {
+        double sum = 0;
+        for (std::size_t n = 0; n < plan_.items.size(); ++n) sum += space_.squares[n];
+        return std::sqrt(sum);
+    }
+
     double cost() const {  // (13)
         double total = 0;
         for (Index b = 0; b < batch_.size; ++b)
@@ -305,10 +426,11 @@ private:
         const DenseRows& rows = space_.rows[0];
         for (int s = 0; s < count; ++s) {
             float* features = rows.x[0].get() + (first + s) * plan_.features_row;
-            passes_.input(arena, batch_.images, space_.samples[first + s], s, features);
-            passes_.forward_convs(arena, s, true, features);
+            const Index sample = space_.samples[first + s];
+            passes_.input(arena, batch_.images, sample, s, features);
+            passes_.forward_convs(arena, sample, s, true, features);
         }
-        passes_.forward_dense(rows, first, count);
+        passes_.forward_dense(rows, first, count, space_.samples.get() + first);
         errors(arena, rows, first, count);
         passes_.backward_dense(arena, rows, first, count);
         if (!plan_.convs.empty()) tree(arena, 0, (count + block - 1) / block, count, 0, partial);
@@ -334,6 +456,10 @@ private:
                 for (int j = 0; j < M; ++j)
                     y[j * lanes + s] = batch_.targets.distributions[sample * M + j];
         }
+        const float smoothing = passes_.regularisation.smoothing;
+        if (smoothing > 0)
+            for (int n = 0; n < M * lanes; ++n)
+                y[n] = (1 - smoothing) * y[n] + smoothing / static_cast<float>(M);
         k_.cross_entropy(z, y, arena.factor.get(), M, lanes, arena.cost.get());
         std::memcpy(space_.cost.get() + first, arena.cost.get(), count * sizeof(float));
         float* delta =
@@ -370,6 +496,14 @@ private:
     Passes passes_;
     Minibatch batch_{};
 };
+
+// b^n by repeated products: no library decides the bits.
+double power(double b, Index n) {
+    double result = 1;
+    for (; n > 0; n /= 2, b *= b)
+        if (n % 2) result *= b;
+    return result;
+}
 
 // Phase A of one step after another; the calling thread looks up between its chunks.
 class PhaseA {
@@ -438,7 +572,7 @@ bool Engine::predict(const float* parameters, Images images, Index n, bool proba
         for (int s = 0; s < count; ++s) {
             float* features = rows.x[0].get() + s * plan_.features_row;
             passes.input(arena, images, first + s, 0, features);
-            passes.forward_convs(arena, 0, false, features);
+            passes.forward_convs(arena, first + s, 0, false, features);
         }
         passes.forward_dense(rows, 0, count);
         const float* z = rows.input(plan_, D);
@@ -472,7 +606,7 @@ bool Engine::predict(const float* parameters, Images images, Index n, bool proba
 bool Engine::gradients(const float* parameters, Images images, Targets targets, Index n,
                        float* gradient, double* cost, int threads, const Interrupted& interrupted) {
     auto space = borrow(threads, n);
-    Step step(kernels_, plan_, parameters, *space);
+    Step step(kernels_, plan_, parameters, *space, {});
     step.begin({images, targets, n}, nullptr);
     for (std::size_t l = 0; l < plan_.convs.size(); ++l)
         step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
@@ -487,37 +621,65 @@ bool Engine::gradients(const float* parameters, Images images, Targets targets, 
     return !phase_a.stopped();
 }
 
-Index Engine::train(float* parameters, Images images, Targets targets,
-                    std::span<const std::int64_t> order, Index batch_size, float rate,
-                    double* costs, int threads, const Interrupted& interrupted) {
-    const Index total = static_cast<Index>(order.size());
-    auto space = borrow(threads, std::min(batch_size, total));
-    Step step(kernels_, plan_, parameters, *space);
+TrainingResult Engine::train(float* parameters, const Training& job, double* costs, int threads,
+                             const Interrupted& interrupted) {
+    const Index total = static_cast<Index>(job.order.size());
+    auto space = borrow(threads, std::min(job.batch_size, total));
+    if (job.regularisation.augmentation)
+        space->prepare_augmentation(job.images.rows, job.images.columns, job.images.channels);
+    Step step(kernels_, plan_, parameters, *space, job.regularisation);
     for (std::size_t l = 0; l < plan_.convs.size(); ++l)
         step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
     PhaseA phase_a(step, interrupted);
     float* gradient = space->gradient.get();
-    const Team::Work phase_b = [&](int n, int) {
+    const int items = static_cast<int>(plan_.items.size());
+    UpdateRule rule = job.rule;
+    double power1 = power(rule.exact_beta1, job.updates);
+    double power2 = power(rule.exact_beta2, job.updates);
+    const Team::Work phase_b = [&](int n, int) { step.derivative_and_square(n, gradient); };
+    const Team::Work phase_c = [&](int n, int) {
         const UpdateItem& item = plan_.items[n];
-        step.derivative(item, gradient);
-        kernels_.descend(parameters + item.begin, gradient + item.begin, rate,
-                         item.end - item.begin);
+        kernels_.update(rule, parameters + item.begin, gradient + item.begin,
+                        job.m ? job.m + item.begin : nullptr, job.v ? job.v + item.begin : nullptr,
+                        item.end - item.begin);
         if (item.kind == UpdateItem::Kind::conv_w)
             step.passes().pack(item.stage, item.first, item.last, space->packed.get());
     };
-    Index done = 0;
+    TrainingResult result;
     run_team(threads, [&](Team& team) {
-        for (Index first = 0; first < total; first += batch_size, ++done) {
-            const Minibatch batch{images, targets, std::min(batch_size, total - first)};
-            costs[done] = 0;
-            if (!step.begin(batch, order.data() + first)) continue;
+        for (Index first = 0; first < total; first += job.batch_size, ++result.steps) {
+            const Minibatch batch{job.images, job.targets, std::min(job.batch_size, total - first)};
+            costs[result.steps] = 0;
+            rule.rate = job.rates[result.steps];
+            rule.keep = static_cast<float>(1 - job.rates[result.steps] * job.decay);
+            power1 *= rule.exact_beta1, power2 *= rule.exact_beta2;
+            rule.unbias1 = static_cast<float>(1 / (1 - power1));
+            rule.unbias2 = static_cast<float>(1 / (1 - power2));
+            if (!step.begin(batch, job.order.data() + first)) continue;
             if (!phase_a.run(team)) return;  // this step is abandoned, the ones before it are whole
-            team.parallel(static_cast<int>(plan_.items.size()), phase_b);
-            costs[done] = step.cost();
+            team.parallel(items, phase_b);
+            costs[result.steps] = step.cost();
+            const double norm = step.norm();
+            result.diverged = !std::isfinite(norm) || !std::isfinite(costs[result.steps]);
+            if (result.diverged) return;
+            rule.scale = job.clip > 0 && norm > job.clip ? static_cast<float>(job.clip / norm) : 1;
+            team.parallel(items, phase_c);
         }
     });
     give_back(std::move(space));
-    return done;
+    return result;
+}
+
+void Engine::augment(Images images, Index n, const Augmentation& augmentation, std::uint64_t seed,
+                     std::uint64_t epoch, float* out) {
+    Workspace space(plan_, 1, 1);
+    space.prepare_augmentation(images.rows, images.columns, images.channels);
+    Passes passes(kernels_, plan_, nullptr, nullptr);
+    passes.regularisation = {seed, epoch, 0, false, &augmentation};
+    const Index row = Index(images.columns) * images.channels;
+    for (Index sample = 0; sample < n; ++sample)
+        passes.augmented(space.arenas[0], images, sample,
+                         {out + sample * plan_.input, row, images.channels});
 }
 
 }  // namespace convlet

@@ -64,6 +64,25 @@ struct Survivors {
 };
 constexpr Index survivors_stride(Index outputs) { return (outputs + 7) / 8 * 8 + 8; }
 
+// The affine map of an augmented image, about its middle: pixels down and right in the old image.
+struct Affine {
+    float yy, yx, xy, xx;  // down = yy i + yx j + y, right = xy i + xx j + x
+    float y, x;
+};
+
+// How a step changes w, in the symbols of convlet/optimizers.py: g is the gradient times `scale`.
+struct UpdateRule {
+    enum class Kind { sgd, momentum, nesterov, adam } kind = Kind::sgd;
+    float rate = 0;                  // eta
+    float keep = 1;                  // 1 - eta lambda, decoupled weight decay
+    float scale = 1;                 // of the gradient, less than 1 where its norm is clipped
+    float beta1 = 0, beta2 = 0;      // beta1 is mu of momentum
+    float rest1 = 0, rest2 = 0;      // 1 - beta1, 1 - beta2
+    float unbias1 = 1, unbias2 = 1;  // 1 / (1 - beta^t)
+    float epsilon = 0;
+    double exact_beta1 = 0, exact_beta2 = 0;  // for the powers
+};
+
 // Sums over the samples of one minibatch want lanes; lane counts are multiples of this.
 inline constexpr int sample_lanes = 8;
 
@@ -85,9 +104,9 @@ struct Kernels {
     void (*pool_winners)(Grid x, const Winner* winner, int rows, int columns, int stride_rows,
                          int stride_columns, int I, int J, float* out, Winner* out_winner);
 
-    // One sample's survivors, and db (K) += their sums; db may be null.
+    // One sample's survivors, the errors times `scale`, and db (K) += their sums; db may be null.
     void (*survivors)(const ConvShape&, const Winner* winner, Grid error, int rows, int columns,
-                      const Survivors&, float* db);
+                      float scale, const Survivors&, float* db);
     // dw (K, P+1, run) += or = sum over survivors; (p, q) here is the place in the window,
     // unflipped.
     void (*conv_dw)(const ConvShape&, const float* x, const Survivors&, bool first, float* dw);
@@ -114,8 +133,17 @@ struct Kernels {
     // a += b;  sum (columns) = over rows.
     void (*add)(float* a, const float* b, Index n);
     void (*add_rows)(const float* a, Index a_row, Index rows, int columns, float* sum);
-    // w -= rate * gradient (21).
-    void (*descend)(float* w, const float* gradient, float rate, Index n);
+    // Augmentation: a field (H, W) smoothed, an image (H + 3, W + 3, R) with zeros around it
+    // mapped.
+    void (*smooth)(float* field, int H, int W, const float* taps, int radius, float* scratch);
+    void (*warp)(const float* bordered, int H, int W, int R, const Affine&, const float* dy,
+                 const float* dx, float elastic, Grid out);
+    // One step of w, with its slots m, v where the rule has them.
+    void (*update)(const UpdateRule&, float* w, const float* gradient, float* m, float* v, Index n);
+    // The sum of squares, in one order for every target; not finite if one element is not.
+    double (*squares)(const float* a, Index n);
+    // a *= b.
+    void (*multiply)(float* a, const float* b, Index n);
 };
 
 namespace avx2 {

@@ -7,8 +7,8 @@ namespace convlet {
 namespace {
 
 bool halves(const SigmaLayer& layer) {
-    return layer.pool && layer.rows == 2 && layer.columns == 2 && layer.stride_rows == 2 &&
-           layer.stride_columns == 2;
+    return layer.kind == SigmaLayer::Kind::max_pool && layer.rows == 2 && layer.columns == 2 &&
+           layer.stride_rows == 2 && layer.stride_columns == 2;
 }
 
 ConvPlan plan_conv(const StageSpec& s, Index pixel) {
@@ -22,23 +22,36 @@ ConvPlan plan_conv(const StageSpec& s, Index pixel) {
     plan.interior = s.above * row + s.left * pixel;
     if (rows * columns > winner_mask || plan.frame > INT32_MAX)
         throw std::length_error("an image of this size does not fit the native engine");
+    using Kind = SigmaLayer::Kind;
     int relus = 0;
+    std::vector<SigmaLayer> sigma;  // up to the first dropout
+    bool dropped = false, only_dropout_follows = true;
     for (const SigmaLayer& layer : s.sigma) {
-        relus += !layer.pool;
-        if (!layer.pool) continue;
+        relus += layer.kind == Kind::relu;
+        if (layer.kind == Kind::dropout) {
+            plan.kept_scale *= 1 / (1 - layer.rate);
+            dropped = true;
+            continue;
+        }
+        if (dropped) only_dropout_follows = false;
+        sigma.push_back(layer);
+        if (layer.kind == Kind::relu) continue;
         plan.rows = (plan.rows - layer.rows) / layer.stride_rows + 1;
         plan.columns = (plan.columns - layer.columns) / layer.stride_columns + 1;
     }
     if (relus > 30) throw std::length_error("more than 30 ReLU layers in one stage");
-    const std::vector<SigmaLayer>& sigma = s.sigma;
-    if (sigma.size() == 2 && !sigma[0].pool && halves(sigma[1]))
-        plan.fused = Fused::relu_pool;
-    else if (sigma.size() == 2 && halves(sigma[0]) && !sigma[1].pool)
-        plan.fused = Fused::pool_relu;
-    else if (sigma.size() == 1 && halves(sigma[0]))
-        plan.fused = Fused::pool;
-    else
-        plan.fused_pool = false;
+    if (only_dropout_follows) {
+        const std::size_t n = sigma.size();
+        plan.fused_layers = static_cast<int>(n);
+        if (n == 2 && sigma[0].kind == Kind::relu && halves(sigma[1]))
+            plan.fused = Fused::relu_pool;
+        else if (n == 2 && halves(sigma[0]) && sigma[1].kind == Kind::relu)
+            plan.fused = Fused::pool_relu;
+        else if (n == 1 && halves(sigma[0]))
+            plan.fused = Fused::pool;
+        else
+            plan.fused_layers = 0;
+    }
     plan.winners = Index(plan.rows) * plan.columns * round_up(s.K, 8);
     return plan;
 }
@@ -47,7 +60,7 @@ ConvPlan plan_conv(const StageSpec& s, Index pixel) {
 
 Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
     : input(Index(stages[0].H) * stages[0].W * stages[0].R), parameters(parameters_) {
-    partial = packed = plane = survivors = 0;
+    partial = packed = plane = survivors = mask = 0;
     features = static_cast<int>(input);
     for (const StageSpec& s : stages) {
         if (s.conv) {
@@ -60,10 +73,11 @@ Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
             partial = plan.db + round_up(plan.bias_size(), 16);
             plan.packed = packed;
             if (stage > 0) packed += round_up(s.K * s.rows * run, 16);
-            if (!plan.fused_pool) plane = std::max(plane, Index(s.I) * s.J * round_up(s.K, 8));
+            if (!plan.fused_layers) plane = std::max(plane, Index(s.I) * s.J * round_up(s.K, 8));
             survivors =
                 std::max(survivors, survivors_stride(Index(plan.rows) * plan.columns) * s.K);
             features = plan.rows * plan.columns * s.K;
+            mask = std::max(mask, Index(s.I) * s.J * s.K);
             // an item is a kernel row, or the whole kernel where it is small: items that share a
             // cache line stall each other
             const Index kernel_row = Index(s.columns) * s.R * s.K;
@@ -79,8 +93,14 @@ Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
             continue;
         }
         const int stage = static_cast<int>(denses.size());
-        denses.push_back({s.R, s.K, round_up(s.R, 16), round_up(s.K, 16),
-                          static_cast<int>(s.sigma.size()), s.bias != Bias::none, s.w, s.b});
+        DensePlan dense{s.R, s.K, round_up(s.R, 16), round_up(s.K, 16), 0, {}, s.bias != Bias::none,
+                        s.w, s.b};
+        for (const SigmaLayer& layer : s.sigma)
+            if (layer.kind == SigmaLayer::Kind::dropout)
+                dense.drops.push_back(layer.rate);
+            else
+                ++dense.relus;
+        denses.push_back(std::move(dense));
         const int step = static_cast<int>(round_up(std::max<Index>(16, 8192 / s.K), 16));
         for (int i = 0; i < s.R; i += step) {
             const int last = std::min(s.R, i + step);

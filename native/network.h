@@ -11,8 +11,9 @@ namespace convlet {
 
 // A layer of sigma^l below the softmax.  Flatten moves no data and is not listed.
 struct SigmaLayer {
-    bool pool;  // or ReLU
-    int rows = 0, columns = 0, stride_rows = 0, stride_columns = 0;
+    enum class Kind { relu, max_pool, dropout } kind = Kind::relu;
+    int rows = 0, columns = 0, stride_rows = 0, stride_columns = 0;  // of a pool
+    float rate = 0;                                                  // of dropout
 };
 
 enum class Bias { none, channel, position };
@@ -38,8 +39,9 @@ struct ConvPlan {
     int rows = 0, columns = 0;  // of the output, after sigma
     Index frame = 0;            // floats of x^l with its padding
     Index interior = 0;         // where x^l itself begins in the frame
-    bool fused_pool = true;     // conv_pool does the whole stage
+    int fused_layers = 0;       // of sigma that conv_pool does; the others are dropout
     Fused fused{};
+    float kept_scale = 1;  // product of 1 / (1 - rate) over its dropout layers
     Index winners = 0;     // numbers of one sample
     Index dw = 0, db = 0;  // where the stage begins in a block's partial gradient
     Index packed = 0;      // where its kernel begins in the packed copy for (2)
@@ -55,12 +57,19 @@ struct ConvPlan {
     }
 };
 
+// Dropout is keyed by the stage and the place of the layer among its dropout layers.
+constexpr std::uint64_t dropout_place(std::size_t stage, std::size_t place) {
+    return static_cast<std::uint64_t>(stage) << 16 | place;
+}
+
 struct DensePlan {
     int N, M;
-    Index x_row, z_row;  // floats from sample to sample
-    int relus;           // layers of sigma^l that are ReLU
+    Index x_row, z_row;        // floats from sample to sample
+    int relus;                 // layers of sigma^l that are ReLU
+    std::vector<float> drops;  // rates of those that are dropout
     bool bias;
     Index w, b;
+    bool changes() const { return relus > 0 || !drops.empty(); }
 };
 
 // What one thread takes in phase B: part of one stage's gradient, a range of the flat vector.
@@ -83,6 +92,7 @@ struct Plan {
     Index logits_row;
     Index partial;  // floats of a block's partial gradient
     Index packed;
+    Index mask;        // floats of the largest dropout in a convolutional stage
     Index plane;       // floats of the largest z^l, channels rounded up to 8
     Index survivors;   // the most room of a stage's lists
     Index widest_map;  // the largest N or M of a dense stage, or the features

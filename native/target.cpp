@@ -5,6 +5,8 @@
 #include "product.h"
 #include "sigma.h"
 #include "softmax.h"
+#include "update.h"
+#include "warp.h"
 
 #define CONVLET_STRING_(text) #text
 #define CONVLET_STRING(text) CONVLET_STRING_(text)
@@ -31,7 +33,11 @@ const Kernels kernels{
     .transpose = transpose,
     .add = add,
     .add_rows = add_rows,
-    .descend = descend,
+    .smooth = smooth,
+    .warp = warp,
+    .update = update,
+    .squares = squares,
+    .multiply = multiply,
 };
 
 }  // namespace convlet::CONVLET_TARGET

@@ -49,27 +49,31 @@ struct Arena {
     Buffer<Winner> plane_winners[2];
     Buffer<std::int32_t> offset, count;  // Survivors
     Buffer<float> delta;
-    Buffer<float> features_error;   // (samples, features)
-    Buffer<float> lanes[2], truth;  // (units, samples)
-    Buffer<float> factor, cost;     // (samples)
-    Buffer<float> partial[3];       // blocks of a chunk that wait for their sibling
+    Buffer<float> features_error;      // (samples, features)
+    Buffer<float> lanes[2], truth;     // (units, samples)
+    Buffer<float> factor, cost;        // (samples)
+    Buffer<float> mask;                // of dropout, one sample
+    Buffer<float> bordered, field[3];  // of augmentation
+    Buffer<float> partial[3];          // blocks of a chunk that wait for their sibling
 };
 
 // Rows of the dense part, a row a sample.
 struct DenseRows {
-    std::vector<Buffer<float>> x, z, delta;  // per dense stage; x[size] is what enters the softmax
+    std::vector<Buffer<float>> x, z, delta,
+        mask;  // per dense stage; x[size] is what enters the softmax
     DenseRows() = default;
     DenseRows(const Plan& plan, Index samples, bool backward) {
         x.emplace_back(samples * plan.features_row);
         for (const DensePlan& d : plan.denses) {
             z.emplace_back(samples * d.z_row);
-            x.emplace_back(d.relus ? samples * d.z_row : 0);
+            x.emplace_back(d.changes() ? samples * d.z_row : 0);
             if (backward) delta.emplace_back(samples * d.z_row);
+            if (backward) mask.emplace_back(d.drops.empty() ? 0 : samples * d.z_row);
         }
     }
-    // A stage without ReLU hands on z itself.
+    // A stage without ReLU or dropout hands on z itself.
     float* input(const Plan& plan, std::size_t stage) const {
-        return stage > 0 && !plan.denses[stage - 1].relus ? z[stage - 1].get() : x[stage].get();
+        return stage > 0 && !plan.denses[stage - 1].changes() ? z[stage - 1].get() : x[stage].get();
     }
 };
 
@@ -82,6 +86,7 @@ struct Workspace {
     Buffer<float> partials;       // a sum of blocks per chunk
     Buffer<float> packed, gradient, zeros;
     Buffer<float> factor, cost;  // of every sample of the minibatch
+    Buffer<double> squares;      // of each item's part of the gradient
     Buffer<Index> samples;       // their numbers
 
     Workspace(const Plan& plan, int threads_, Index batch_)
@@ -115,6 +120,7 @@ struct Workspace {
             arena.count = Buffer<std::int32_t>(K);
             arena.features_error = Buffer<float>(chunk * plan.features_row);
             arena.truth = Buffer<float>(plan.classes * lanes);
+            arena.mask = Buffer<float>(plan.mask);
             arena.factor = Buffer<float>(lanes);
             arena.cost = Buffer<float>(lanes);
             for (Buffer<float>& partial : arena.partial) partial = Buffer<float>(plan.partial);
@@ -130,8 +136,17 @@ struct Workspace {
             factor = Buffer<float>(batch);
             cost = Buffer<float>(batch);
             samples = Buffer<Index>(batch);
+            squares = Buffer<double>(plan.items.size());
         } else {
             for (int n = 0; n < threads; ++n) rows.emplace_back(plan, chunk, false);
+        }
+    }
+
+    // Room for augmented images of this size.
+    void prepare_augmentation(int rows, int columns, int channels) {
+        for (Arena& arena : arenas) {
+            arena.bordered = Buffer<float>(Index(rows + 3) * (columns + 3) * channels);
+            for (Buffer<float>& field : arena.field) field = Buffer<float>(Index(rows) * columns);
         }
     }
 };

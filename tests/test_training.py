@@ -89,7 +89,7 @@ def test_a_minibatch_without_weight_changes_nothing():
     seen = []
 
     class Watch(Callback):
-        def on_steps(self, run):
+        def on_step(self, run):
             seen.append((run.step, run.network.flat.copy()))
 
     net = network()
@@ -202,7 +202,7 @@ class Recorder(Callback):
     def on_begin(self, run):
         self.events.append((self.name, "begin", run.epoch))
 
-    def on_steps(self, run):
+    def on_step(self, run):
         self.events.append((self.name, "steps", run.epoch))
 
     def on_epoch(self, run, row):
@@ -225,7 +225,7 @@ def test_a_run_counts_steps_and_samples():
     seen = []
 
     class Watch(Callback):
-        def on_steps(self, run):
+        def on_step(self, run):
             seen.append((run.step, run.seen, run.steps, run.samples, run.epochs))
 
     network().fit(*data(), epochs=1, batch_size=5, callbacks=[Watch()])
@@ -252,7 +252,7 @@ def test_stop_after_an_epoch():
 
 def test_stop_inside_an_epoch_leaves_whole_steps_and_no_row():
     class Stop(Callback):
-        def on_steps(self, run):
+        def on_step(self, run):
             run.stop = True
 
     events: list = []
@@ -279,7 +279,7 @@ def test_an_exception_leaves_the_network_after_whole_steps(error):
     steps = []
 
     class Fail(Callback):
-        def on_steps(self, run):
+        def on_step(self, run):
             steps.append(run.step)
             if len(steps) == 2:
                 raise error("from a callback")

@@ -2,28 +2,40 @@
 
 from convlet import datasets, equations
 from convlet._version import __version__
+from convlet.augmentation import Augmentation
 from convlet.errors import (
     ArchitectureError,
     ConvletError,
     DataError,
+    DivergedError,
     FileError,
     InputError,
     MissingDependencyError,
     ModelFileError,
 )
 from convlet.formats import load
-from convlet.layers import Conv2D, Dense, Flatten, MaxPool2D, ReLU, Softmax
+from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
 from convlet.network import Evaluation, Network
+from convlet.optimizers import SGD, Adam, AdamW
+from convlet.schedules import Constant, Cosine, OneCycle, Step, WarmUp
 from convlet.text import format_layers, parse_layers
 from convlet.training import Callback, History, Row, Run
 
 __all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
     "ArchitectureError",
+    "Augmentation",
     "Callback",
+    "Constant",
     "Conv2D",
     "ConvletError",
+    "Cosine",
     "DataError",
     "Dense",
+    "DivergedError",
+    "Dropout",
     "Evaluation",
     "FileError",
     "Flatten",
@@ -33,10 +45,13 @@ __all__ = [
     "MissingDependencyError",
     "ModelFileError",
     "Network",
+    "OneCycle",
     "ReLU",
     "Row",
     "Run",
     "Softmax",
+    "Step",
+    "WarmUp",
     "__version__",
     "datasets",
     "equations",

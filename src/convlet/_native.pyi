@@ -19,14 +19,43 @@ class Bias(Enum):
     channel = ...
     position = ...
 
+class SigmaKind(Enum):
+    relu = ...
+    max_pool = ...
+    dropout = ...
+
 class SigmaLayer:
     def __init__(
         self,
-        pool: bool,
+        kind: SigmaKind,
         rows: int = 0,
         columns: int = 0,
         stride_rows: int = 0,
         stride_columns: int = 0,
+        rate: float = 0,
+    ) -> None: ...
+
+class UpdateKind(Enum):
+    sgd = ...
+    momentum = ...
+    nesterov = ...
+    adam = ...
+
+class UpdateRule:
+    def __init__(
+        self, kind: UpdateKind, beta1: float = 0, beta2: float = 0, epsilon: float = 0
+    ) -> None: ...
+
+class Augmentation:
+    def __init__(
+        self,
+        shift: float,
+        rotation: float,
+        scale: float,
+        shear: float,
+        flip: bool,
+        elastic: float,
+        sigma: float,
     ) -> None: ...
 
 class StageSpec:
@@ -74,7 +103,26 @@ class Engine:
         weight: Float32 | None,
         order: NDArray[np.int64],
         batch_size: int,
-        rate: float,
+        rates: Float32,
         costs: NDArray[np.float64],
         threads: int,
+        rule: UpdateRule = ...,
+        decay: float = 0.0,
+        updates: int = 0,
+        m: Float32 | None = None,
+        v: Float32 | None = None,
+        clip: float = 0.0,
+        smoothing: float = 0.0,
+        dropout: bool = False,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> tuple[int, bool, BaseException | None]: ...
+    def augment(
+        self,
+        images: Array,
+        augmentation: Augmentation | None,
+        seed: int,
+        epoch: int,
+        out: Float32,
     ) -> None: ...

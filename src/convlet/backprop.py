@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from convlet import equations as eq
 from convlet.equations import Array
 from convlet.errors import InputError
-from convlet.layers import Conv2D, Flatten, Layer, MaxPool2D, ReLU, Softmax
+from convlet.layers import Conv2D, Dropout, Flatten, Layer, MaxPool2D, ReLU, Softmax
 from convlet.stages import Stage
 
 Arrays = Mapping[str, Array]
+Masks = Mapping[tuple[int, int], Array]
+"""Factors of dropout in training: (stage, position in sigma) -> (B, ...); without any, none drops."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,21 @@ class Trace:
     x: Array  # (B, *x_shape), x^l
     inputs: tuple[Array, ...]  # the input of each layer of sigma^l, z^l first
     output: Array  # (B, *output_shape), x^{l+1}
+    masks: tuple[Array | None, ...]  # of dropout, one for each layer of sigma^l
 
 
-def forward(stages: Sequence[Stage], parameters: Arrays, x: Array) -> list[Trace]:
+def forward(
+    stages: Sequence[Stage], parameters: Arrays, x: Array, masks: Masks | None = None
+) -> list[Trace]:
     """Every stage in turn, (17) and (16).  x (B, *input_shape) -> a trace per stage."""
     traces = []
     for stage in stages:
         z = affine(stage, x, parameters)  # (17)
         values = [z]
-        for layer in stage.sigma:
-            values.append(sigma(layer, values[-1]))  # (16)
-        traces.append(Trace(x, tuple(values[:-1]), values[-1]))
+        dropped = tuple((masks or {}).get((stage.index, n)) for n in range(len(stage.sigma)))
+        for layer, mask in zip(stage.sigma, dropped, strict=True):
+            values.append(sigma(layer, values[-1], mask))  # (16)
+        traces.append(Trace(x, tuple(values[:-1]), values[-1], dropped))
         x = values[-1]
     return traces
 
@@ -45,13 +51,18 @@ def logits(traces: Sequence[Trace]) -> Array:
 
 
 def gradients(
-    stages: Sequence[Stage], parameters: Arrays, x: Array, y: Array, weight: Array | None = None
+    stages: Sequence[Stage],
+    parameters: Arrays,
+    x: Array,
+    y: Array,
+    weight: Array | None = None,
+    masks: Masks | None = None,
 ) -> tuple[float, dict[str, Array]]:
     """Cost (13) of a minibatch and its derivative by every parameter, named like the parameters.
 
     y: classes (B,) or distributions (B, M).  weight: omega (B,) or None.
     """
-    traces = forward(stages, parameters, x)
+    traces = forward(stages, parameters, x, masks)
     costs = eq.cross_entropy(logits(traces), y)
     factor = eq.mean_cost_derivative(costs, weight)
     # (15) is dJ^b/dx^L . dS/dz in one: the error enters below the softmax, last in sigma^{L-1}
@@ -59,7 +70,9 @@ def gradients(
     derivatives: dict[str, Array] = {}
     for stage, trace in zip(reversed(stages), reversed(traces), strict=True):
         layers = stage.sigma[:-1] if stage is stages[-1] else stage.sigma
-        delta = through_sigma(layers, trace.inputs, error)  # (19) for l = L-1, (20) below
+        delta = through_sigma(
+            layers, trace.inputs, error, trace.masks
+        )  # (19) for l = L-1, (20) below
         derivatives[stage.w_name] = affine_dw(stage, delta, trace.x)  # (21)
         if stage.b_shape is not None:
             derivatives[stage.b_name] = affine_db(stage, delta)  # (18)
@@ -108,8 +121,8 @@ def affine_db(stage: Stage, delta: Array) -> Array:
 # ----------------------------------------------------------------------- sigma^l and its derivative
 
 
-def sigma(layer: Layer, x: Array) -> Array:
-    """One layer of sigma^l."""
+def sigma(layer: Layer, x: Array, mask: Array | None = None) -> Array:
+    """One layer of sigma^l; mask: of dropout, like x, or None outside training."""
     match layer:
         case ReLU():
             return eq.relu(x)
@@ -119,12 +132,20 @@ def sigma(layer: Layer, x: Array) -> Array:
             return eq.flatten(x) if x.ndim == 4 else x
         case Softmax():
             return eq.softmax(x)
+        case Dropout():
+            return x if mask is None else x * mask
     raise InputError(f"{layer} is not a layer of sigma")
 
 
-def through_sigma(layers: Sequence[Layer], inputs: Sequence[Array], error: Array) -> Array:
+def through_sigma(
+    layers: Sequence[Layer],
+    inputs: Sequence[Array],
+    error: Array,
+    masks: Sequence[Array | None] = (),
+) -> Array:
     """delta^l = error . dsigma^l/dz^l, from the last layer: the second factor of (19), (20)."""
-    for layer, x in zip(reversed(layers), reversed(inputs[: len(layers)]), strict=True):
+    for n in reversed(range(len(layers))):
+        layer, x, mask = layers[n], inputs[n], masks[n] if masks else None
         match layer:
             case ReLU():
                 error = error * eq.relu_derivative(x)  # (10)
@@ -132,6 +153,8 @@ def through_sigma(layers: Sequence[Layer], inputs: Sequence[Array], error: Array
                 error = eq.unpool(error, x, size, stride)  # P^-1 of (24)
             case Flatten():
                 error = eq.unflatten(error, x.shape[1:])  # F^-1 of (24)
+            case Dropout():
+                error = error if mask is None else error * mask
             case _:
                 raise InputError(f"{layer} is not a layer of sigma before the softmax")
     return error

@@ -31,6 +31,10 @@ class FileError(ConvletError, OSError):
     """A file or folder is missing, or cannot be read or written."""
 
 
+class DivergedError(ConvletError, ArithmeticError):
+    """Training met a cost or a gradient that is not finite: the message names step and stage."""
+
+
 class MissingDependencyError(ConvletError, ImportError):
     """An optional library is not installed.
 

@@ -163,6 +163,14 @@ def as_positive(value: Any, name: str, most: float) -> float:
     return number
 
 
+def as_share(value: Any, name: str) -> float:
+    """A number in [0, 1)."""
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
+    if not 0 <= number < 1:
+        raise InputError(f"{name} is {value!r}, expected a number from 0, below 1")
+    return float(number)
+
+
 def as_input_shape(value: Any) -> tuple[int, int, int]:
     """(rows, columns, channels); (rows, columns) stands for one channel."""
     try:

@@ -136,6 +136,31 @@ class ReLU:
 
 
 @dataclass(frozen=True)
+class Dropout:
+    """In training each unit is 0 with probability `rate`, else times 1 / (1 - rate).
+
+    Outside training it changes nothing.  Shape: unchanged.
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to
+    prevent neural networks from overfitting", JMLR 15, 2014.
+    """
+
+    rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.rate, int | float) and not isinstance(self.rate, bool)
+        if not number or not 0 <= self.rate <= 0.99:
+            raise ArchitectureError(_wrong(self, "rate", self.rate, "a number from 0 to 0.99"))
+        _set(self, "rate", float(self.rate))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def __str__(self) -> str:
+        return f"dropout {self.rate!r}"
+
+
+@dataclass(frozen=True)
 class Flatten:
     """Flatten (5), C order over (row, column, channel).  Shape: (I, J, K) -> (I J K,)."""
 
@@ -184,7 +209,7 @@ class Softmax:
         return "softmax"
 
 
-Layer = Conv2D | MaxPool2D | ReLU | Flatten | Dense | Softmax
+Layer = Conv2D | MaxPool2D | ReLU | Dropout | Flatten | Dense | Softmax
 
 
 def _refuse_flat(layer: object, shape: Shape) -> None:

@@ -3,15 +3,18 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import radians
 
 import numpy as np
 from numpy.typing import NDArray
 
 import convlet._native as _native
-from convlet.engine import Float32, Float64, Samples
+from convlet.augmentation import Augmentation
+from convlet.engine import Float32, Float64, Rule, Samples
 from convlet.equations import Array
-from convlet.errors import InputError
-from convlet.layers import Conv2D, MaxPool2D, ReLU
+from convlet.errors import DivergedError, InputError
+from convlet.layers import Conv2D, Dropout, MaxPool2D, ReLU
+from convlet.optimizers import SGD, Adam, Optimizer
 from convlet.stages import Stage, parameter_shapes
 from convlet.threads import choose
 
@@ -59,6 +62,7 @@ class NativeEngine:
             raise InputError(f"engine is 'native', but {TARGET.why}")
         self.multiply_adds = sum(stage.multiply_adds for stage in stages)
         self.classes = stages[-1].output_shape[0]
+        self.dropout = any(isinstance(layer, Dropout) for stage in stages for layer in stage.sigma)
         count = sum(stage.parameter_count for stage in stages)
         try:
             self.core = _native.Engine(TARGET.name, stage_specs(stages), count)
@@ -95,23 +99,47 @@ class NativeEngine:
         data: Samples,
         order: NDArray[np.int64],
         batch_size: int,
-        rate: float,
+        rates: Float32 | float,
         threads: int | None = None,
+        rule: Rule | None = None,
     ) -> Float64:
-        costs = np.zeros(-(-len(order) // batch_size))
-        team = self._team(threads, min(batch_size, len(order)))
-        self.core.train(
+        rule = rule or Rule()
+        rule.costs, rule.done = np.zeros(-(-len(order) // batch_size)), 0
+        etas = np.array(np.broadcast_to(np.float32(rates), rule.costs.shape))
+        m, v = (*rule.slots, None, None)[:2]
+        rule.done, diverged, error = self.core.train(
             parameters,
             data.images,
             data.targets,
             data.weight,
             np.ascontiguousarray(order),
             batch_size,
-            rate,
-            costs,
-            team,
+            etas,
+            rule.costs,
+            self._team(threads, min(batch_size, len(order))),
+            rule=_update_rule(rule.optimizer),
+            decay=rule.optimizer.weight_decay,
+            updates=rule.updates,
+            m=m,
+            v=v,
+            clip=rule.clip_norm or 0.0,
+            smoothing=rule.label_smoothing,
+            dropout=self.dropout,
+            augmentation=_augmentation(rule.augmentation),
+            seed=rule.seed,
+            epoch=rule.epoch,
         )
-        return costs
+        if error is not None:  # a signal, Ctrl-C for one
+            raise error
+        if diverged:
+            raise DivergedError("the cost or the gradient is not finite")
+        return rule.costs
+
+    def augment(self, images: Array, plan: Augmentation, seed: int, epoch: int) -> Float32:
+        """Images (n, rows, columns, channels) as training sees samples 0, 1, ... of that epoch."""
+        out = np.empty(images.shape, np.float32)
+        self.core.augment(images, _augmentation(plan), seed, epoch, out)
+        return out
 
     def _team(self, threads: int | None, batch: int) -> int:
         """Threads for one minibatch: forward, (2) and (3) are three times the multiply-adds."""
@@ -137,7 +165,9 @@ def stage_specs(stages: Sequence[Stage]) -> list[_native.StageSpec]:
         position = isinstance(stage.affine, Conv2D) and stage.affine.bias == "position"
         shared = _native.Bias.position if position else _native.Bias.channel
         spec.bias = _native.Bias.none if stage.b_shape is None else shared
-        spec.sigma = [_sigma(layer) for layer in stage.sigma if isinstance(layer, ReLU | MaxPool2D)]
+        spec.sigma = [
+            _sigma(layer) for layer in stage.sigma if isinstance(layer, ReLU | MaxPool2D | Dropout)
+        ]
         spec.w, spec.b = at, at + int(np.prod(stage.w_shape))
         at += stage.parameter_count
         specs.append(spec)
@@ -145,9 +175,30 @@ def stage_specs(stages: Sequence[Stage]) -> list[_native.StageSpec]:
     return specs
 
 
-def _sigma(layer: ReLU | MaxPool2D) -> _native.SigmaLayer:
+def _sigma(layer: ReLU | MaxPool2D | Dropout) -> _native.SigmaLayer:
     match layer:
         case MaxPool2D(size=(rows, columns), stride=(down, right)):
-            return _native.SigmaLayer(True, rows, columns, down, right)
+            return _native.SigmaLayer(_native.SigmaKind.max_pool, rows, columns, down, right)
+        case Dropout(rate=rate):
+            return _native.SigmaLayer(_native.SigmaKind.dropout, rate=rate)
         case _:
-            return _native.SigmaLayer(False)
+            return _native.SigmaLayer(_native.SigmaKind.relu)
+
+
+def _update_rule(optimizer: Optimizer) -> _native.UpdateRule:
+    kind = _native.UpdateKind
+    match optimizer:
+        case Adam(beta1=beta1, beta2=beta2, epsilon=epsilon):
+            return _native.UpdateRule(kind.adam, beta1, beta2, epsilon)
+        case SGD(momentum=mu, nesterov=nesterov) if mu:
+            return _native.UpdateRule(kind.nesterov if nesterov else kind.momentum, mu)
+        case _:
+            return _native.UpdateRule(kind.sgd)
+
+
+def _augmentation(plan: Augmentation | None) -> _native.Augmentation | None:
+    if plan is None:
+        return None
+    angle = radians(plan.rotation)
+    changes = plan.shift, angle, plan.scale, plan.shear, plan.flip, plan.elastic, plan.sigma
+    return _native.Augmentation(*changes)

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from convlet import equations as eq
 from convlet import inputs, training
-from convlet.engine import Engine, Float32, Samples, make_engine
+from convlet.augmentation import Augmentation, apply, as_augmentation
+from convlet.engine import Engine, Float32, Samples, as_floats, make_engine
 from convlet.errors import ArchitectureError, InputError
 from convlet.layers import Layer, Shape
+from convlet.optimizers import Optimizer, as_optimizer
 from convlet.randomness import Purpose, uniform
+from convlet.schedules import Schedule, as_schedule
 from convlet.stages import Stage, default_layers, group, parameter_shapes, views
 from convlet.text import format_layers, parse_layers
 
@@ -125,15 +128,26 @@ class Network:
         callbacks: Sequence[training.Callback] = (),
         *,
         sample_weight: Any = None,
+        optimizer: Optimizer | str = "sgd",
+        schedule: Schedule | str = "constant",
+        clip_norm: float | None = None,
+        label_smoothing: float = 0.0,
+        augmentation: Augmentation | str | None = None,
         threads: int | None = None,
     ) -> training.History:
-        """Train by plain minibatch gradient descent (13), (21) -> a `History`, a row an epoch.
+        """Train by minibatch gradient descent (13), (21) -> a `History`, a row an epoch.
 
-        validation: (x, y) to evaluate after every epoch.  seed: of the shuffles; every image is
-        used once an epoch, in a last, smaller minibatch if need be.  threads: of the native engine;
-        None is what the machine allows and the work is worth.  The result does not depend on it.
+        validation: (x, y) to evaluate after every epoch.  seed: of the shuffles, of dropout and
+        augmentation; every image is used once an epoch, in a last, smaller minibatch if need be.
+
+        optimizer: SGD, Adam, AdamW or a name; plain SGD is (21) as it stands.  schedule: of the
+        learning rate.  clip_norm: the greatest norm of the gradient of a step.  label_smoothing:
+        s in (1 - s) y + s / M.  augmentation: an `Augmentation` or its text form.
+        threads: of the native engine; None is what the machine allows and the work is worth.  The
+        result does not depend on it.
+
         An exception, Ctrl-C too, leaves the network after a whole number of steps.  Raises
-        `InputError` before any work.
+        `InputError` before any work, `DivergedError` at a step that is not finite.
         """
         data = self.samples(x, y, sample_weight)
         held_out = None
@@ -143,16 +157,36 @@ class Network:
                     f"validation is a {type(validation).__name__}, expected a pair (x, y) or None"
                 )
             held_out = self.samples(*validation, None, name="validation ")
-        return training.fit(
-            self,
-            data,
-            held_out,
+        settings = training.Settings(
             epochs=inputs.as_count(epochs, "epochs"),
             batch_size=inputs.as_count(batch_size, "batch_size"),
             learning_rate=inputs.as_positive(learning_rate, "learning_rate", 1e6),
             seed=inputs.as_seed(seed),
-            callbacks=tuple(callbacks),
-            threads=inputs.as_threads(threads),
+            optimizer=as_optimizer(optimizer),
+            schedule=as_schedule(schedule),
+            clip_norm=None
+            if clip_norm is None
+            else inputs.as_positive(clip_norm, "clip_norm", 1e9),
+            label_smoothing=inputs.as_share(label_smoothing, "label_smoothing"),
+            augmentation=as_augmentation(augmentation),
+        )
+        threads = inputs.as_threads(threads)
+        return training.fit(self, data, held_out, settings, tuple(callbacks), threads)
+
+    def preview(
+        self, x: Any, augmentation: Augmentation | str, *, seed: int = 0, epoch: int = 0
+    ) -> Float32:
+        """Images as training with this augmentation sees them, the first as sample 0, and so on.
+
+        x (n, rows, columns, channels) -> the same shape, float32, 1 is white.  Raises `InputError`.
+        """
+        images = inputs.as_images(x, self.input_shape)
+        plan = as_augmentation(augmentation)
+        seed, epoch = inputs.as_seed(seed), inputs.as_count(epoch, "epoch", 0)
+        if plan is None:
+            return as_floats(images)
+        return apply(as_floats(images), plan, np.arange(len(images)), seed, epoch).astype(
+            np.float32
         )
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None, name: str = "") -> Samples:

@@ -20,12 +20,19 @@ class Purpose(IntEnum):
     WEIGHTS = 0
     SHUFFLE = 1
     CHECK = 2
+    DROPOUT = 3
+    AUGMENT = 4
 
 
-def words(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.uint64]:
-    """`count` raw words of the stream (seed, purpose, epoch).  seed: 0 to 2^64 - 1."""
+def words(
+    seed: int, purpose: Purpose, epoch: int, count: int, sample: int = 0, place: int = 0
+) -> NDArray[np.uint64]:
+    """`count` raw words of the stream (seed, purpose, epoch), or of one sample and place in it.
+
+    seed: 0 to 2^64 - 1.
+    """
     key = np.array([seed, purpose], np.uint64)  # as a list, a seed from 2^63 would become a float
-    generator = np.random.Philox(key=key, counter=[0, 0, 0, epoch])
+    generator = np.random.Philox(key=key, counter=[0, sample, place, epoch])
     return generator.random_raw(count)
 
 
@@ -38,3 +45,17 @@ def uniform(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.f
 def permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.int64]:
     """A shuffle of 0..count-1: the order of `count` random words."""
     return np.argsort(words(seed, purpose, epoch, count), kind="stable")
+
+
+def kept(
+    seed: int, epoch: int, sample: int, place: int, units: int, rate: float
+) -> NDArray[np.float32]:
+    """Dropout of one sample: 0 for a dropped unit, 1 / (1 - rate) for a kept one, (units,).
+
+    Unit u is decided by 32 bits of the stream, the low half of a word first.
+    """
+    stream = words(seed, Purpose.DROPOUT, epoch, -(-units // 2), sample, place)
+    bits = stream.astype("<u8").view("<u4")[:units]
+    rate32 = np.float32(rate)
+    scale = np.float32(1) / (np.float32(1) - rate32)
+    return np.where(bits >= np.uint64(float(rate32) * 2.0**32), scale, np.float32(0))

@@ -149,7 +149,7 @@ def _refuse_misplaced_softmax(layers: Sequence[Layer]) -> None:
         if not isinstance(layer, Layer):
             raise ArchitectureError(
                 f"layers[{position}] is {layer!r}, "
-                "expected Conv2D, MaxPool2D, ReLU, Flatten, Dense or Softmax"
+                "expected Conv2D, MaxPool2D, ReLU, Dropout, Flatten, Dense or Softmax"
             )
         if isinstance(layer, Softmax) and position < len(layers) - 1:
             raise ArchitectureError(

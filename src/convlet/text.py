@@ -1,7 +1,8 @@
 """The short text form of a network: "conv 8 5, relu, pool 2, flatten, dense 10, softmax".
 
     conv CHANNELS KERNEL [stride S] [padding same|N] [bias channel|position|none]
-    pool SIZE [stride S]      dense UNITS [bias none]      relu      flatten      softmax
+    pool SIZE [stride S]      dense UNITS [bias none]      dropout RATE
+    relu      flatten      softmax
 
 KERNEL, SIZE and S are one number or two, as in 5x3.  `format_layers` prints what `parse_layers`
 reads.
@@ -12,12 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from convlet.errors import ArchitectureError
-from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Softmax
+from convlet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Softmax
 
 FORMS = {
     "conv": "conv CHANNELS KERNEL [stride S] [padding same|N] [bias channel|position|none]",
     "pool": "pool SIZE [stride S]",
     "relu": "relu",
+    "dropout": "dropout RATE",
     "flatten": "flatten",
     "dense": "dense UNITS [bias none]",
     "softmax": "softmax",
@@ -60,6 +62,9 @@ def _layer(words: list[str], position: int) -> Layer:
         case "pool":
             sizes, options = _split(rest, 1, where)
             return MaxPool2D(_pair(sizes[0], where), **_options(options, {"stride": _pair}, where))
+        case "dropout":
+            sizes, options = _split(rest, 1, where)
+            return Dropout(_rate(sizes[0], where), **_options(options, {}, where))
         case "dense":
             sizes, options = _split(rest, 1, where)
             return Dense(_whole(sizes[0], where), **_options(options, {"bias": _dense_bias}, where))
@@ -92,6 +97,12 @@ def _whole(word: str, where: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", word):
         raise ArchitectureError(f"{where}; {word!r} is not a whole number")
     return int(word)
+
+
+def _rate(word: str, where: str) -> float:
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+(e-?[0-9]{1,3})?", word):
+        raise ArchitectureError(f"{where}; {word!r} is not a number such as 0.5")
+    return float(word)
 
 
 def _pair(word: str, where: str) -> tuple[int, int]:

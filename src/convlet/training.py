@@ -3,12 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
-from convlet.engine import Samples
+from convlet import backprop
+from convlet.augmentation import Augmentation
+from convlet.engine import Float32, Rule, Samples, as_floats
+from convlet.errors import DivergedError
+from convlet.optimizers import SGD, Optimizer
 from convlet.randomness import Purpose, permutation
+from convlet.schedules import Constant, Schedule
+from convlet.stages import views
 
 if TYPE_CHECKING:
     from convlet.network import Network
@@ -70,23 +77,65 @@ def _cell(value: float | None, width: int) -> str:
     return f"{'-':>{width}}" if value is None else f"{value:{width}.4f}"
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a call of `fit` trains; with the data and the network this decides every bit."""
+
+    epochs: int = 5
+    batch_size: int = 32
+    learning_rate: float = 0.1
+    seed: int = 0
+    optimizer: Optimizer = field(default_factory=SGD)
+    schedule: Schedule = field(default_factory=Constant)
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    augmentation: Augmentation | None = None
+
+
 @dataclass
 class Run:
-    """Where a call of `fit` stands.
+    """Where a call of `fit` stands: all that a checkpoint needs to go on from here.
 
     Callbacks read it, and may set `stop` to end after the current epoch or call.
     """
 
     network: "Network"
-    epochs: int  # asked for in this call
-    steps: int  # minibatches an epoch
+    settings: Settings
     samples: int  # images an epoch
-    epoch: int = 0  # of this call, from 1
+    first_epoch: int  # of the network's life when this call began
+    slots: tuple[Float32, ...]  # of the optimiser, like the flat vector
+    epoch: int = 1  # of this call, from 1
     step: int = 0  # minibatches done in this epoch
-    seen: int = 0  # images done in this epoch
-    train_loss: float = 0.0  # mean of (14) over the images seen in this epoch
+    total: float = 0.0  # of costs times weights in this epoch
+    total_weight: float = 0.0
+    seconds: float = 0.0  # of training in this epoch
     history: History = field(default_factory=History)
     stop: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs asked for in this call."""
+        return self.settings.epochs
+
+    @property
+    def steps(self) -> int:
+        """Minibatches an epoch."""
+        return -(-self.samples // self.settings.batch_size)
+
+    @property
+    def seen(self) -> int:
+        """Images done in this epoch."""
+        return min(self.step * self.settings.batch_size, self.samples)
+
+    @property
+    def updates(self) -> int:
+        """Steps done in this call."""
+        return (self.epoch - 1) * self.steps + self.step
+
+    @property
+    def train_loss(self) -> float:
+        """Mean of (14) over the images seen in this epoch."""
+        return self.total / self.total_weight if self.total_weight else 0.0
 
 
 class Callback:
@@ -95,7 +144,7 @@ class Callback:
     def on_begin(self, run: Run) -> None:
         """Before the first epoch."""
 
-    def on_steps(self, run: Run) -> None:
+    def on_step(self, run: Run) -> None:
         """After every few steps, about twenty times a second."""
 
     def on_epoch(self, run: Run, row: Row) -> None:
@@ -104,84 +153,182 @@ class Callback:
     def on_end(self, run: Run) -> None:
         """After the last epoch; also when training was interrupted by an exception."""
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of this callback: JSON values and float32 vectors by name."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave; called after `on_begin` of a resumed run."""
+
+
+class Checkpoints(Protocol):
+    """What `fit` asks of checkpoints; see checkpoint.py."""
+
+    def restore(self, run: Run, callbacks: Sequence[Callback]) -> None:
+        """Bring the run, its network and the callbacks to where the newest checkpoint stands."""
+
+    def steps_left(self, run: Run) -> int:
+        """Steps until the next checkpoint inside this epoch."""
+
+    def save(self, run: Run, callbacks: Sequence[Callback]) -> None:
+        """Write a checkpoint if one is due here."""
+
+    def finish(self, run: Run, callbacks: Sequence[Callback], error: BaseException | None) -> None:
+        """Training ended, or `error` ended it."""
+
 
 def fit(
     network: "Network",
     data: Samples,
     validation: Samples | None,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-    callbacks: Sequence[Callback],
+    settings: Settings,
+    callbacks: Sequence[Callback] = (),
     threads: int | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
-    """Minibatch gradient descent (13), (21) on checked data; see `Network.fit`.
+    """Minibatch descent (13), (21) on checked data; see `Network.fit`.
 
     Epoch e of the network's life is shuffled by the words (seed, SHUFFLE, e), so that fit(epochs=1)
-    twice is fit(epochs=2).
+    twice is fit(epochs=2) as long as the optimiser keeps nothing from step to step.
     """
-    run = Run(network, epochs, -(-len(data) // batch_size), len(data))
+    slots = tuple(np.zeros_like(network.flat) for _ in range(settings.optimizer.slots))
+    run = Run(network, settings, len(data), network.epochs, slots)
+    steps = settings.epochs * run.steps
+    factors = settings.schedule.factors(steps, settings.epochs)
+    rates = (settings.learning_rate * factors).astype(np.float32)
+    error: BaseException | None = None
     for callback in callbacks:
         callback.on_begin(run)
     try:
-        for run.epoch in range(1, epochs + 1):
-            seconds = _epoch(run, data, batch_size, learning_rate, seed, callbacks, threads)
+        if checkpoints is not None:
+            checkpoints.restore(run, callbacks)
+        while run.epoch <= run.epochs and not run.stop:
+            _epoch(run, data, rates, callbacks, threads, checkpoints)
             if run.step < run.steps:  # stopped inside the epoch
                 break
-            network.epochs += 1
-            loss, accuracy = (
-                (None, None) if validation is None else network.score(validation, threads)
-            )
-            row = Row(network.epochs, run.train_loss, loss, accuracy, seconds)
-            run.history.rows.append(row)
-            for callback in callbacks:
-                callback.on_epoch(run, row)
-            if run.stop:
-                break
+            _close_epoch(run, validation, callbacks, threads)
+            if checkpoints is not None:
+                checkpoints.save(run, callbacks)
+    except BaseException as caught:
+        error = caught
+        raise
     finally:
-        for callback in callbacks:
-            callback.on_end(run)
+        try:
+            if checkpoints is not None:
+                checkpoints.finish(run, callbacks, error)
+        finally:
+            for callback in callbacks:
+                callback.on_end(run)
     return run.history
 
 
 def _epoch(
     run: Run,
     data: Samples,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
+    rates: Float32,
     callbacks: Sequence[Callback],
     threads: int | None,
-) -> float:
-    """One epoch, a few steps per call of the engine -> seconds."""
-    network = run.network
-    order = permutation(seed, Purpose.SHUFFLE, network.epochs, len(data))
-    run.step = run.seen = 0
-    total = total_weight = seconds = 0.0
+    checkpoints: Checkpoints | None,
+) -> None:
+    """The rest of one epoch, a few steps per call of the engine."""
+    order = permutation(run.settings.seed, Purpose.SHUFFLE, run.network.epochs, len(data))
     steps = 1  # in the next call
     while run.step < run.steps and not run.stop:
-        chosen = order[run.seen : run.seen + steps * batch_size]
+        if checkpoints is not None:
+            steps = min(steps, checkpoints.steps_left(run))
         start = perf_counter()
-        costs = network.engine.train(network.flat, data, chosen, batch_size, learning_rate, threads)
+        _steps(run, data, order, rates, steps, threads)
         elapsed = perf_counter() - start
-        seconds += elapsed
-        run.step += len(costs)
-        run.seen += len(chosen)
-        weights = _weights(data, chosen, batch_size)
-        total += float(np.dot(costs, weights))
-        total_weight += float(weights.sum())
-        run.train_loss = total / total_weight if total_weight else 0.0
         steps = max(1, min(4 * steps, int(steps * SECONDS_PER_CALL / max(elapsed, 1e-6))))
         for callback in callbacks:
-            callback.on_steps(run)
-    return seconds
+            callback.on_step(run)
+        if checkpoints is not None and run.step < run.steps:
+            checkpoints.save(run, callbacks)
 
 
-def _weights(
-    data: Samples, chosen: "np.ndarray[tuple[int], np.dtype[np.int64]]", batch_size: int
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """The weight of each minibatch in an epoch's mean: its images, or the sum of their omega."""
+def _steps(
+    run: Run,
+    data: Samples,
+    order: NDArray[np.int64],
+    rates: Float32,
+    steps: int,
+    threads: int | None,
+) -> None:
+    """Up to `steps` steps; whatever ends them early, the run stands after whole ones."""
+    settings, network = run.settings, run.network
+    size = settings.batch_size
+    chosen = order[run.seen : run.seen + steps * size]
+    first = run.updates
+    rule = Rule(
+        optimizer=settings.optimizer,
+        slots=run.slots,
+        updates=first,
+        clip_norm=settings.clip_norm,
+        label_smoothing=settings.label_smoothing,
+        augmentation=settings.augmentation,
+        seed=settings.seed,
+        epoch=network.epochs,
+    )
+    these = rates[first : first + -(-len(chosen) // size)]
+    start = perf_counter()
+    try:
+        network.engine.train(network.flat, data, chosen, size, these, threads, rule)
+    except DivergedError:
+        batch = chosen[rule.done * size : (rule.done + 1) * size]
+        where = _diagnosis(network, data, batch)
+        raise DivergedError(
+            f"step {run.step + rule.done + 1} of epoch {network.epochs + 1} is not finite, {where};"
+            f" the parameters are those before it: try a learning rate below {these[rule.done]:g},"
+            " or clip_norm"
+        ) from None
+    finally:
+        run.seconds += perf_counter() - start
+        weights = _weights(data, chosen, size)[: rule.done]
+        run.total += float(np.dot(rule.costs[: rule.done], weights))
+        run.total_weight += float(weights.sum())
+        run.step += rule.done
+
+
+def _close_epoch(
+    run: Run, validation: Samples | None, callbacks: Sequence[Callback], threads: int | None
+) -> None:
+    """Evaluate, write the row, tell the callbacks; then the run stands before the next epoch."""
+    network = run.network
+    loss, accuracy = (None, None) if validation is None else network.score(validation, threads)
+    network.epochs += 1
+    row = Row(network.epochs, run.train_loss, loss, accuracy, run.seconds)
+    run.history.rows.append(row)
+    for callback in callbacks:
+        callback.on_epoch(run, row)
+    run.epoch += 1
+    run.step = 0
+    run.total = run.total_weight = run.seconds = 0.0
+
+
+def _diagnosis(network: "Network", data: Samples, batch: NDArray[np.int64]) -> str:
+    """In words, the first stage of the way forward, or the last of the way back, that overflows."""
+    x = as_floats(data.images[batch]).reshape(len(batch), *network.stages[0].x_shape)
+    with np.errstate(all="ignore"):
+        arrays = views(network.flat, network.shapes)
+        for stage, trace in zip(
+            network.stages, backprop.forward(network.stages, arrays, x), strict=True
+        ):
+            if not np.isfinite(trace.inputs[0]).all():
+                return f"first in z of stage {stage.index} ({stage.affine})"
+        targets, weight = data.targets[batch], data.weight
+        part = None if weight is None else weight[batch]
+        _, gradient = backprop.gradients(network.stages, arrays, x, targets, part)
+        for stage in reversed(network.stages):
+            if not np.isfinite(gradient[stage.w_name]).all():
+                return f"first in the gradient of stage {stage.index} ({stage.affine})"
+    return "in the cost or in the norm of the gradient"
+
+
+def _weights(data: Samples, chosen: NDArray[np.int64], batch_size: int) -> NDArray[np.float64]:
+    """The weight of each minibatch in the mean of an epoch.
+
+    Its number of images, or the sum of their omega.
+    """
     starts = np.arange(0, len(chosen), batch_size)
     each = np.ones(len(chosen)) if data.weight is None else data.weight[chosen].astype(np.float64)
     return np.add.reduceat(each, starts)

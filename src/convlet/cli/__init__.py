@@ -1,4 +1,4 @@
-"""The command line: `convlet train`, `evaluate`, `predict`, `show`, `check`.
+"""The command line: `convlet train`, `evaluate`, `plot`, `report` and the others below.
 
 One module a command.  To add one: write a function with typer's annotations in a module here, and
 register it below.
@@ -15,7 +15,7 @@ from typing import Annotated, cast
 import typer
 
 from convlet._version import __version__
-from convlet.cli import check, evaluate, predict, show, train
+from convlet.cli import bench, check, evaluate, plot, predict, report, show, train
 from convlet.cli.console import fail, plain_warnings
 from convlet.cli.interrupt import single_interrupt
 from convlet.errors import ConvletError
@@ -56,6 +56,9 @@ app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=predict.EXAMPLE)(predict.predict)
 app.command(epilog=show.EXAMPLE)(show.show)
 app.command(epilog=check.EXAMPLE)(check.check)
+app.command(epilog=bench.EXAMPLE)(bench.bench)
+app.command(epilog=plot.EXAMPLE)(plot.plot)
+app.command(epilog=report.EXAMPLE)(report.report)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

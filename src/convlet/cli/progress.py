@@ -52,7 +52,10 @@ class Lines(Callback):
 
 
 class Bar(Callback):
-    """One line an epoch above a bar over all epochs, with the rate, the loss and the time left."""
+    """One line an epoch above a bar over all epochs, with the rate, the loss and the time left.
+
+    From the second epoch on also the accuracy of the last test.
+    """
 
     def __init__(self, progress: "Progress") -> None:
         self.progress = progress
@@ -62,11 +65,12 @@ class Bar(Callback):
         self.start = self.mark = perf_counter()
         self.marked = 0
         self.rate = 0.0  # images a second
+        self.accuracy = ""  # of the last test
         self.progress.update(
             self.task, total=run.epochs * run.samples, description=f"epoch 1/{run.epochs}"
         )
 
-    def on_steps(self, run: Run) -> None:
+    def on_step(self, run: Run) -> None:
         now = perf_counter()
         seen = (run.epoch - 1) * run.samples + run.seen
         if now - self.mark > 1 or not self.rate:
@@ -74,7 +78,8 @@ class Bar(Callback):
             self.mark, self.marked = now, seen
         # the mean over everything so far, tests included, is the steadiest forecast
         left = (now - self.start) / seen * (run.epochs * run.samples - seen)
-        state = f"{self.rate:,.0f} images/s  loss {decimals(run.train_loss)}  {clock(left)} left"
+        loss = f"loss {decimals(run.train_loss)}"
+        state = f"{self.rate:,.0f} images/s  {loss}{self.accuracy}  {clock(left)} left"
         epoch = f"epoch {run.epoch}/{run.epochs}"
         self.progress.update(
             self.task,
@@ -85,6 +90,8 @@ class Bar(Callback):
 
     def on_epoch(self, run: Run, row: Row) -> None:
         self.mark = perf_counter()  # the test is no part of the rate
+        if row.test_accuracy is not None:
+            self.accuracy = f"  test {percent(row.test_accuracy)}"
         self.progress.console.print(epoch_line(run, row))
 
 
@@ -94,7 +101,7 @@ class StopWhenDiverged(Callback):
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
 
-    def on_steps(self, run: Run) -> None:
+    def on_step(self, run: Run) -> None:
         if not isfinite(run.train_loss):
             raise InputError(
                 f"training diverged in epoch {run.epoch}: the loss is {run.train_loss} with"

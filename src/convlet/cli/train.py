@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from convlet import watch
 from convlet.cli import options
 from convlet.cli.console import say, say_json
 from convlet.cli.progress import StopWhenDiverged, percent, reporter
@@ -17,6 +18,7 @@ from convlet.layers import Layer, Shape
 from convlet.network import Network
 from convlet.stages import group
 from convlet.text import format_layers
+from convlet.training import Callback
 
 EXAMPLE = "Example: convlet train mnist --epochs 3 --out mnist.safetensors"
 
@@ -52,6 +54,14 @@ def train(
             metavar="FILE", help="Where the model goes.", show_default="convlet-DATA.safetensors"
         ),
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Record each epoch in a .jsonl or .csv file."),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Record each epoch for TensorBoard in this folder."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Train a network and save it.
@@ -70,6 +80,7 @@ def train(
     chosen = options.read_layers(layers)
     out = default_out(data) if out is None else out
     options.refuse_unwritable(out, "--out")
+    watchers = _watchers(history, tensorboard)
 
     dataset = options.load_data(data)
     shape = dataset.train.images.shape[1:]
@@ -85,7 +96,7 @@ def train(
         say(f"{network.flat.size:,} parameters, {network.engine.name} engine")
     # a diverging run is reported once, as an error, and not by NumPy
     with reporter(json) as report, np.errstate(over="ignore", invalid="ignore"):
-        history = network.fit(
+        rows = network.fit(
             images,
             labels,
             (dataset.test.images, dataset.test.labels),
@@ -93,17 +104,32 @@ def train(
             batch_size,
             learning_rate,
             seed,
-            callbacks=(StopWhenDiverged(learning_rate), report),
+            callbacks=(StopWhenDiverged(learning_rate), *watchers, report),
             threads=threads,
         )
     network.save(out)
-    accuracy, seconds = history[-1].test_accuracy, sum(row.seconds for row in history)
+    accuracy, seconds = rows[-1].test_accuracy, sum(row.seconds for row in rows)
     if json:
         say_json({"model": str(out), "test_accuracy": accuracy, "seconds": seconds})
     else:
         assert accuracy is not None  # there was validation data
         say(f"test accuracy {percent(accuracy)} after {seconds:.1f} s of training")
         say(f"model saved in {out}")
+
+
+def _watchers(history: Path | None, tensorboard: Path | None) -> list[Callback]:
+    """The callbacks of --history and --tensorboard.
+
+    Raises `InputError`, `DataError`, `FileError`, `MissingDependencyError`.
+    """
+    callbacks: list[Callback] = []
+    if history is not None:
+        file = watch.history_file(history, "--history")
+        options.refuse_unwritable(history, "--history")
+        callbacks.append(file)
+    if tensorboard is not None:
+        callbacks.append(watch.TensorBoard(tensorboard))
+    return callbacks
 
 
 def default_out(data: str) -> Path:

@@ -1,0 +1,64 @@
+"""A contender is timed only if it computes the same: equal predictions and an equal loss curve."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+STEPS = 10
+IMAGES = 64
+TOLERANCE = 2e-4
+"""Of a probability, and of a loss relative to 1 or to itself: float32 sums in other orders."""
+
+
+class Different(Exception):
+    """The contender computes something else."""
+
+
+def assert_same(
+    name: str,
+    probabilities: Sequence[Sequence[float]],
+    expected_probabilities: Sequence[Sequence[float]],
+    losses: Sequence[float] | None = None,
+    expected_losses: Sequence[float] = (),
+) -> float:
+    """Raise `Different` unless both agree -> the largest difference, in units of the tolerance.
+
+    losses: of `STEPS` steps from the same weights on the same minibatches, None if it cannot train.
+    """
+    difference = _largest(probabilities, expected_probabilities)
+    if not difference <= TOLERANCE:
+        raise Different(
+            f"{name}: probabilities differ by {difference:.2g}, expected at most {TOLERANCE:g}"
+        )
+    if losses is None:
+        return difference / TOLERANCE
+    scale = np.maximum(1, np.abs(expected_losses))
+    curve = _largest(np.divide(losses, scale), np.divide(expected_losses, scale))
+    if not curve <= TOLERANCE:
+        raise Different(f"{name}: losses differ by {curve:.2g}, expected at most {TOLERANCE:g}")
+    return max(difference, curve) / TOLERANCE
+
+
+def _largest(a: Sequence, b: Sequence) -> float:
+    """NaN if there is one; infinite where shapes differ."""
+    a, b = np.asarray(a), np.asarray(b)
+    return float(np.abs(a - b).max()) if a.shape == b.shape else float("inf")
+
+
+def minibatches(batch_size: int, count: int) -> list[list[int]]:
+    """Image numbers of the steps, the same for every contender."""
+    draws = np.random.default_rng(batch_size)
+    return [draws.choice(count, batch_size, replace=False).tolist() for _ in range(STEPS)]
+
+
+def with_biases(flat_weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights with small biases that are not 0.
+
+    With zero biases a blank region has z = 0 exactly, where libraries differ in R'(0): 1/2 in (10),
+    0 elsewhere.
+    """
+    draws = np.random.default_rng(0)
+    return {
+        name: w if name.startswith("w") else draws.uniform(0.01, 0.05, w.shape).astype(np.float32)
+        for name, w in flat_weights.items()
+    }

@@ -1,0 +1,49 @@
+// The step (21) and its successors: momentum, Nesterov, Adam, with decoupled weight decay.
+//
+// Sources: Sutskever, Martens, Dahl, Hinton 2013 (momentum, Nesterov); Kingma, Ba 2015 (Adam);
+// Loshchilov, Hutter 2019 (decoupled decay).  convlet/optimizers.py has the same lines in NumPy.
+#pragma once
+
+#include "elementwise.h"
+
+namespace convlet::CONVLET_TARGET {
+
+inline void update(const UpdateRule& rule, float* w, const float* gradient, float* m, float* v,
+                   Index n) {
+    using Kind = UpdateRule::Kind;
+    const V step = same<8>(-rule.rate), keep = same<8>(rule.keep), scale = same<8>(rule.scale);
+    const V beta1 = same<8>(rule.beta1), beta2 = same<8>(rule.beta2);
+    each_vector(n, [&]<bool cut>(Index at, int lanes) {
+        const V g = loaded<8, cut>(gradient + at, lanes) * scale;
+        const V kept = loaded<8, cut>(w + at, lanes) * keep;  // w <- (1 - eta lambda) w
+        V direction = g;
+        if (rule.kind == Kind::momentum || rule.kind == Kind::nesterov) {
+            const V velocity = fma(beta1, loaded<8, cut>(m + at, lanes), g);  // m <- mu m + g
+            stored<cut>(m + at, velocity, lanes);
+            direction = rule.kind == Kind::momentum ? velocity : fma(beta1, velocity, g);
+        } else if (rule.kind == Kind::adam) {
+            const V mean = fma(beta1, loaded<8, cut>(m + at, lanes), same<8>(rule.rest1) * g);
+            const V square = fma(beta2, loaded<8, cut>(v + at, lanes), same<8>(rule.rest2) * g * g);
+            stored<cut>(m + at, mean, lanes);
+            stored<cut>(v + at, square, lanes);
+            direction = mean * same<8>(rule.unbias1) /
+                        (root(square * same<8>(rule.unbias2)) + same<8>(rule.epsilon));
+        }
+        stored<cut>(w + at, fma(step, direction, kept), lanes);  // (21) for plain descent
+    });
+}
+
+inline double squares(const float* a, Index n) {
+    V sum = same<8>(0);
+    each_vector(n, [&]<bool cut>(Index at, int lanes) {
+        const V value = loaded<8, cut>(a + at, lanes);
+        sum = fma(value, value, sum);
+    });
+    float lane[8];
+    store(lane, sum);
+    double total = 0;
+    for (const float part : lane) total += part;
+    return total;
+}
+
+}  // namespace convlet::CONVLET_TARGET

@@ -1,0 +1,96 @@
+"""How every picture looks: colours, text, size, and how it becomes a file."""
+
+import io
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convlet.errors import InputError, MissingDependencyError
+from convlet.formats.atomic import file_name, write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Blue and vermilion of Okabe and Ito's palette: told apart with every kind of colour blindness.
+BLUE, ORANGE = "#0072b2", "#d55e00"
+INK, GREY = "#1a1a1b", "#6b7681"
+SMALL, NORMAL, LARGE = 8, 9, 11  # points
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches.  Raises `MissingDependencyError`."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError(
+            'pictures need matplotlib, which is not installed: pip install "convlet[plots]"'
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def plain(axes: "Axes", title: str = "", x: str = "", y: str = "") -> None:
+    """Axes of a chart: two spines, a light grid, a title on the left."""
+    axes.set_title(title, loc="left", fontsize=LARGE, color=INK)
+    axes.set_xlabel(x, fontsize=NORMAL, color=INK)
+    axes.set_ylabel(y, fontsize=NORMAL, color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.grid(color=GREY, alpha=0.2, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, labelsize=NORMAL)
+
+
+def bare(axes: "Axes") -> None:
+    """Axes of an image: nothing but the image."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def label(name: object, limit: int = 18) -> str:
+    """A name that fits: control characters escaped, a long one cut."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def class_names(names: Iterable[str] | None, count: int) -> tuple[str, ...]:
+    """The names of a network's classes, or their numbers."""
+    return tuple(map(str, range(count))) if names is None else tuple(names)
+
+
+def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Write a figure as .png, .svg or .pdf, or leave an old file as it was.
+
+    The same figure gives the same bytes with the same matplotlib.  Text in an SVG stays text.
+    Raises `InputError` for another ending, `FileError`.
+    """
+    write_atomic(path, render(figure, check_suffix(path)))
+
+
+def check_suffix(path: str | os.PathLike[str], name: str = "path") -> str:
+    """ "png", "svg" or "pdf".  Raises `InputError`."""
+    suffix = Path(file_name(path, name)).suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(
+            f"{name} is {os.fspath(path)!r}, expected a name that ends in .png, .svg or .pdf"
+        )
+    return suffix[1:]
+
+
+def render(figure: "Figure", kind: str, transparent: bool = False) -> bytes:
+    """A figure as the bytes of a "png", "svg" or "pdf" file."""
+    import matplotlib
+
+    stream = io.BytesIO()
+    dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "convlet", "pdf.fonttype": 42}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)  # rare scripts
+        figure.savefig(
+            stream, format=kind, dpi=160, metadata=dates.get(kind), transparent=transparent
+        )
+    return stream.getvalue()

@@ -1,0 +1,85 @@
+"""Small images side by side: filters, feature maps, inputs."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.engine import as_floats
+from convlet.errors import InputError
+from convlet.network import Network
+
+Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+
+def signed(values: NDArray[Any], largest: float | None = None) -> Bytes:
+    """Numbers as colours: purple below 0, white at 0, orange above.  (...) -> (..., 3)."""
+    from matplotlib import colormaps
+
+    largest = float(np.abs(values).max()) if largest is None else largest
+    colours = colormaps["PuOr_r"](0.5 + values / (2 * largest or 1), bytes=True)
+    return np.asarray(colours[..., :3], np.uint8)
+
+
+def heat(values: NDArray[Any], largest: float | None = None) -> Bytes:
+    """Numbers from 0 as colours, from dark to bright.  (...) -> (..., 3)."""
+    from matplotlib import colormaps
+
+    largest = float(values.max()) if largest is None else largest
+    colours = colormaps["viridis"](np.maximum(values, 0) / (largest or 1), bytes=True)
+    return np.asarray(colours[..., :3], np.uint8)
+
+
+def picture(image: NDArray[Any]) -> Bytes:
+    """An input image (rows, columns, channels) as one sees it, (rows, columns, 3).
+
+    uint8, or floats whose range is made to fit where it is not 0..1.  One channel is grey, three
+    are colours, of any other number the mean is shown.
+    """
+    values = as_floats(image).astype(np.float64)
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 1.0)
+    values = (values - low) / (high - low)
+    if values.shape[2] != 3:
+        values = np.repeat(values.mean(axis=2, keepdims=True), 3, axis=2)
+    return np.asarray(np.rint(255 * values), np.uint8)
+
+
+def filter_tiles(network: Network) -> Bytes:
+    """The weights of the first stage as images, (filters, rows, columns, 3).
+
+    A kernel is turned by half a turn, as (1) lays it on the image: tap (P-p, Q-q) meets pixel
+    (p, q).  Three input channels are colours, grey is 0; any other number gives a tile for each
+    channel, in the colours of `signed`.  Raises `InputError` for a dense stage over images of one
+    row or column.
+    """
+    stage = network.stages[0]
+    w = network.parameters[stage.w_name].astype(np.float64)
+    if w.ndim == 4:
+        w = w[::-1, ::-1]  # (1)
+    else:
+        rows, columns, _ = network.input_shape
+        if min(rows, columns) < 2:
+            raise InputError(
+                f"the first stage is {stage.affine} over images of {rows}x{columns} pixels,"
+                " expected 2 rows and columns or more: there is no picture in its weights"
+            )
+        w = w.reshape(*network.input_shape, -1)
+    tiles = w.transpose(3, 0, 1, 2)  # (K, rows, columns, R)
+    largest = float(np.abs(tiles).max())
+    if tiles.shape[3] == 3:
+        return np.asarray(np.rint(127.5 + 127.5 * tiles / (largest or 1)), np.uint8)
+    tiles = tiles.transpose(0, 3, 1, 2).reshape(-1, *tiles.shape[1:3])  # channels one by one
+    return signed(tiles, largest)
+
+
+def mosaic(tiles: Bytes, columns: int, gap: int = 1) -> Bytes:
+    """Tiles (n, h, w, 3) in rows of that many, nothing between them -> (rows, columns, 4), RGBA."""
+    count, h, w, _ = tiles.shape
+    rows = -(-count // columns)
+    canvas = np.zeros((rows * (h + gap) - gap, columns * (w + gap) - gap, 4), np.uint8)
+    for place, tile in enumerate(tiles):
+        i, j = divmod(place, columns)
+        cell = canvas[i * (h + gap) : i * (h + gap) + h, j * (w + gap) : j * (w + gap) + w]
+        cell[..., :3], cell[..., 3] = tile, 255
+    return canvas

@@ -1,0 +1,105 @@
+"""Sections about the network itself: its stages, its training, its filters."""
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from convlet.errors import InputError
+from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.network import Network
+from convlet.plots import curves
+from convlet.plots.style import figure
+from convlet.plots.tiles import filter_tiles, mosaic
+from convlet.report.html import Html, chart, image, join, note, section, table, tag, text
+from convlet.training import Row
+
+EQUATIONS: dict[type[Layer], str] = {
+    Conv2D: "(1), (17)",
+    MaxPool2D: "(4)",
+    Flatten: "(5)",
+    Dense: "(6), (17)",
+    ReLU: "(9)",
+    Softmax: "(11)",
+}
+MOST_PIXELS = 100_000  # of the picture of the filters: noise does not compress
+
+
+def stages(network: Network) -> Html:
+    """A row a layer, as `convlet show`."""
+    header = ("stage", "layer", "equations", "output", "parameters", "multiply-adds")
+    rows = [tuple(map(text, cells)) for cells in _layers(network)]
+    caption = "A stage is an affine map with its weights, and what is applied to its result."
+    return section("network", "Network", table(caption, header, rows, numbers_from=3))
+
+
+def _layers(network: Network) -> Iterator[tuple[str, ...]]:
+    yield "", "input", "", _size(network.input_shape), "", ""
+    for stage in network.stages:
+        yield (
+            str(stage.index),
+            str(stage.affine),
+            EQUATIONS[type(stage.affine)],
+            _size(stage.z_shape),
+            f"{stage.parameter_count:,}",
+            f"{stage.multiply_adds:,}",
+        )
+        shape = stage.z_shape
+        for layer in stage.sigma:
+            shape = layer.output_shape(shape)
+            yield "", str(layer), EQUATIONS.get(type(layer), ""), _size(shape), "", ""
+    multiply_adds = sum(stage.multiply_adds for stage in network.stages)
+    yield "all", "", "", "", f"{network.flat.size:,}", f"{multiply_adds:,}"
+
+
+def training(history: Sequence[Row]) -> Html:
+    """The curves, each on its own so that it is readable on a phone."""
+    losses = figure(4.4, 3.2)
+    curves.draw_losses(losses.subplots(), history)
+    last = history[-1]
+    words = f"Training loss by epoch, {last.train_loss:.4f} in the last one"
+    if last.test_loss is not None:
+        words += f"; test loss, {last.test_loss:.4f} after it"
+    charts = [chart(losses, "losses", words)]
+    if any(row.test_accuracy is not None for row in history):
+        accuracy = figure(4.4, 3.2)
+        curves.draw_accuracy(accuracy.subplots(), history)
+        words = "Share of test images that are right, by epoch"
+        if last.test_accuracy is not None:
+            words += f", {100 * last.test_accuracy:.2f} % after the last one"
+        charts.append(chart(accuracy, "accuracy", words))
+    seconds = sum(row.seconds for row in history)
+    epochs = f"{len(history)} epoch{'s' if len(history) > 1 else ''}"
+    said = note(f"{epochs}, {seconds:.1f} s of training.")
+    return section("training", "Training", said, tag("div", *charts, class_="charts"))
+
+
+def filters(network: Network) -> Html:
+    """The weights of the first stage as one image, or why there is none."""
+    stage, channels = network.stages[0], network.input_shape[2]
+    try:
+        tiles = filter_tiles(network)
+    except InputError as error:
+        return section("filters", "Filters of the first stage", note(f"{error}."))
+    most = max(1, MOST_PIXELS // prod(tiles.shape[1:3]))
+    shown = tiles[:most]
+    columns = min(len(shown), 8 if channels in (1, 3) or channels > 16 else channels)
+    pixels = mosaic(shown, columns, max(1, tiles.shape[1] // 8))
+    what = (
+        "Colours are the three input channels, grey is 0."
+        if channels == 3
+        else "Purple is negative, white 0, orange positive."
+    )
+    if channels not in (1, 3):
+        what += f" {channels} pictures, one for each input channel, are one filter."
+    if len(shown) < len(tiles):
+        what += f" The first {len(shown)} of {len(tiles)} pictures."
+    alt = f"{len(shown)} pictures of the weights w0 of {stage.affine}"
+    width = f"min(100%, {max(4, columns) * 5}rem)"
+    return section(
+        "filters",
+        "Filters of the first stage",
+        join(note(f"The weights w0 of {stage.affine}. {what}"), image(pixels, alt, width)),
+    )
+
+
+def _size(shape: Shape) -> str:
+    return " x ".join(map(str, shape))

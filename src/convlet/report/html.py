@@ -1,0 +1,106 @@
+"""Pieces of HTML.  Text is escaped here and nowhere else; what has the type Html is markup."""
+
+import base64
+import html
+import io
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NewType
+
+from numpy.typing import NDArray
+
+from convlet.datasets.pictures import pillow
+from convlet.plots.style import BLUE, INK, label, render
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Html = NewType("Html", str)
+LONGEST = 80  # characters of a name
+
+
+def text(value: object) -> Html:
+    """Text as markup that shows it: names come from files, and may hold anything."""
+    return Html(html.escape(label(value, LONGEST)))
+
+
+def tag(name: str, *inside: str, **attributes: object) -> Html:
+    """An element around markup.  class_ is written class, and_so_on and-so-on."""
+    words = [name]
+    for key, value in attributes.items():
+        words.append(f'{key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"')
+    return Html(f"<{' '.join(words)}>{''.join(inside)}</{name}>")
+
+
+def join(*pieces: Html) -> Html:
+    return Html("\n".join(pieces))
+
+
+def section(name: str, title: str, *inside: Html) -> Html:
+    """A section of the page, reached by #name."""
+    return tag("section", tag("h2", text(title)), "\n", *inside, id=name)
+
+
+def note(words: str) -> Html:
+    return tag("p", html.escape(words), class_="note")
+
+
+def table(
+    caption: str, header: Sequence[str], rows: Iterable[Sequence[Html]], numbers_from: int = 1
+) -> Html:
+    """A table in a box that scrolls sideways by itself; the first cell of a row names it.
+
+    Columns from numbers_from on are numbers, set to the right.
+    """
+
+    def kind(column: int) -> dict[str, str]:
+        return {"class_": "number"} if column >= numbers_from else {}
+
+    head = tag("tr", *(tag("th", text(h), scope="col", **kind(j)) for j, h in enumerate(header)))
+    body = []
+    for first, *rest in rows:
+        cells = (tag("td", cell, **kind(j)) for j, cell in enumerate(rest, start=1))
+        body.append(tag("tr", tag("th", first, scope="row"), *cells))
+    inside = tag("table", tag("thead", head), tag("tbody", "\n".join(body)))
+    return tag("div", note(caption), box(inside, caption))  # a <caption> would be cut by the box
+
+
+def box(inside: Html, name: str) -> Html:
+    """What may be wider than the page: it scrolls, with the keyboard too."""
+    return tag("div", inside, class_="box", role="region", aria_label=name, tabindex=0)
+
+
+def image(pixels: NDArray[Any], alt: str, width: str) -> Html:
+    """Pixels (rows, columns, 3 or 4) uint8 as a PNG in the page.  width: of CSS, at most 100 %."""
+    stream = io.BytesIO()
+    pillow().fromarray(pixels).save(stream, "PNG", optimize=True)
+    data = base64.b64encode(stream.getvalue()).decode()
+    rows, columns = pixels.shape[:2]
+    source = f"data:image/png;base64,{data}"
+    return Html(
+        f'<img src="{source}" alt="{html.escape(alt)}" width="{columns}" height="{rows}"'
+        f' style="width:{width}">'
+    )
+
+
+def chart(figure: "Figure", name: str, alt: str) -> Html:
+    """A figure without foreign text as SVG in the page, in the page's own colour of text.
+
+    name: unique in the page, before the ids of the picture.
+    """
+    svg = render(figure, "svg", transparent=True).decode()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)  # would be the page's
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    svg = svg.replace(INK, "currentColor").replace(BLUE, "var(--blue)")
+    words = f'<svg role="img" aria-label="{html.escape(alt)}" class="chart"'
+    return Html(svg.replace("<svg", words, 1))
+
+
+def picture_of(figure: "Figure", alt: str) -> Html:
+    """A figure with foreign text as an image: what it holds cannot become part of the page."""
+    data = base64.b64encode(render(figure, "png")).decode()
+    words = html.escape(alt)
+    return Html(f'<img class="paper" src="data:image/png;base64,{data}" alt="{words}">')

@@ -1,0 +1,219 @@
+"""Sections about the predictions: by class, confusions, calibration, single images."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet import measures
+from convlet.datasets.pictures import pillow
+from convlet.network import Network
+from convlet.plots import calibration as reliability
+from convlet.plots import confusion
+from convlet.plots.activations import ANSWERS, maps, strip, trace
+from convlet.plots.predictions import Predictions
+from convlet.plots.style import figure
+from convlet.plots.tiles import mosaic, picture
+from convlet.report.html import (
+    Html,
+    box,
+    chart,
+    image,
+    join,
+    note,
+    picture_of,
+    section,
+    table,
+    tag,
+    text,
+)
+
+Names = tuple[str, ...]
+WIDEST = 24  # classes of a confusion matrix with numbers; a greater one is a picture
+FREQUENT = 15  # confusions that are listed
+MISTAKES = 24
+EXAMPLES = 10  # images whose activations are shown
+MAPS = 16  # of a stage
+SIDE = 96  # pixels of an image in the page, and
+MAP_SIDE = 40  # of a feature map: greater ones are scaled down
+
+
+def by_class(counts: measures.Counts, names: Names) -> Html:
+    """Precision, recall, F1, support."""
+    rows = [
+        (
+            text(name),
+            percent(score.precision),
+            percent(score.recall),
+            percent(score.f1),
+            text(f"{score.support:,}"),
+        )
+        for name, score in zip(names, measures.class_scores(counts), strict=True)
+    ]
+    caption = (
+        "Precision: of the images called so, the share that is. Recall: of the images that are,"
+        " the share called so. F1: their harmonic mean."
+    )
+    header = ("class", "precision", "recall", "F1", "images")
+    return section("classes", "Classes", table(caption, header, rows))
+
+
+def confusions(counts: measures.Counts, names: Names) -> Html:
+    """The matrix, as a table or for many classes as a picture, and its most frequent confusions."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:FREQUENT]
+    pairs = [divmod(int(place), len(names)) for place in order]
+    rows = [
+        (text(names[i]), text(names[j]), text(f"{wrong[i, j]:,}")) for i, j in pairs if wrong[i, j]
+    ]
+    if len(names) <= WIDEST:
+        matrix = _matrix(counts, names)
+    else:
+        drawing = figure(1, 1)
+        confusion.draw(drawing, counts, names)
+        alt = f"Confusion matrix of {len(names)} classes; the most frequent ones are listed below"
+        matrix = picture_of(drawing, alt)
+    what = note(
+        "A row is the truth, a column what was predicted. Blue is right, orange wrong; darker is a"
+        " greater share of the row, the darkest orange the most frequent confusion."
+    )
+    frequent = (
+        table("The most frequent confusions.", ("truth", "predicted", "images"), rows, 2)
+        if rows
+        else note("No image is wrong.")
+    )
+    return section(
+        "confusion", "Confusion matrix", join(what, tag("div", matrix, frequent, class_="charts"))
+    )
+
+
+def _matrix(counts: measures.Counts, names: Names) -> Html:
+    tints = confusion.tints(counts)
+    head = tag("tr", tag("th", scope="col"), *(tag("th", text(n), scope="col") for n in names))
+    rows = []
+    for i, name in enumerate(names):
+        cells = [tag("th", text(name), scope="row")]
+        for j in range(len(names)):
+            if not counts[i, j]:
+                cells.append(tag("td"))
+                continue
+            colour = "right" if i == j else "wrong"
+            # over the page's own background, so that faint is faint in the dark too
+            style = f"--tint:{100 * tints[i, j]:.0f}%" + (
+                ";color:#fff" if tints[i, j] > 0.6 else ""
+            )
+            cells.append(tag("td", f"{counts[i, j]}", class_=colour, style=style))
+        rows.append(tag("tr", *cells))
+    inside = tag("thead", head) + tag("tbody", "\n".join(rows))
+    return box(tag("table", inside, class_="confusion"), "Confusion matrix")
+
+
+def calibration(found: Predictions) -> Html:
+    """The reliability diagram and the expected calibration error."""
+    bins = measures.calibration(found.probabilities, found.truth)
+    drawing = figure(4.4, 4.0)
+    reliability.draw(drawing, bins)
+    what = note(
+        "Is the network right as often as it is sure? Images are sorted into bins by the"
+        " probability of the predicted class; a bar is the share that is right, a dot lies at the"
+        " mean probability. The expected calibration error is the mean distance of the two,"
+        f" {100 * bins.error:.2f} % here."
+    )
+    alt = f"Reliability diagram, expected calibration error {100 * bins.error:.2f} %"
+    return section("calibration", "Calibration", join(what, chart(drawing, "reliability", alt)))
+
+
+def examples(network: Network, found: Predictions, names: Names) -> Html:
+    """What every stage makes of the first image of each class that is recognised."""
+    right = found.predicted == found.truth
+    pieces = [
+        note(
+            "The first image of each class that is recognised (or the first one, if none is), and"
+            " what each stage hands on: brighter is more, on a scale for each stage."
+        )
+    ]
+    for k in range(len(names)):
+        places = np.flatnonzero(found.truth == k)
+        if len(places) and len(pieces) <= EXAMPLES:
+            n = int(places[right[places].argmax()])
+            pieces.append(_example(network, found, n, names, is_open=len(pieces) == 1))
+    return section("activations", "Activations", *pieces)
+
+
+def _example(network: Network, found: Predictions, n: int, names: Names, is_open: bool) -> Html:
+    inside = [tag("summary", text(names[found.truth[n]]))]
+    seen = thumbnail(picture(found.images[n]), SIDE)
+    inside.append(image(seen, f"test image {n}", "5rem"))
+    for stage in trace(network, found.images[n : n + 1]):
+        inside.append(tag("h3", text(stage.title)))
+        if stage.stage is network.stages[-1]:
+            inside.append(_bars(stage.values, names))
+        elif stage.values.ndim == 1:
+            units = strip(stage, 32)
+            alt = f"outputs of {len(stage.values)} units"
+            inside.append(image(units, alt, "min(100%, 32rem)"))
+        else:
+            count = stage.values.shape[2]
+            tiles = maps(stage)[:MAPS]
+            tiles = np.stack([thumbnail(tile, MAP_SIDE) for tile in tiles])
+            pixels = mosaic(tiles, min(len(tiles), 8), max(1, tiles.shape[1] // 8))
+            alt = f"{len(tiles)} of {count} feature maps"
+            inside.append(image(pixels, alt, f"min(100%, {4 * min(len(tiles), 8)}rem)"))
+            if count > MAPS:
+                inside.append(note(f"The first {MAPS} of {count} maps."))
+    attributes = {"open": "open"} if is_open else {}
+    return tag("details", *inside, **attributes)
+
+
+def _bars(probabilities: NDArray[Any], names: Names) -> Html:
+    """The most probable classes."""
+    best = np.argsort(-probabilities, kind="stable")[:ANSWERS]
+    lines = [
+        tag(
+            "li",
+            tag("span", text(names[k])),
+            tag("i", style=f"width:{100 * float(probabilities[k]):.1f}%", aria_hidden="true"),
+            tag("span", percent(float(probabilities[k])), class_="number"),
+        )
+        for k in best
+    ]
+    return tag("ol", *lines, class_="bars")
+
+
+def mistakes(found: Predictions, names: Names) -> Html:
+    """Cards of the most confident mistakes, the worst first."""
+    wrong = int((found.predicted != found.truth).sum())
+    cards = []
+    for n in measures.worst_mistakes(found.probabilities, found.truth, MISTAKES):
+        said, truth = found.predicted[n], found.truth[n]
+        seen = thumbnail(picture(found.images[n]), SIDE)
+        words = (
+            "said ",
+            tag("b", text(names[said])),
+            " ",
+            percent(float(found.probabilities[n, said])),
+            "<br>is ",
+            tag("b", text(names[truth])),
+        )
+        inside = image(seen, f"test image {n}", "7.5rem") + tag("figcaption", *words)
+        cards.append(tag("li", tag("figure", inside)))
+    count = f"{wrong:,} of {len(found.truth):,} images are wrong."
+    if wrong > len(cards):
+        count += f" These {len(cards)} are those that the network is surest of."
+    return section("mistakes", "Mistakes", note(count), tag("ul", *cards, class_="cards"))
+
+
+def thumbnail(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Pixels (rows, columns, 3), scaled down where one side is longer than that."""
+    rows, columns = pixels.shape[:2]
+    if max(rows, columns) <= side:
+        return pixels
+    scale = side / max(rows, columns)
+    size = max(1, round(columns * scale)), max(1, round(rows * scale))
+    return np.asarray(pillow().fromarray(pixels).resize(size, pillow().Resampling.BOX))
+
+
+def percent(share: float | None) -> Html:
+    """A share as 98.71 %, or a dash where there is none."""
+    return Html("–" if share is None else f"{100 * share:.2f} %")  # noqa: RUF001  a dash

@@ -1,0 +1,155 @@
+"""Schedules: the learning rate of each step, as a factor of the one that `fit` is given.
+
+A schedule is a frozen description; `factors(steps, epochs)` gives one factor for each of `steps`
+steps, which make `epochs` epochs.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.errors import InputError
+
+Factors = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate all the time."""
+
+    name: ClassVar[str] = "constant"
+
+    def factors(self, steps: int, epochs: int) -> Factors:
+        return np.ones(steps)
+
+
+@dataclass(frozen=True)
+class Step:
+    """The rate times `factor` after every `every` epochs."""
+
+    every: int = 1
+    factor: float = 0.5
+    name: ClassVar[str] = "step"
+
+    def __post_init__(self) -> None:
+        _whole(self, "every")
+        _number(self, "factor", 0, 1)
+
+    def factors(self, steps: int, epochs: int) -> Factors:
+        epoch = np.arange(steps) * epochs // max(steps, 1)
+        return self.factor ** (epoch // self.every).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 to `end`, after a straight rise over the first `warm_up` of all steps.
+
+    Source: Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
+    """
+
+    end: float = 0.0
+    warm_up: float = 0.0
+    name: ClassVar[str] = "cosine"
+
+    def __post_init__(self) -> None:
+        _number(self, "end", 0, 1)
+        _number(self, "warm_up", 0, 1)
+
+    def factors(self, steps: int, epochs: int) -> Factors:
+        rise = round(self.warm_up * steps)
+        return np.concatenate([_line(0, 1, rise), _half_cosine(1, self.end, steps - rise)])
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """A straight rise from 0 to 1 over the first `share` of all steps, then constant."""
+
+    share: float = 0.1
+    name: ClassVar[str] = "warm-up"
+
+    def __post_init__(self) -> None:
+        _number(self, "share", 0, 1)
+
+    def factors(self, steps: int, epochs: int) -> Factors:
+        rise = round(self.share * steps)
+        return np.concatenate([_line(0, 1, rise), np.ones(steps - rise)])
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Half a cosine up from `start` to 1 over the first `rise` of all steps, another down to `end`.
+
+    Source: Smith, Topin, "Super-convergence: very fast training of neural networks using large
+    learning rates", 2018.
+    """
+
+    rise: float = 0.3
+    start: float = 0.04
+    end: float = 0.0
+    name: ClassVar[str] = "one-cycle"
+
+    def __post_init__(self) -> None:
+        _number(self, "rise", 0, 1)
+        _number(self, "start", 0, 1)
+        _number(self, "end", 0, 1)
+
+    def factors(self, steps: int, epochs: int) -> Factors:
+        up = round(self.rise * steps)
+        down = _half_cosine(1, self.end, steps - up)
+        return np.concatenate([_half_cosine(self.start, 1, up), down])
+
+
+Schedule = Constant | Step | Cosine | WarmUp | OneCycle
+
+KINDS: dict[str, type[Any]] = {
+    kind.name: kind for kind in (Constant, Step, Cosine, WarmUp, OneCycle)
+}
+
+
+def as_schedule(value: Schedule | str) -> Schedule:
+    """A schedule, or the one of that name with its usual numbers."""
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, str) and value in KINDS:
+        schedule: Schedule = KINDS[value]()
+        return schedule
+    raise InputError(
+        f"schedule is {value!r}, expected Constant(), Step(...), Cosine(...), WarmUp(...),"
+        f" OneCycle(...) or one of: {', '.join(KINDS)}"
+    )
+
+
+def _line(start: float, end: float, steps: int) -> Factors:
+    """From just above `start` to `end`."""
+    return start + (end - start) * (np.arange(steps) + 1) / max(steps, 1)
+
+
+def _half_cosine(start: float, end: float, steps: int) -> Factors:
+    """From `start` towards `end`, which the step after the last one would have."""
+    return end + (start - end) * (1 + _cosine(np.pi * np.arange(steps) / max(steps, 1))) / 2
+
+
+def _cosine(x: Factors) -> Factors:
+    """By its series, for 0 <= x <= pi: the last bit of NumPy's depends on the machine."""
+    term, total = np.ones_like(x), np.ones_like(x)
+    for n in range(2, 40, 2):
+        term = -term * x * x / (n * (n - 1))
+        total += term
+    return total
+
+
+def _whole(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        kind = type(owner).__name__
+        raise InputError(f"{kind}: {name} is {value!r}, expected a whole number of 1 or more")
+
+
+def _number(owner: object, name: str, least: float, most: float) -> None:
+    value = getattr(owner, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        kind = type(owner).__name__
+        raise InputError(f"{kind}: {name} is {value!r}, expected a number from {least} to {most}")
+    object.__setattr__(owner, name, float(value))

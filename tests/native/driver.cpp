@@ -1,0 +1,363 @@
+// The native core without Python: every kernel over many shapes and pseudo-random data, then the
+// whole engine, printing a hash of every result.  Two targets are equal where their output is.
+//
+//   driver TARGET           the hashes
+//   driver TARGET stress    threads that train and predict at once, for ThreadSanitizer; fails if
+//                           any of them gets other bits
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine.h"
+#include "threads.h"
+
+using namespace convlet;
+
+namespace {
+
+const Kernels* kernels_of(const std::string& name) {
+#if defined(__x86_64__)
+    if (name == "avx2") return &avx2::kernels;
+    if (name == "avx512") return &avx512::kernels;
+#elif defined(__aarch64__)
+    if (name == "neon") return &neon::kernels;
+#endif
+    return nullptr;
+}
+
+// xorshift64*: the same numbers everywhere.
+class Random {
+public:
+    explicit Random(std::uint64_t seed) : state_(seed * 2 + 1) {}
+    std::uint32_t word() {
+        state_ ^= state_ >> 12, state_ ^= state_ << 25, state_ ^= state_ >> 27;
+        return static_cast<std::uint32_t>(state_ * 0x2545f4914f6cdd1d >> 32);
+    }
+    int below(int n) { return static_cast<int>(word() % static_cast<std::uint32_t>(n)); }
+    int one_of(std::initializer_list<int> values) {
+        return values.begin()[below(static_cast<int>(values.size()))];
+    }
+    // A multiple of 2^-23 in [-1, 1); 0 one time in eight.
+    float number() {
+        const std::uint32_t w = word();
+        return w % 8 ? static_cast<float>(static_cast<std::int32_t>(w) >> 8) * 0x1p-23f : 0;
+    }
+    std::vector<float> numbers(Index n, float scale = 1) {
+        std::vector<float> all(n);
+        for (float& x : all) x = number() * scale;
+        return all;
+    }
+
+private:
+    std::uint64_t state_;
+};
+
+// FNV-1a.
+class Hash {
+public:
+    void bytes(const void* at, std::size_t n) {
+        for (std::size_t i = 0; i < n; ++i)
+            value_ = (value_ ^ static_cast<const unsigned char*>(at)[i]) * 0x100000001b3;
+    }
+    template <class T>
+    void operator()(const std::vector<T>& values) {
+        bytes(values.data(), values.size() * sizeof(T));
+    }
+    unsigned long long value() const { return value_; }
+
+private:
+    std::uint64_t value_ = 0xcbf29ce484222325;
+};
+
+void report(const char* what, int part, const Hash& hash) {
+    std::printf("%-16s %3d %016llx\n", what, part, hash.value());
+}
+
+int up8(int n) { return (n + 7) / 8 * 8; }
+
+// ------------------------------------------------------------------------------------ kernels
+
+void convolution(const Kernels& k, int part) {
+    Random random(part + 1);
+    ConvShape s{};
+    s.rows = 1 + random.below(7), s.columns = 1 + random.below(7);
+    s.R = random.one_of({1, 1, 1, 2, 3, 8, 9, 16});
+    s.K = random.one_of({1, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 66});
+    s.s1 = 1 + random.below(3), s.s2 = 1 + random.below(3);
+    s.I = 2 + random.below(3), s.J = 2 + random.below(s.K > 16 ? 8 : 27);
+    const bool raw = random.below(2);
+    s.x_pixel = raw ? s.R : up8(s.R);
+    const int columns = (s.J - 1) * s.s2 + s.columns, rows = (s.I - 1) * s.s1 + s.rows;
+    s.x_row = columns * s.x_pixel;
+    std::vector<float> x = random.numbers(rows * s.x_row + 16);
+    for (Index n = 0; n < static_cast<Index>(x.size()); ++n)
+        if (n % s.x_pixel >= s.R) x[n] = 0;
+    const std::vector<float> w = random.numbers(Index(s.rows) * s.columns * s.R * s.K);
+    const std::vector<float> b = random.numbers(Index(s.I) * s.J * s.K);
+    const BiasView shared{b.data(), 0, 0}, own{b.data(), Index(s.J) * s.K, s.K};
+
+    Hash forward, fused, sigma, backward;
+    const Index lanes = up8(s.K), places = Index(s.I) * s.J;
+    std::vector<float> z(places * lanes);
+    k.conv(s, x.data(), w.data(), part % 2 ? own : shared, {z.data(), s.J * lanes, lanes});
+    forward(z);
+
+    const int I = s.I / 2, J = s.J / 2;
+    std::vector<Winner> winner(I * J * lanes);
+    for (const Fused order : {Fused::pool, Fused::pool_relu, Fused::relu_pool}) {
+        std::vector<float> out(Index(I) * J * s.K), alone(out.size());
+        const Grid grid{out.data(), Index(J) * s.K, s.K}, twin{alone.data(), Index(J) * s.K, s.K};
+        k.conv_pool(s, order, x.data(), w.data(), shared, grid, winner.data());
+        k.conv_pool(s, order, x.data(), w.data(), shared, twin, nullptr);
+        fused(out), fused(winner), fused(alone);
+    }
+
+    std::vector<Winner> at(places * lanes), pooled_at(places * lanes);
+    std::vector<float> pooled(places * lanes);
+    k.own_place(s, at.data());
+    k.relu_winners(z.data(), at.data(), static_cast<Index>(z.size()));
+    k.pool_winners({z.data(), s.J * lanes, lanes}, at.data(), 2, 2, 1, 1, s.I - 1, s.J - 1,
+                   pooled.data(), pooled_at.data());
+    sigma(z), sigma(at), sigma(pooled), sigma(pooled_at);
+
+    const Index stride = survivors_stride(Index(I) * J);
+    std::vector<std::int32_t> offset(s.K * stride), count(s.K);
+    std::vector<float> delta(s.K * stride), db = random.numbers(s.K);
+    std::vector<float> error = random.numbers(Index(I) * J * s.K);
+    const Survivors list{offset.data(), delta.data(), count.data(), stride};
+    k.survivors(s, winner.data(), {error.data(), Index(J) * s.K, s.K}, I, J, 1.0f, list, db.data());
+    for (int c = 0; c < s.K; ++c) {
+        backward.bytes(&offset[c * stride], count[c] * sizeof offset[0]);
+        backward.bytes(&delta[c * stride], count[c] * sizeof delta[0]);
+    }
+    backward(count), backward(db);
+    const Index run = s.run();
+    std::vector<float> dw(s.K * s.rows * run), packed = random.numbers(s.K * s.rows * run);
+    k.conv_dw(s, x.data(), list, true, dw.data());
+    k.conv_dw(s, x.data(), list, false, dw.data());
+    for (Index n = 0; n < s.K * s.rows; ++n)  // not the rest of the last vector
+        backward.bytes(&dw[n * run], s.columns * s.x_pixel * sizeof dw[0]);
+    if (!raw) {
+        std::vector<float> dx(rows * s.x_row + 16);
+        k.conv_dx(s, packed.data(), list, dx.data());
+        backward(dx);
+    }
+    report("conv", part, forward), report("conv_pool", part, fused);
+    report("sigma", part, sigma), report("dw, dx", part, backward);
+}
+
+void others(const Kernels& k, int part) {
+    Random random(1000 + part);
+    Hash products, probabilities, rest;
+    const int B = 1 + random.below(33), N = 1 + random.below(70);
+    const int M = random.one_of({1, 2, 7, 8, 9, 10, 15, 16, 17, 31, 33, 66, 130});
+    const std::vector<float> x = random.numbers(B * N), w = random.numbers(N * M);
+    const std::vector<float> b = random.numbers(M), delta = random.numbers(B * M);
+    std::vector<float> z(B * M), dx(N * B), dw(N * M), turned(M * B);
+    k.product({x.data(), N, 1}, B, N, w.data(), M, M, b.data(), z.data(), M);
+    k.transpose(delta.data(), M, B, M, turned.data(), B);
+    k.product({w.data(), M, 1}, N, M, turned.data(), B, B, nullptr, dx.data(), B);
+    k.product({x.data(), 1, N}, N, B, delta.data(), M, M, nullptr, dw.data(), M);
+    products(z), products(turned), products(dx), products(dw);
+
+    const int lanes = up8(B);
+    const float scale = 1.0f * (1 << random.below(8));
+    std::vector<float> logits = random.numbers(M * lanes, scale), soft = logits;
+    std::vector<float> cost(lanes), truth(M * lanes), factor = random.numbers(lanes);
+    for (int s = 0; s < lanes; ++s) truth[random.below(M) * lanes + s] = 1;
+    k.softmax(soft.data(), M, lanes);
+    k.cross_entropy(logits.data(), truth.data(), factor.data(), M, lanes, cost.data());
+    probabilities(soft), probabilities(logits), probabilities(cost);
+
+    std::vector<std::uint8_t> u(1 + random.below(300));
+    for (auto& level : u) level = static_cast<std::uint8_t>(random.word());
+    std::vector<float> scaled(u.size()), a = x, rectified(a.size()), sum(N), step = x;
+    k.scale_bytes(u.data(), static_cast<Index>(u.size()), scaled.data());
+    const Index n = static_cast<Index>(a.size());
+    const std::vector<float> other = random.numbers(n);
+    k.relu(x.data(), n, rectified.data());
+    k.relu_backward(x.data(), 0.5f, n, a.data());
+    k.add(a.data(), other.data(), n);
+    UpdateRule rule;
+    rule.rate = 0.1f;
+    k.update(rule, step.data(), other.data(), nullptr, nullptr, n);
+    k.add_rows(x.data(), N, B, N, sum.data());
+    rest(scaled), rest(rectified), rest(a), rest(step), rest(sum);
+    report("product", part, products), report("softmax", part, probabilities);
+    report("elementwise", part, rest);
+}
+
+// ------------------------------------------------------------------------------------- engine
+
+struct Shape {
+    int rows, columns, channels;
+};
+
+// Layers one after the other, as src/convlet/native.py hands them over.
+class Builder {
+public:
+    explicit Builder(Shape input) : shape_(input) {}
+    Builder& conv(int K, int rows, int columns, int s1, int s2, int padding, Bias bias) {
+        StageSpec s{};
+        s.conv = true;
+        s.H = shape_.rows, s.W = shape_.columns, s.R = shape_.channels;
+        s.rows = rows, s.columns = columns, s.s1 = s1, s.s2 = s2;
+        s.above = s.below = s.left = s.right = padding;
+        s.I = (s.H + 2 * padding - rows) / s1 + 1, s.J = (s.W + 2 * padding - columns) / s2 + 1;
+        s.K = K;
+        const Index biases = bias == Bias::position ? Index(s.I) * s.J * K : K;
+        append(s, Index(rows) * columns * s.R * K, bias, biases);
+        shape_ = {s.I, s.J, K};
+        return *this;
+    }
+    Builder& relu() {
+        stages.back().sigma.push_back({SigmaLayer::Kind::relu});
+        return *this;
+    }
+    Builder& pool(int size, int stride) {
+        stages.back().sigma.push_back({SigmaLayer::Kind::max_pool, size, size, stride, stride});
+        shape_.rows = (shape_.rows - size) / stride + 1;
+        shape_.columns = (shape_.columns - size) / stride + 1;
+        return *this;
+    }
+    Builder& dense(int M) {
+        StageSpec s{};
+        s.H = s.W = s.rows = s.columns = s.s1 = s.s2 = s.I = s.J = 1;
+        s.R = shape_.rows * shape_.columns * shape_.channels, s.K = M;
+        append(s, Index(s.R) * M, Bias::channel, M);
+        shape_ = {1, 1, M};
+        return *this;
+    }
+    std::vector<StageSpec> stages;
+    Index parameters = 0;
+
+private:
+    void append(StageSpec s, Index weights, Bias bias, Index biases) {
+        s.bias = bias;
+        s.w = parameters;
+        s.b = s.w + weights;
+        parameters = s.b + (bias == Bias::none ? 0 : biases);
+        stages.push_back(s);
+    }
+    Shape shape_;
+};
+
+std::vector<Builder> networks() {
+    const Bias one = Bias::channel;
+    Builder usual({16, 16, 1}), odd({11, 12, 2}), plain({5, 5, 1}), wide({9, 9, 8});
+    usual.conv(8, 5, 5, 1, 1, 0, one).relu().pool(2, 2).conv(16, 3, 3, 1, 1, 0, one);
+    usual.relu().pool(2, 2).dense(20).relu().dense(10);
+    odd.conv(5, 3, 2, 1, 2, 1, Bias::position).pool(3, 2).relu();
+    odd.conv(9, 2, 2, 1, 1, 1, Bias::none).relu().pool(2, 1).relu().dense(7);
+    plain.dense(33).relu().relu().dense(4);
+    wide.conv(33, 3, 3, 1, 1, 0, one).pool(2, 2).relu().conv(3, 3, 3, 1, 1, 0, one);
+    return {usual, odd, plain, wide};
+}
+
+struct Run {
+    std::vector<float> parameters, probabilities, gradient;
+    std::vector<double> costs;
+    bool operator==(const Run&) const = default;
+};
+
+Run run(Engine& engine, const Builder& net, int threads, int steps, int batch) {
+    Random random(77);
+    const Plan& plan = engine.plan();
+    const int n = 45;
+    std::vector<std::uint8_t> bytes(n * plan.input);
+    for (auto& level : bytes)
+        level = static_cast<std::uint8_t>(random.below(4) ? random.word() : 0);
+    std::vector<std::int32_t> classes(n);
+    for (auto& c : classes) c = random.below(plan.classes);
+    std::vector<float> weight(n);
+    for (float& omega : weight) omega = static_cast<float>(1 + random.below(5));
+    std::vector<std::int64_t> order(steps * batch);
+    for (auto& sample : order) sample = random.below(n);
+
+    Run result;
+    result.parameters = random.numbers(net.parameters, 0.25f);
+    result.costs.resize(steps);
+    result.gradient.resize(net.parameters);
+    result.probabilities.resize(n * plan.classes);
+    const Images images{bytes.data(), nullptr};
+    const Targets targets{classes.data(), nullptr, weight.data()};
+    float* parameters = result.parameters.data();
+    const std::vector<float> rates(steps, 0.05f);
+    Training training{};
+    training.images = images, training.targets = targets, training.order = order;
+    training.batch_size = batch, training.rates = rates;
+    engine.train(parameters, training, result.costs.data(), threads, {});
+    double cost;
+    engine.gradients(parameters, images, targets, n, result.gradient.data(), &cost, threads, {});
+    engine.predict(parameters, images, n, true, result.probabilities.data(), threads, {});
+    result.costs.push_back(cost);
+    return result;
+}
+
+void engines(const Kernels& k) {
+    int number = 0;
+    for (const Builder& net : networks()) {
+        Engine engine(k, net.stages, net.parameters);
+        for (const int threads : {1, 2, 3}) {
+            const Run result = run(engine, net, threads, 3, 13 + 8 * number);
+            Hash hash;
+            hash(result.parameters), hash(result.probabilities), hash(result.gradient);
+            hash(result.costs);
+            std::printf("engine %d on %d threads: %016llx\n", number, threads, hash.value());
+        }
+        ++number;
+    }
+}
+
+// ------------------------------------------------------------------------------------- stress
+
+int stress(const Kernels& k) {
+    const std::vector<Builder> nets = networks();
+    std::vector<std::unique_ptr<Engine>> engines;
+    std::vector<Run> right;
+    for (const Builder& net : nets) {
+        engines.push_back(std::make_unique<Engine>(k, net.stages, net.parameters));
+        right.push_back(run(*engines.back(), net, 1, 3, 40));
+    }
+    std::vector<std::thread> callers;
+    std::vector<int> wrong(6);
+    for (int caller = 0; caller < 6; ++caller)
+        callers.emplace_back([&, caller] {
+            for (int turn = 0; turn < 12; ++turn) {
+                const std::size_t net = (caller / 2 + turn) % nets.size();
+                const int threads = 1 + (caller + turn) % 5;
+                wrong[caller] += run(*engines[net], nets[net], threads, 3, 40) != right[net];
+            }
+        });
+    for (std::thread& caller : callers) caller.join();
+    // one caller, so that the pool is always his: many short phases, more threads than CPUs
+    int bad = 0;
+    for (int turn = 0; turn < 20; ++turn)
+        for (std::size_t net = 0; net < nets.size(); ++net)
+            bad += run(*engines[net], nets[net], 2 + turn % 7, 3, 40) != right[net];
+    for (const int n : wrong) bad += n;
+    for (int turn = 0; turn < 300; ++turn) {
+        std::vector<int> done(turn % 50);
+        run_team(1 + turn % 5, [&](Team& team) {
+            for (int phase = 0; phase < 20; ++phase)
+                team.parallel(static_cast<int>(done.size()), [&](int item, int) { ++done[item]; });
+        });
+        for (const int times : done) bad += times != 20;
+    }
+    std::printf(bad ? "%d runs with other bits\n" : "stress passed\n", bad);
+    return bad != 0;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const Kernels* k = count > 1 ? kernels_of(arguments[1]) : nullptr;
+    if (!k) return std::fprintf(stderr, "driver TARGET [stress]: no such target here\n"), 2;
+    if (count > 2 && std::strcmp(arguments[2], "stress") == 0) return stress(*k);
+    for (int part = 0; part < 250; ++part) convolution(*k, part);
+    for (int part = 0; part < 100; ++part) others(*k, part);
+    engines(*k);
+}

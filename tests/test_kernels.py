@@ -1,0 +1,748 @@
+"""Every kernel of the native core on every target of this CPU, against convlet.equations.
+
+Data are small integers wherever a sum is tested: every order of adding gives the same bits, so
+results must be equal.  Arrays stand at odd offsets between guards that must not change.
+"""
+
+import platform
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convlet._native as _native
+from convlet import equations as eq
+
+BUILT = dict(_native.targets())
+TARGETS = [name for name, supported in BUILT.items() if supported]
+CHANNELS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48, 66, 130)
+"""1, W-1, W, W+1, 3W, 8W+2 for vectors of 8 and 16."""
+LENGTHS = (0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 31, 33, 48, 66, 130)
+
+WINNER_BITS = 26
+GUARD = 37  # elements before and after: odd, so that nothing is aligned
+Pair = tuple[int, int]
+
+
+@pytest.fixture(params=TARGETS)
+def k(request):
+    return _native.testing.Kernels(request.param)
+
+
+class Memory:
+    """Arrays between guards: a pattern of NaN that no kernel computes."""
+
+    def __init__(self) -> None:
+        self.guards: list[np.ndarray] = []
+
+    def array(self, content, dtype=np.float32) -> np.ndarray:
+        """A copy of `content`, one contiguous view into a larger guarded buffer."""
+        content = np.asarray(content, dtype)
+        buffer = np.full((content.size + 2 * GUARD) * content.itemsize, 0xFB, np.uint8).view(dtype)
+        self.guards += [buffer[:GUARD], buffer[GUARD + content.size :]]
+        view = buffer[GUARD : GUARD + content.size].reshape(content.shape)
+        view[...] = content
+        return view
+
+    def numbers(self, content) -> np.ndarray:
+        return self.array(content, np.int32)
+
+    def empty(self, *shape: int, dtype=np.float32) -> np.ndarray:
+        """An output: every byte is the pattern, so that what a kernel leaves out shows."""
+        view = self.array(np.zeros(shape), dtype)
+        view.view(np.uint8)[...] = 0xFB
+        return view
+
+    def assert_guards_whole(self) -> None:
+        for guard in self.guards:
+            assert (guard.view(np.uint8) == 0xFB).all(), "a kernel wrote outside its output"
+
+
+def untouched(array: np.ndarray) -> np.ndarray:
+    """Where the elements of an `empty` array still hold the pattern."""
+    return (np.ascontiguousarray(array).view(np.uint32) == 0xFBFBFBFB).reshape(array.shape)
+
+
+def integers(rng, *shape: int, most: int = 3) -> np.ndarray:
+    return rng.integers(-most, most + 1, shape).astype(np.float32)
+
+
+def round_up(n: int, unit: int) -> int:
+    return -(-n // unit) * unit
+
+
+def assert_same(actual, expected, what="") -> None:
+    """Equal numbers; -0 is 0."""
+    np.testing.assert_array_equal(actual, np.asarray(expected, np.float32), err_msg=str(what))
+
+
+# -------------------------------------------------------------------------------------- the targets
+
+
+def test_no_target_of_this_cpu_is_left_out():
+    if platform.machine() in ("aarch64", "arm64"):
+        assert TARGETS == ["neon"]
+        return
+    assert list(BUILT) == ["avx512", "avx2"], "the best comes first"
+    flags = set()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        flags = set(next(line for line in lines if line.startswith("flags")).split())
+    if flags:
+        assert BUILT["avx2"] == ({"avx2", "fma"} <= flags)
+        v4 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma"}
+        assert BUILT["avx512"] == (v4 <= flags)
+
+
+@pytest.mark.parametrize("name", ["", "sse2", "AVX2", "neon2"])
+def test_kernels_of_an_unknown_target_are_refused(name):
+    with pytest.raises(ValueError, match="no such target"):
+        _native.testing.Kernels(name)
+
+
+# ------------------------------------------------------------------------------ shapes of all kinds
+
+
+@dataclass(frozen=True)
+class Case:
+    """One convolution: x (H, W, R) with its padding inside, x_pixel floats a pixel."""
+
+    kernel: Pair
+    stride: Pair
+    z: Pair  # I, J
+    rest: Pair  # rows and columns that no window reaches
+    R: int
+    K: int
+    x_pixel: int
+    bias: str
+
+    @property
+    def x_shape(self) -> tuple[int, int, int]:
+        sides = [
+            (n - 1) * s + taps + rest
+            for n, s, taps, rest in zip(self.z, self.stride, self.kernel, self.rest, strict=True)
+        ]
+        return sides[0], sides[1], self.R
+
+    @property
+    def x_row(self) -> int:
+        return self.x_shape[1] * self.x_pixel
+
+    @property
+    def lanes(self) -> int:
+        return round_up(self.K, 8)
+
+    @property
+    def shape(self):
+        return _native.testing.ConvShape(
+            *self.kernel, self.R, self.K, *self.stride, *self.z, self.x_row, self.x_pixel
+        )
+
+    def frame(self, x: np.ndarray) -> np.ndarray:
+        """x (H, W, R) -> (H, W, x_pixel), zeros behind the channels."""
+        return np.pad(x, ((0, 0), (0, 0), (0, self.x_pixel - self.R)))
+
+    def packed(self, w: np.ndarray) -> np.ndarray:
+        """w (P+1, Q+1, R, K) -> (K, P+1, run): place (p, q) of a window meets tap (P-p, Q-q)."""
+        rows, columns = self.kernel
+        flat = np.zeros((self.K, rows, self.shape.run), np.float32)
+        inside = flat[..., : columns * self.x_pixel].reshape(self.K, rows, columns, self.x_pixel)
+        inside[..., : self.R] = w[::-1, ::-1].transpose(3, 0, 1, 2)
+        return flat
+
+    def unpacked(self, flat: np.ndarray) -> np.ndarray:
+        """The inverse: (K, P+1, run) -> (P+1, Q+1, R, K)."""
+        rows, columns = self.kernel
+        inside = flat[..., : columns * self.x_pixel].reshape(self.K, rows, columns, self.x_pixel)
+        return inside[..., : self.R].transpose(1, 2, 3, 0)[::-1, ::-1]
+
+
+def cases(seed: int, count: int, least: int = 1, pixels=("raw", "round", "wide")):
+    """Convolutions of every kernel from 1x1 to 7x7 and beyond what one vector or tile holds."""
+    rng = np.random.default_rng(seed)
+    kernels = list(product(range(1, 8), repeat=2))
+    for n in range(count):
+        wide = n % 3 == 0  # many channels, or many columns
+        K = int(rng.choice(CHANNELS if wide else CHANNELS[:9]))
+        R = int(rng.choice((1, 1, 2, 3, 7, 8, 9, 16, 17, 33) if n % 2 else (1, 2, 8, 9)))
+        J = int(rng.integers(least, 8 if wide else 36))
+        pixel = str(rng.choice(pixels))
+        x_pixel = {"raw": R, "round": round_up(R, 8), "wide": round_up(R, 8) + 8}[pixel]
+        yield Case(
+            kernels[(n + seed) % len(kernels)],
+            (int(rng.integers(1, 4)), int(rng.integers(1, 4))),
+            (int(rng.integers(least, 6)), J),
+            (int(rng.integers(0, 2)), int(rng.integers(0, 2))),
+            R,
+            K,
+            x_pixel,
+            ("channel", "position", "none")[int(rng.integers(3))],
+        )
+
+
+def test_cases_cover_what_they_promise():
+    every = [*cases(0, 400)]
+    assert {case.kernel for case in every} == set(product(range(1, 8), repeat=2))
+    assert {case.K for case in every} >= set(CHANNELS)
+    assert {case.z[1] for case in every} >= set(range(1, 33))
+    assert {case.stride for case in every} == set(product((1, 2, 3), repeat=2))
+    assert sum(case.x_pixel == case.R for case in every if case.R % 8) > 50
+    assert sum(case.R == 1 and case.x_pixel == 1 for case in every) > 20
+
+
+def bias_of(case: Case, memory: Memory, rng) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """A bias in memory, as it meets z, and its steps (row, pixel)."""
+    if case.bias == "position":
+        b = memory.array(integers(rng, *case.z, case.K))
+        return b, b, case.z[1] * case.K, case.K
+    if case.bias == "channel":
+        b = memory.array(integers(rng, case.K))
+        return b, b, 0, 0
+    zeros = np.zeros(round_up(case.K, 16) + 16, np.float32)
+    return zeros, zeros[: case.K], 0, 0
+
+
+# ------------------------------------------------------------------------------- convolution (1)
+
+
+@pytest.mark.equation(1)
+def test_conv_is_equation_1(k):
+    rng = np.random.default_rng(1)
+    for case in cases(0, 400):
+        memory = Memory()
+        x, w = (
+            integers(rng, *case.x_shape),
+            memory.array(integers(rng, *case.kernel, case.R, case.K)),
+        )
+        b, added, *steps = bias_of(case, memory, rng)
+        z_pixel = case.K + int(rng.integers(0, 3))
+        z = memory.empty(case.z[0], case.z[1] + int(rng.integers(0, 3)), z_pixel)
+        frame = memory.array(case.frame(x))
+        k.conv(case.shape, frame, w, b, *steps, z, z.shape[1] * z_pixel, z_pixel)
+        inside = z[:, : case.z[1], : case.K]
+        expected = eq.conv2d(x, w, case.stride)[: case.z[0], : case.z[1]] + added
+        assert_same(inside, expected, case)
+        inside.view(np.uint32)[...] = 0xFBFBFBFB
+        assert untouched(z).all(), f"{case}: written between the channels of z"
+        memory.assert_guards_whole()
+
+
+FUSED = {"relu_pool": (True, True), "pool_relu": (False, True), "pool": (False, False)}
+
+
+def fused_by_equations(order: str, z: np.ndarray, error: np.ndarray | None):
+    """sigma(z), or error . dsigma/dz, for z (I, J, K) and a 2x2 pool."""
+    if order == "relu_pool":
+        x = eq.relu(z)
+        if error is None:
+            return eq.max_pool(x)
+        return eq.unpool(error, x) * eq.relu_derivative(z)
+    x = eq.max_pool(z)
+    if order == "pool":
+        return x if error is None else eq.unpool(error, z)
+    if error is None:
+        return eq.relu(x)
+    return eq.unpool(error * eq.relu_derivative(x), z)
+
+
+def decoded(case: Case, winner: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """delta (I, J, K) from winners and errors (I', J', K): what kernels.h says of a Winner."""
+    delta = np.zeros((*case.z, case.K))
+    at = winner[..., : case.K]
+    i, j, channel = np.nonzero(at >= 0)
+    alive = at[i, j, channel]
+    place = alive & ((1 << WINNER_BITS) - 1)
+    row, column = place // case.x_shape[1], place % case.x_shape[1]
+    assert (row % case.stride[0] == 0).all()
+    assert (column % case.stride[1] == 0).all()
+    z_index = row // case.stride[0], column // case.stride[1], channel
+    np.add.at(delta, z_index, error[i, j, channel] * 0.5 ** (alive >> WINNER_BITS))
+    return delta
+
+
+@pytest.mark.equation(1, 4, 9, 10)
+@pytest.mark.parametrize("order", FUSED)
+def test_fused_stage_is_the_separate_equations(k, order):
+    rng = np.random.default_rng(2)
+    fused = getattr(_native.testing.Fused, order)
+    zeros = ties = dead = 0
+    for case in cases(3, 300, least=2):
+        memory = Memory()
+        x, w = (
+            integers(rng, *case.x_shape, most=1),
+            integers(rng, *case.kernel, case.R, case.K, most=1),
+        )
+        w *= rng.random(w.shape) < 4 / w[..., 0].size  # few terms: many zeros and equal maxima
+        b, added, *steps = bias_of(case, memory, rng)
+        frame, w = memory.array(case.frame(x)), memory.array(w)
+        rows, columns = case.z[0] // 2, case.z[1] // 2
+        out_pixel = case.K + int(rng.integers(0, 3))
+        out = memory.empty(rows, columns + 1, out_pixel)
+        winner = memory.numbers(np.full((rows, columns, case.lanes), -7))
+        arguments = case.shape, fused, frame, w, b, *steps
+        k.conv_pool(*arguments, out, out.shape[1] * out_pixel, out_pixel, winner)
+
+        z = eq.conv2d(x, w, case.stride)[: case.z[0], : case.z[1]] + added
+        assert_same(out[:, :columns, : case.K], fused_by_equations(order, z, None), case)
+        error = integers(rng, rows, columns, case.K, most=9) * 2 + 1  # never 0
+        expected = fused_by_equations(order, z, error)
+        assert_same(decoded(case, winner, error), expected, case)
+        # exactly the windows that equation (10) kills are dead
+        alive = fused_by_equations(order, z, np.ones_like(error)).sum() > 0
+        assert alive == (winner[..., : case.K] >= 0).any()
+
+        twin = memory.empty(*out.shape)
+        k.conv_pool(*arguments, twin, out.shape[1] * out_pixel, out_pixel, None)
+        assert out.tobytes() == twin.tobytes(), f"{case}: another result without winners"
+        out[:, :columns, : case.K].view(np.uint32)[...] = 0xFBFBFBFB
+        assert untouched(out).all(), f"{case}: written between the channels of the output"
+        memory.assert_guards_whole()
+        windows = eq.patches(z, (2, 2), (2, 2))
+        most = windows.max(axis=(2, 3))
+        zeros += (most == 0).sum()
+        dead += (most < 0).sum()
+        ties += ((windows == most[:, :, None, None]).sum(axis=(2, 3)) > 1).sum()
+    assert min(zeros, ties, dead) > 2500, "the data have no kinks to test"
+
+
+WINDOWS = {  # a 2x2 window (first row, second row), then (winner, factor) for each order
+    "greatest last": ((1, 2, 3, 4), (3, 1), (3, 1), (3, 1)),
+    "equal maxima: the first": ((1, 5, 5, 5), (1, 1), (1, 1), (1, 1)),
+    "all zero": ((0, 0, 0, 0), (0, 0.5), (0, 0.5), (0, 1)),
+    "all negative": ((-2, -1, -3, -1), None, None, (1, 1)),
+    # R(z) is 0 everywhere: the first wins, and there z < 0
+    "zero behind a negative": ((-2, 0, -3, 0), None, (1, 0.5), (1, 1)),
+    "zero before a negative": ((0, -1, -1, -1), (0, 0.5), (0, 0.5), (0, 1)),
+    "minus zero": ((-0.0, -1, 0, -1), (0, 0.5), (0, 0.5), (0, 1)),
+    "positive behind zeros": ((0, 0, 0, 1), (3, 1), (3, 1), (3, 1)),
+}
+
+
+@pytest.mark.equation(4, 10)
+@pytest.mark.parametrize("K", [1, 8, 9, 16, 40])
+@pytest.mark.parametrize(
+    ("window", "relu_pool", "pool_relu", "pool"), WINDOWS.values(), ids=WINDOWS
+)
+def test_winner_of_one_window_by_hand(k, K, window, relu_pool, pool_relu, pool):
+    x = np.array(window, np.float32).reshape(2, 2, 1)
+    shape = _native.testing.ConvShape(1, 1, 1, K, 1, 1, 2, 2, 2, 1)
+    one, zero = np.ones(K, np.float32), np.zeros(K, np.float32)
+    for order, expected in (("relu_pool", relu_pool), ("pool_relu", pool_relu), ("pool", pool)):
+        out = np.empty(K, np.float32)
+        winner = np.full(round_up(K, 8), -7, np.int32)
+        fused = getattr(_native.testing.Fused, order)
+        k.conv_pool(shape, fused, x, one, zero, 0, 0, out, K, K, winner)
+        value = max(window) if order == "pool" else max(0, *window)
+        place = -1
+        if expected is not None:
+            place = expected[0] + ({1: 0, 0.5: 1}[expected[1]] << WINNER_BITS)
+        assert out.tolist() == [value] * K
+        assert winner[:K].tolist() == [place] * K, order
+
+
+# -------------------------------------------------------------------------- sigma layer by layer
+
+
+@pytest.mark.equation(4, 9, 10)
+def test_sigma_layer_by_layer_is_the_equations(k):
+    rng = np.random.default_rng(4)
+    for case in cases(5, 150):
+        rows, columns = case.z
+        K = case.lanes
+        z = integers(rng, rows, columns, K, most=2)
+        memory = Memory()
+        x, winner = memory.array(z), memory.numbers(np.full((rows, columns, K), -7))
+        k.own_place(case.shape, winner)
+        inputs, layers = [], []
+        for _ in range(int(rng.integers(1, 5))):
+            inputs.append(x.copy())
+            if rng.random() < 0.5:
+                layers.append(None)
+                k.relu_winners(x, winner)
+                assert_same(x, eq.relu(inputs[-1]), case)
+                continue
+            size = tuple(int(rng.integers(1, min(n, 3) + 1)) for n in x.shape[:2])
+            stride = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+            layers.append((size, stride))
+            expected = eq.max_pool(inputs[-1], size, stride)
+            out, out_winner = (
+                memory.empty(*expected.shape),
+                memory.numbers(np.zeros(expected.shape)),
+            )
+            row = x.shape[1] * K
+            k.pool_winners(x, row, K, winner, *size, *stride, *out.shape[:2], out, out_winner)
+            assert_same(out, expected, case)
+            x, winner = out, out_winner
+        error = integers(rng, *x.shape, most=9) * 2 + 1
+        delta = error
+        for layer, value in zip(reversed(layers), reversed(inputs), strict=True):
+            if layer is None:
+                delta = delta * eq.relu_derivative(value)
+            else:
+                delta = eq.unpool(delta, value, *layer)
+        k_lanes = Case(**{**case.__dict__, "K": K})
+        assert_same(decoded(k_lanes, winner, error), delta, (case, layers))
+        memory.assert_guards_whole()
+
+
+def test_relu_after_relu_counts_a_half_each_time(k):
+    x, winner = np.array([0, 1, -1, -0.0], np.float32), np.array([5, 6, 7, 8], np.int32)
+    for _ in range(3):
+        k.relu_winners(x, winner)
+    assert winner.tolist() == [5 + (3 << WINNER_BITS), 6, -1, 8 + (3 << WINNER_BITS)]
+    assert x.tolist() == [0, 1, 0, 0]
+    assert not np.signbit(x).any()
+
+
+# ---------------------------------------------------------------------- derivatives (2), (3), (18)
+
+
+def listed(case: Case, memory: Memory, rng, k):
+    """Random survivors, listed by the kernel -> delta and who is alive (I, J, K), lists, db."""
+    rows, columns = case.z
+    place = (
+        np.arange(rows)[:, None] * case.stride[0] * case.x_shape[1]
+        + np.arange(columns) * case.stride[1]
+    )
+    halves = rng.integers(0, 3, (rows, columns, case.lanes))
+    alive = rng.random((rows, columns, case.lanes)) < rng.choice((0.0, 0.2, 0.6, 1.0))
+    winner = np.where(alive, place[..., None] + (halves << WINNER_BITS), -1)
+    error = memory.array(
+        integers(rng, rows, columns + 1, case.K + 2) * 4
+    )  # a multiple of every factor
+    stride = round_up(rows * columns, 8) + 8  # whole vectors of 8 are written
+    lists = (
+        memory.numbers(np.zeros((case.K, stride))),
+        memory.array(np.zeros((case.K, stride))),
+        memory.numbers(np.full(case.K, -7)),
+    )
+    db = memory.array(integers(rng, case.K))
+    before = db.copy()
+    steps = (columns + 1) * (case.K + 2), case.K + 2  # of error
+    at = memory.numbers(winner)
+    k.survivors(case.shape, at, error, *steps, rows, columns, *lists, db)
+    inside = error[:, :columns, : case.K]
+    delta = np.where(alive, 0.5**halves, 0)[..., : case.K] * inside
+    return delta.astype(np.float32), alive[..., : case.K], lists, db - before
+
+
+@pytest.mark.equation(18)
+def test_survivors_are_listed_channel_by_channel(k):
+    rng = np.random.default_rng(6)
+    for case in cases(7, 200):
+        memory = Memory()
+        delta, alive, (offset, value, count), db = listed(case, memory, rng, k)
+        assert_same(db, delta.sum(axis=(0, 1)), case)
+        np.testing.assert_array_equal(count, alive.sum(axis=(0, 1)))
+        for channel, n in enumerate(count):
+            i, j = np.nonzero(alive[..., channel])  # row by row
+            pixels = i * case.stride[0] * case.x_shape[1] + j * case.stride[1]
+            np.testing.assert_array_equal(offset[channel, :n], pixels * case.x_pixel)
+            assert_same(value[channel, :n], delta[i, j, channel], case)
+        memory.assert_guards_whole()
+
+
+@pytest.mark.equation(3)
+def test_conv_dw_is_equation_3(k):
+    rng = np.random.default_rng(8)
+    for case in cases(9, 300):
+        memory = Memory()
+        delta, _, lists, _ = listed(case, memory, rng, k)
+        x = integers(rng, *case.x_shape)
+        used = x[: (case.z[0] - 1) * case.stride[0] + case.kernel[0]]
+        used = used[:, : (case.z[1] - 1) * case.stride[1] + case.kernel[1]]
+        # behind the frame the last run may read up to 7 floats, which must not matter
+        frame = memory.array(np.append(case.frame(x).ravel(), np.full(8, np.nan)))
+        expected = eq.conv2d_dw(delta[None], used[None], case.kernel, case.stride)
+        dw = memory.empty(case.K, case.kernel[0], case.shape.run)
+        k.conv_dw(case.shape, frame, *lists, True, dw)
+        assert_same(case.unpacked(dw), expected, case)
+        start = integers(rng, *dw.shape)
+        dw[...] = start
+        k.conv_dw(case.shape, frame, *lists, False, dw)
+        assert_same(case.unpacked(dw - start), expected, case)
+        memory.assert_guards_whole()
+
+
+@pytest.mark.equation(2)
+def test_conv_dx_is_equation_2(k):
+    rng = np.random.default_rng(10)
+    for case in cases(11, 300):
+        memory = Memory()
+        delta, _, lists, _ = listed(case, memory, rng, k)
+        w = integers(rng, *case.kernel, case.R, case.K)
+        start = integers(rng, *case.x_shape)
+        tail = np.arange(8)  # the last run may add zeros to up to 7 floats behind the frame
+        dx = memory.array(np.append(case.frame(start).ravel(), tail))
+        k.conv_dx(case.shape, memory.array(case.packed(w)), *lists, dx)
+        assert_same(dx[-8:], tail, case)
+        after = dx[:-8].reshape(*case.x_shape[:2], case.x_pixel)
+        expected = eq.conv2d_dx(delta, w, case.x_shape, case.stride)
+        assert_same(after[..., : case.R] - start, expected, case)
+        assert not after[..., case.R :].any(), f"{case}: errors behind the channels"
+        memory.assert_guards_whole()
+
+
+# --------------------------------------------------------------------------------- products (6)-(8)
+
+
+def product_of(k, memory, a, a_steps, rows, depth, b, init, columns, rng) -> np.ndarray:
+    """The kernel into a guarded output wider than its columns -> (rows, columns)."""
+    out_row = columns + int(rng.integers(0, 4))
+    out = memory.empty(rows, out_row)
+    k.product(a, *a_steps, rows, depth, b, b.shape[1], columns, init, out, out_row)
+    assert untouched(out[:, columns:]).all(), "written behind the columns"
+    memory.assert_guards_whole()
+    return out[:, :columns]
+
+
+@pytest.mark.equation(6, 7, 8)
+def test_product_in_its_three_uses(k):
+    rng = np.random.default_rng(12)
+    for n, M in enumerate(CHANNELS * 12):
+        B, N = int(rng.integers(1, 35)), int(rng.integers(1, 40))
+        x, w, delta = integers(rng, B, N), integers(rng, N, M), integers(rng, B, M)
+        b = integers(rng, M)
+        memory = Memory()
+        wide_x = memory.array(np.pad(x, ((0, 0), (0, 3)), constant_values=np.nan))
+        wide_w = memory.array(np.pad(w, ((0, 0), (0, n % 3)), constant_values=np.nan))
+        init = None if n % 2 else memory.array(b)
+        z = product_of(k, memory, wide_x, (N + 3, 1), B, N, wide_w, init, M, rng)
+        assert_same(z, eq.dense(x, w) + (0 if init is None else b), "(6)")
+
+        turned = memory.array(np.ascontiguousarray(delta.T))  # (M, B): samples are lanes
+        flat_w = memory.array(w)
+        dx = product_of(k, memory, flat_w, (M, 1), N, M, turned, None, B, rng)
+        assert_same(dx.T, eq.dense_dx(delta, w), "(7)")
+
+        rows = memory.array(np.pad(delta, ((0, 0), (0, 5)), constant_values=np.nan))
+        dw = product_of(k, memory, wide_x, (1, N + 3), N, B, rows, None, M, rng)
+        assert_same(dw, eq.dense_dw(delta, x), "(8)")
+
+
+def test_product_of_nothing_is_the_bias(k):
+    b = np.arange(19, dtype=np.float32)
+    out = np.full((3, 19), np.nan, np.float32)
+    k.product(np.zeros(1, np.float32), 1, 1, 3, 0, np.zeros(1, np.float32), 19, 19, b, out, 19)
+    assert_same(out, np.tile(b, (3, 1)))
+
+
+# ------------------------------------------------------------------------------- softmax (11)-(15)
+
+U = 2.0**-24  # half an ulp of float32, relative
+
+
+def columns_of(k, memory, z: np.ndarray) -> np.ndarray:
+    """S(z) of z (lanes, M) by the kernel, whose columns are samples."""
+    p = memory.array(np.ascontiguousarray(z.T))
+    k.softmax(p, z.shape[1], z.shape[0])
+    memory.assert_guards_whole()
+    return p.T
+
+
+def softmax_rounding(z: np.ndarray) -> np.ndarray:
+    """Bound of the relative error of S(z), z (n, M) exact float32.
+
+    z - max is rounded once, which exp turns into a relative error of U |z - max|; exp itself is
+    good to 3 ulp = 6 U; a sum of M terms adds M U at most, the division U.  Numerator and sum each
+    have the first two.
+    """
+    depth = np.minimum(z.max(axis=-1, keepdims=True) - z, 88)
+    return 1.01 * U * (depth + depth.max(axis=-1, keepdims=True) + 12 + z.shape[-1] + 1)
+
+
+EXTREME = {
+    "one class": [[3.0]],
+    "equal": [[7.5] * 10],
+    "ten thousand": [[1e4, -1e4, 0, 1e4], [-1e4] * 4, [1e4] * 4, [-1e4, -1e4, -1e4, 9999]],
+    "one huge": [[3e38, 0, -5, 1], [0, 1e30, 0, 0], [0, -3e38, 0, 0]],
+    "just gone": [[0, -87.33654, -87.34, -104, -150]],
+    "tiny": [[1e-38, -1e-38, 1e-45, 0]],
+}
+
+
+@pytest.mark.equation(11)
+@pytest.mark.parametrize("z", EXTREME.values(), ids=EXTREME)
+def test_softmax_of_extremes(k, z):
+    z = np.resize(np.array(z, np.float32), (8, len(z[0])))
+    p = columns_of(k, Memory(), z)
+    exact = eq.softmax(z.astype(np.float64))
+    assert np.isfinite(p).all()
+    assert (p >= 0).all()
+    # below the least normal number (1.2e-38) there is nothing left
+    assert (np.abs(p - exact) <= softmax_rounding(z) * exact + 1.2e-38).all()
+    np.testing.assert_allclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=4 * z.shape[1] * U)
+
+
+@pytest.mark.equation(11)
+@pytest.mark.parametrize("M", [1, 2, 3, 7, 8, 9, 10, 17, 100])
+def test_softmax_is_equation_11(k, M):
+    rng = np.random.default_rng(13)
+    for lanes, scale in product((8, 16, 24, 72), (0.1, 3, 30)):
+        z = (rng.standard_normal((lanes, M)) * scale).astype(np.float32)
+        p = columns_of(k, Memory(), z)
+        exact = eq.softmax(z.astype(np.float64))
+        error = np.abs(p - exact) / exact
+        assert (error <= softmax_rounding(z))[exact > 1.2e-38].all()
+        assert (np.abs(p.sum(axis=1, dtype=np.float64) - 1) <= 4 * M * U).all()
+
+
+def test_exponential_is_good_to_three_ulps(k):
+    """Against the largest of three, 0, with a partner that leaves the sum at 1."""
+    x = -np.geomspace(1e-7, 87.3, 60_000).astype(np.float32)
+    z = np.zeros((len(x), 2), np.float32)
+    z[:, 1] = x
+    p = columns_of(k, Memory(), z).astype(np.float64)
+    exact = np.exp(x.astype(np.float64))
+    ratio = p[:, 1] / p[:, 0]  # e^x / 1 but for two divisions, an ulp together
+    normal = exact > 1.3e-38
+    assert normal.sum() > 59_000
+    assert (np.abs(ratio / exact - 1) / (2 * U))[normal].max() < 4
+
+
+@pytest.mark.equation(14)
+def test_logarithm_is_good_to_two_ulps(k):
+    """M equal values: the sum of exp is M exactly, so the cost is log M."""
+    counts = [*range(2, 100), 127, 128, 129, 255, 256, 1000, 4095, 4096, 5793, 5794, 10007]
+    for M in counts:
+        z, y = np.full((M, 8), 3.5, np.float32), np.zeros((M, 8), np.float32)
+        y[0] = 1
+        cost = np.empty(8, np.float32)
+        k.cross_entropy(z, y, np.ones(8, np.float32), M, 8, cost)
+        assert np.abs(cost / np.log(M) - 1).max() / (2 * U) < 2.5, M
+
+
+@pytest.mark.equation(14, 15)
+@pytest.mark.parametrize("M", [1, 2, 3, 7, 10, 17, 100])
+def test_cross_entropy_is_equations_14_and_15(k, M):
+    rng = np.random.default_rng(14)
+    for lanes, scale in product((8, 16, 40), (0.1, 3, 30, 1e4)):
+        z = (rng.standard_normal((lanes, M)) * scale).astype(np.float32)
+        y = np.eye(M, dtype=np.float32)[rng.integers(0, M, lanes)]
+        if lanes == 16:
+            y = rng.dirichlet(np.ones(M), lanes).astype(np.float32)
+        factor = rng.random(lanes).astype(np.float32)
+        memory = Memory()
+        delta, cost = memory.array(np.ascontiguousarray(z.T)), memory.empty(lanes)
+        truth = memory.array(np.ascontiguousarray(y.T))
+        k.cross_entropy(delta, truth, memory.array(factor), M, lanes, cost)
+        memory.assert_guards_whole()
+        wide, wide_y = z.astype(np.float64), y.astype(np.float64)
+        p = eq.softmax(wide)
+        expected = (p - wide_y) * factor[:, None]
+        # S(z) within its bound, then a difference and a product, each rounded once
+        bound = factor[:, None] * (softmax_rounding(z) * p + 2.1 * U * np.abs(p - wide_y)) + 1e-37
+        assert (np.abs(delta.T - expected) <= bound).all()
+        depth = (z.max(axis=1, keepdims=True) - z).astype(np.float64)
+        terms = wide_y * (depth + np.log(M) + 1)  # of (14), as large as they can be
+        bound = (M + 8) * U * terms.sum(axis=1) + (M + 8) * U
+        assert (np.abs(cost - eq.cross_entropy(wide, wide_y)) <= bound).all()
+        assert np.isfinite(cost).all()
+
+
+def test_lanes_do_not_know_of_each_other(k):
+    """A sample has the same bits alone, beside others, and in any lane."""
+    rng = np.random.default_rng(15)
+    z = rng.standard_normal((40, 11)).astype(np.float32) * 4
+    p = columns_of(k, Memory(), z)
+    turned = columns_of(k, Memory(), z[::-1])[::-1]
+    single = columns_of(k, Memory(), np.repeat(z[17:18], 8, axis=0))
+    assert p.tobytes() == np.ascontiguousarray(turned).tobytes()
+    assert (single == p[17]).all()
+
+
+# ---------------------------------------------------------------------------- once over the array
+
+
+def test_scale_bytes_is_a_correctly_rounded_quotient(k):
+    levels = np.arange(256, dtype=np.uint8)
+    expected = levels.astype(np.float32) / np.float32(255)
+    for start, count in product(range(9), LENGTHS):
+        memory = Memory()
+        u = memory.array(levels[start : start + count], np.uint8)
+        x = memory.empty(count)
+        k.scale_bytes(u, x)
+        assert x.tobytes() == expected[start : start + count].tobytes()
+        memory.assert_guards_whole()
+    x = np.empty(256, np.float32)
+    k.scale_bytes(levels, x)
+    assert x.tobytes() == expected.tobytes()
+
+
+@pytest.mark.equation(9, 10)
+@pytest.mark.parametrize("n", LENGTHS)
+def test_relu_and_its_derivative(k, n):
+    rng = np.random.default_rng(n)
+    memory = Memory()
+    z = memory.array(np.where(rng.random(n) < 0.3, -0.0, integers(rng, n)))
+    x = memory.empty(n)
+    k.relu(z, x)
+    assert_same(x, eq.relu(z))
+    assert not np.signbit(x).any(), "-0 becomes 0"
+    for at_zero in (0.5, 0.25):
+        start = integers(rng, n) * 8 + 8
+        error = memory.array(start)
+        k.relu_backward(z, at_zero, error)
+        assert_same(error, start * np.heaviside(z, np.float32(at_zero)))
+    memory.assert_guards_whole()
+
+
+def test_relu_keeps_nan(k):
+    z = np.full(11, np.nan, np.float32)
+    x = np.zeros(11, np.float32)
+    k.relu(z, x)
+    assert np.isnan(x).all()
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_add(k, n):
+    rng = np.random.default_rng(n)
+    memory = Memory()
+    a, b = rng.standard_normal((2, n)).astype(np.float32)
+    total = memory.array(a)
+    k.add(total, memory.array(b))
+    assert total.tobytes() == (a + b).tobytes()
+    memory.assert_guards_whole()
+
+
+@pytest.mark.equation(21)
+@pytest.mark.parametrize("n", LENGTHS)
+def test_descend_is_one_fused_step_of_21(k, n):
+    """w - rate g with one rounding: the product is exact in float64."""
+    rng = np.random.default_rng(n)
+    memory = Memory()
+    w, g = rng.standard_normal((2, n)).astype(np.float32)
+    rate = np.float32(0.1)
+    moved = memory.array(w)
+    k.descend(moved, memory.array(g), float(rate))
+    exact = w.astype(np.float64) - np.float64(rate) * g.astype(np.float64)
+    assert moved.tobytes() == exact.astype(np.float32).tobytes()
+    memory.assert_guards_whole()
+
+
+@pytest.mark.equation(18)
+@pytest.mark.parametrize("columns", LENGTHS)
+def test_add_rows(k, columns):
+    rng = np.random.default_rng(columns)
+    for rows in (0, 1, 2, 7, 33):
+        memory = Memory()
+        a = np.pad(integers(rng, rows, columns), ((0, 0), (0, 5)), constant_values=np.nan)
+        total = memory.empty(columns)
+        k.add_rows(memory.array(a), columns + 5, rows, columns, total)
+        assert_same(total, a[:, :columns].sum(axis=0))
+        memory.assert_guards_whole()
+
+
+def test_transpose_of_any_size_between_guards(k):
+    rng = np.random.default_rng(16)
+    for rows, columns in product((1, 2, 7, 8, 9, 15, 16, 17, 25, 66), repeat=2):
+        memory = Memory()
+        a = integers(rng, rows, columns + 3, most=1000)
+        turned = memory.empty(columns, rows + 2)
+        k.transpose(memory.array(a), columns + 3, rows, columns, turned, rows + 2)
+        assert_same(turned[:, :rows], a[:, :columns].T)
+        assert untouched(turned[:, rows:]).all()
+        memory.assert_guards_whole()
