@@ -5,6 +5,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+#include <unistd.h>
 
 #include <optional>
 #include <string>
@@ -94,11 +95,35 @@ Targets targets_of(const AnyTargets& y, const std::optional<Array<float, 1>>& we
     return targets;
 }
 
+bool finalizing() {
+#if PY_VERSION_HEX >= 0x030d0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+}
+
+// Without the interpreter's lock.  A thread that comes back while the interpreter ends stays here
+// until the process is gone: taking the lock then would end the thread in the middle of C++.
+class Unlocked {
+public:
+    Unlocked() : state_(PyEval_SaveThread()) {}
+    ~Unlocked() {
+        while (finalizing()) pause();
+        PyEval_RestoreThread(state_);
+    }
+    Unlocked(const Unlocked&) = delete;
+
+private:
+    PyThreadState* state_;
+};
+
 // Python's signals, asked for without holding the lock in between.
 struct Signals {
     bool raised = false;
     Interrupted ask() {
         return [this] {
+            if (finalizing()) return true;
             const nb::gil_scoped_acquire gil;
             raised = PyErr_CheckSignals() != 0;
             return raised;
@@ -128,7 +153,7 @@ void predict(Engine& engine, Array<float, 1> parameters, AnyImages images, bool 
             "out: wrong shape");
     Signals signals;
     {
-        const nb::gil_scoped_release release;
+        const Unlocked unlocked;
         engine.predict(parameters.data(), x, static_cast<Index>(out.shape(0)), probabilities,
                        out.data(), team_size(threads), signals.ask());
     }
@@ -147,7 +172,7 @@ double gradients(Engine& engine, Array<float, 1> parameters, AnyImages images, A
     Signals signals;
     double cost = 0;
     {
-        const nb::gil_scoped_release release;
+        const Unlocked unlocked;
         engine.gradients(parameters.data(), x, y, static_cast<Index>(images.shape(0)),
                          gradient.data(), &cost, team_size(threads), signals.ask());
     }
@@ -198,7 +223,7 @@ nb::tuple train(Engine& engine, Output<float, 1> parameters, AnyImages images, A
     TrainingResult result;
     const int team = team_size(threads);
     {
-        const nb::gil_scoped_release release;
+        const Unlocked unlocked;
         result = engine.train(parameters.data(), training, costs.data(), team, signals.ask());
     }
     return nb::make_tuple(result.steps, result.diverged, signals.take());
@@ -208,7 +233,7 @@ void augment(Engine& engine, AnyImages images, const Augmentation& augmentation,
              std::uint64_t epoch, Output<float, 4> out) {
     const Images x = images_of(images, engine.plan());
     require(out.size() == images.size(), "out: wrong size");
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     engine.augment(x, static_cast<Index>(images.shape(0)), augmentation, seed, epoch, out.data());
 }
 
@@ -304,18 +329,22 @@ NB_MODULE(_native, m) {
                 require(!stages.empty(), "no stages");
                 new (self) Engine(kernels_of(target), stages, parameters);
             },
-            "target"_a, "stages"_a, "parameters"_a)
+            "target"_a, "stages"_a, "parameters"_a.noconvert())
         .def_prop_ro("target", &Engine::target)
-        .def("predict", predict, "parameters"_a, "images"_a, "probabilities"_a, "out"_a,
+        .def("predict", predict, "parameters"_a.noconvert(), "images"_a.noconvert(),
+             "probabilities"_a, "out"_a.noconvert(), "threads"_a)
+        .def("gradients", gradients, "parameters"_a.noconvert(), "images"_a.noconvert(),
+             "targets"_a.noconvert(), "weight"_a.noconvert().none(), "gradient"_a.noconvert(),
              "threads"_a)
-        .def("gradients", gradients, "parameters"_a, "images"_a, "targets"_a, "weight"_a.none(),
-             "gradient"_a, "threads"_a)
-        .def("train", train, "parameters"_a, "images"_a, "targets"_a, "weight"_a.none(), "order"_a,
-             "batch_size"_a, "rates"_a, "costs"_a, "threads"_a, "rule"_a = UpdateRule{},
-             "decay"_a = 0.0, "updates"_a = 0, "m"_a.none() = nb::none(), "v"_a.none() = nb::none(),
+        .def("train", train, "parameters"_a.noconvert(), "images"_a.noconvert(),
+             "targets"_a.noconvert(), "weight"_a.noconvert().none(), "order"_a.noconvert(),
+             "batch_size"_a, "rates"_a.noconvert(), "costs"_a.noconvert(), "threads"_a,
+             "rule"_a = UpdateRule{}, "decay"_a = 0.0, "updates"_a = 0,
+             "m"_a.noconvert().none() = nb::none(), "v"_a.noconvert().none() = nb::none(),
              "clip"_a = 0.0, "smoothing"_a = 0.0, "dropout"_a = false,
              "augmentation"_a.none() = nb::none(), "seed"_a = 0, "epoch"_a = 0)
-        .def("augment", augment, "images"_a, "augmentation"_a, "seed"_a, "epoch"_a, "out"_a);
+        .def("augment", augment, "images"_a.noconvert(), "augmentation"_a, "seed"_a, "epoch"_a,
+             "out"_a.noconvert());
     nb::module_ testing = m.def_submodule("testing", "The kernels one by one.");
     bind_kernels(testing);
 }

@@ -15,14 +15,16 @@ class Poll {
 public:
     explicit Poll(const Interrupted& interrupted) : interrupted_(interrupted) {}
     bool operator()() {
+        if (heard_) return true;
         const auto now = std::chrono::steady_clock::now();
         if (now - last_ < std::chrono::milliseconds(50)) return false;
         last_ = now;
-        return interrupted_ && interrupted_();
+        return heard_ = interrupted_ && interrupted_();
     }
 
 private:
     const Interrupted& interrupted_;
+    bool heard_ = false;  // once is enough: the answer comes with an exception
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
@@ -475,7 +477,7 @@ private:
             return;
         }
         const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(blocks)) / 2);
-        float* right = arena.partial[depth].get();
+        float* right = arena.partial[std::min(depth, 2)].get();
         tree(arena, from, left, count, depth + 1, partial);
         tree(arena, from + left, blocks - left, count, depth + 1, right);
         k_.add(partial, right, plan_.partial);
@@ -496,6 +498,11 @@ private:
     Passes passes_;
     Minibatch batch_{};
 };
+
+// A thread takes whole blocks.
+int useful_threads(int threads, Index batch) {
+    return static_cast<int>(std::min<Index>(threads, (batch + block - 1) / block));
+}
 
 // b^n by repeated products: no library decides the bits.
 double power(double b, Index n) {
@@ -605,6 +612,7 @@ bool Engine::predict(const float* parameters, Images images, Index n, bool proba
 
 bool Engine::gradients(const float* parameters, Images images, Targets targets, Index n,
                        float* gradient, double* cost, int threads, const Interrupted& interrupted) {
+    threads = useful_threads(threads, n);
     auto space = borrow(threads, n);
     Step step(kernels_, plan_, parameters, *space, {});
     step.begin({images, targets, n}, nullptr);
@@ -624,7 +632,9 @@ bool Engine::gradients(const float* parameters, Images images, Targets targets, 
 TrainingResult Engine::train(float* parameters, const Training& job, double* costs, int threads,
                              const Interrupted& interrupted) {
     const Index total = static_cast<Index>(job.order.size());
-    auto space = borrow(threads, std::min(job.batch_size, total));
+    const Index largest = std::min(job.batch_size, total);
+    threads = useful_threads(threads, largest);
+    auto space = borrow(threads, largest);
     if (job.regularisation.augmentation)
         space->prepare_augmentation(job.images.rows, job.images.columns, job.images.channels);
     Step step(kernels_, plan_, parameters, *space, job.regularisation);

@@ -75,9 +75,13 @@ void Team::take_items(int thread) {
 
 void Team::help(int thread) {
     for (std::uint64_t seen = 0;;) {
-        const std::uint64_t phase = wait_until(
-            phase_, spins_, [&](std::uint64_t now) { return now >> generation_bit != seen; });
-        if ((phase >> count_bit & item_mask) == last_phase) return;
+        const auto last = [](std::uint64_t phase) {
+            return (phase >> count_bit & item_mask) == last_phase;
+        };
+        const std::uint64_t phase = wait_until(phase_, spins_, [&](std::uint64_t now) {
+            return now >> generation_bit != seen || last(now);
+        });
+        if (last(phase)) return;
         seen = phase >> generation_bit;
         take_items(thread);
     }
