@@ -74,6 +74,12 @@ inline void product(Strided a, Index rows, Index depth, const float* b, Index b_
                                   columns - j, out + j, out_row);
     };
     int j = 0;
+    if (rows ==
+        1)  // one image: more columns, so that enough sums are under way and b is one stream
+        for (; j + 8 * widest <= columns; j += 8 * widest)
+            product_tile<widest, 8, false, 1, false>({a.at, a.row, a.column}, depth, b + j, b_row,
+                                                     init ? init + j : nullptr, widest, out + j,
+                                                     out_row);
     for (; j + 2 * widest <= columns; j += 2 * widest)
         panel.template operator()<widest, 2, false>(j);
     for (; j + widest <= columns; j += widest) panel.template operator()<widest, 1, false>(j);

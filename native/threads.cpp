@@ -25,6 +25,12 @@ void relax() {
 #endif
 }
 
+// Asked once: the library opens a file each time.
+int processors() {
+    static const int count = static_cast<int>(std::thread::hardware_concurrency());
+    return count;
+}
+
 // Waits until `value` satisfies `ready`: first awake, for the short waits inside a step, then
 // asleep.
 template <class T, class Ready>
@@ -43,9 +49,7 @@ T wait_until(const std::atomic<T>& value, int spins, const Ready& ready) {
 
 }  // namespace
 
-Team::Team(int size_)
-    : size(size_),
-      spins_(size_ <= static_cast<int>(std::thread::hardware_concurrency()) ? 2000 : 0) {}
+Team::Team(int size_) : size(size_), spins_(size_ <= processors() ? 2000 : 0) {}
 
 void Team::parallel(int count, const Work& work) {
     if (size == 1 || count <= 1) {

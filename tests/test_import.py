@@ -21,5 +21,6 @@ def test_every_public_name_is_there():
     code = "import convlet; print(*[getattr(convlet, n) and n for n in convlet.__all__])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     names = run.stdout.split()
-    assert names == sorted(names)
+    assert names == sorted(names, key=lambda name: (not name.isupper(), name))
     assert {"Network", "Conv2D", "History", "InputError", "load", "parse_layers"} <= set(names)
+    assert {"SGD", "Adam", "AdamW", "OneCycle", "Augmentation", "Dropout"} <= set(names)

@@ -61,6 +61,8 @@ def test_purposes_are_pinned():
         "WEIGHTS": 0,
         "SHUFFLE": 1,
         "CHECK": 2,
+        "DROPOUT": 3,
+        "AUGMENT": 4,
     }
 
 

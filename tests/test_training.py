@@ -217,7 +217,7 @@ def test_callbacks_are_told_in_order():
     network().fit(
         *data(), epochs=2, batch_size=100, callbacks=[Recorder("a", events), Recorder("b", events)]
     )
-    moments = [("begin", 0), ("steps", 1), ("epoch", 1), ("steps", 2), ("epoch", 2), ("end", 2)]
+    moments = [("begin", 1), ("steps", 1), ("epoch", 1), ("steps", 2), ("epoch", 2), ("end", 3)]
     assert events == [(name, *moment) for moment in moments for name in "ab"]
 
 
@@ -245,7 +245,7 @@ def test_stop_after_an_epoch():
         *data(), epochs=9, batch_size=4, seed=5, callbacks=[Stop(), Recorder("a", events)]
     )
     assert len(history) == 2
-    assert events[-2:] == [("a", "epoch", 2), ("a", "end", 2)]
+    assert events[-2:] == [("a", "epoch", 2), ("a", "end", 3)]  # it stands before the third
     assert net.epochs == 2
     assert net.flat.tobytes() == trained(epochs=2)
 

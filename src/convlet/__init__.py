@@ -18,6 +18,7 @@ from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sof
 from convlet.network import Evaluation, Network
 from convlet.optimizers import SGD, Adam, AdamW
 from convlet.schedules import Constant, Cosine, OneCycle, Step, WarmUp
+from convlet.stopping import EarlyStopping
 from convlet.text import format_layers, parse_layers
 from convlet.training import Callback, History, Row, Run
 
@@ -36,6 +37,7 @@ __all__ = [
     "Dense",
     "DivergedError",
     "Dropout",
+    "EarlyStopping",
     "Evaluation",
     "FileError",
     "Flatten",

@@ -37,17 +37,21 @@ def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
         )
     if len(x) == 0:
         raise InputError(f"{name} has shape {x.shape}, expected at least one image")
-    if x.dtype != np.uint8:
+    if x.dtype not in (np.uint8, np.float32):
         with np.errstate(over="ignore", invalid="ignore"):
-            x = x.astype(np.float32, copy=False)
-            total = x.sum(dtype=np.float64)  # finite only if every term is: no temporary array
-        if not np.isfinite(total) and not np.isfinite(x).all():
+            x = x.astype(np.float32)
+    x = np.ascontiguousarray(x)
+    if x.dtype == np.float32:
+        flat = x.reshape(-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.dot(flat, flat)  # finite only if every term is: no temporary array
+        if not isfinite(squares) and not np.isfinite(x).all():
             where = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
             raise InputError(
                 f"{name}{list(where)} is {x[where]}, expected finite float32 numbers: "
                 "clean the data first"
             )
-    return np.ascontiguousarray(x)
+    return x
 
 
 def _as_array(value: Any, name: str, expected: str) -> Array:

@@ -79,8 +79,9 @@ class NativeEngine:
         self, parameters: Float32, images: Array, probabilities: bool, threads: int | None
     ) -> Float32:
         out = np.empty((len(images), self.classes), np.float32)
-        team = choose(threads, len(images), len(images) * self.multiply_adds)
-        self.core.predict(parameters, images, probabilities, out, team)
+        if len(images):
+            team = choose(threads, len(images), len(images) * self.multiply_adds)
+            self.core.predict(parameters, images, probabilities, out, team)
         return out
 
     def gradients(

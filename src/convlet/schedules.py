@@ -1,7 +1,8 @@
 """Schedules: the learning rate of each step, as a factor of the one that `fit` is given.
 
-A schedule is a frozen description; `factors(steps, epochs)` gives one factor for each of `steps`
-steps, which make `epochs` epochs.
+A schedule is a frozen description; `factors(steps, total, epochs)` gives the factor of each of these
+steps, numbered from 0, of `total` that make `epochs` epochs.  Products and sums only, so that the
+bits are the same on every machine.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from convlet.errors import InputError
 
 Factors = NDArray[np.float64]
+Steps = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class Constant:
 
     name: ClassVar[str] = "constant"
 
-    def factors(self, steps: int, epochs: int) -> Factors:
-        return np.ones(steps)
+    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+        return np.ones(len(steps))
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Step:
         _whole(self, "every")
         _number(self, "factor", 0, 1)
 
-    def factors(self, steps: int, epochs: int) -> Factors:
-        epoch = np.arange(steps) * epochs // max(steps, 1)
-        return self.factor ** (epoch // self.every).astype(np.float64)
+    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+        epoch = steps // max(total // epochs, 1)
+        return _power(self.factor, epoch // self.every)
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,10 @@ class Cosine:
         _number(self, "end", 0, 1)
         _number(self, "warm_up", 0, 1)
 
-    def factors(self, steps: int, epochs: int) -> Factors:
-        rise = round(self.warm_up * steps)
-        return np.concatenate([_line(0, 1, rise), _half_cosine(1, self.end, steps - rise)])
+    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+        rise = round(self.warm_up * total)
+        down = _half_cosine(1, self.end, steps - rise, total - rise)
+        return np.where(steps < rise, _line(steps, rise), down)
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ class WarmUp:
     def __post_init__(self) -> None:
         _number(self, "share", 0, 1)
 
-    def factors(self, steps: int, epochs: int) -> Factors:
-        rise = round(self.share * steps)
-        return np.concatenate([_line(0, 1, rise), np.ones(steps - rise)])
+    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+        rise = round(self.share * total)
+        return np.where(steps < rise, _line(steps, rise), 1.0)
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,10 @@ class OneCycle:
         _number(self, "start", 0, 1)
         _number(self, "end", 0, 1)
 
-    def factors(self, steps: int, epochs: int) -> Factors:
-        up = round(self.rise * steps)
-        down = _half_cosine(1, self.end, steps - up)
-        return np.concatenate([_half_cosine(self.start, 1, up), down])
+    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+        top = round(self.rise * total)
+        up = _half_cosine(self.start, 1, steps, top)
+        return np.where(steps < top, up, _half_cosine(1, self.end, steps - top, total - top))
 
 
 Schedule = Constant | Step | Cosine | WarmUp | OneCycle
@@ -121,14 +124,15 @@ def as_schedule(value: Schedule | str) -> Schedule:
     )
 
 
-def _line(start: float, end: float, steps: int) -> Factors:
-    """From just above `start` to `end`."""
-    return start + (end - start) * (np.arange(steps) + 1) / max(steps, 1)
+def _line(steps: Steps, count: int) -> Factors:
+    """From just above 0 to 1 in so many steps."""
+    return (steps + 1) / max(count, 1)
 
 
-def _half_cosine(start: float, end: float, steps: int) -> Factors:
-    """From `start` towards `end`, which the step after the last one would have."""
-    return end + (start - end) * (1 + _cosine(np.pi * np.arange(steps) / max(steps, 1))) / 2
+def _half_cosine(start: float, end: float, steps: Steps, count: int) -> Factors:
+    """From `start` towards `end`, which the step after the last of `count` would have."""
+    angle = np.pi * np.clip(steps, 0, count) / max(count, 1)
+    return end + (start - end) * (1 + _cosine(angle)) / 2
 
 
 def _cosine(x: Factors) -> Factors:
@@ -138,6 +142,15 @@ def _cosine(x: Factors) -> Factors:
         term = -term * x * x / (n * (n - 1))
         total += term
     return total
+
+
+def _power(base: float, exponents: Steps) -> Factors:
+    """By repeated squares, for the same reason."""
+    result = np.ones(len(exponents))
+    while exponents.any():
+        result = np.where(exponents % 2, result * base, result)
+        base, exponents = base * base, exponents // 2
+    return result
 
 
 def _whole(owner: object, name: str) -> None:

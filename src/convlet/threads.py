@@ -94,5 +94,5 @@ def _ratio(file: Path) -> float:
     try:
         quota, period = file.read_text().split()
         return float("inf") if quota == "max" else float(quota) / float(period)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return float("inf")

@@ -111,6 +111,7 @@ class Run:
     seconds: float = 0.0  # of training in this epoch
     history: History = field(default_factory=History)
     stop: bool = False
+    validated: bool = False  # whether every epoch ends with a test
 
     @property
     def epochs(self) -> int:
@@ -162,13 +163,19 @@ class Callback:
 
 
 class Checkpoints(Protocol):
-    """What `fit` asks of checkpoints; see checkpoint.py."""
+    """What `fit` asks of checkpoints; see checkpoint/."""
 
-    def restore(self, run: Run, callbacks: Sequence[Callback]) -> None:
-        """Bring the run, its network and the callbacks to where the newest checkpoint stands."""
+    def begin(self, run: Run) -> None:
+        """Bring the run and its network to where the newest checkpoint stands."""
+
+    def start(self, run: Run, callbacks: Sequence[Callback]) -> None:
+        """Bring the callbacks there too, after their `on_begin`, and write a first checkpoint."""
 
     def steps_left(self, run: Run) -> int:
         """Steps until the next checkpoint inside this epoch."""
+
+    def close(self, run: Run, callbacks: Sequence[Callback]) -> None:
+        """All steps of an epoch are done: remember this in case its end is interrupted."""
 
     def save(self, run: Run, callbacks: Sequence[Callback]) -> None:
         """Write a checkpoint if one is due here."""
@@ -192,20 +199,21 @@ def fit(
     twice is fit(epochs=2) as long as the optimiser keeps nothing from step to step.
     """
     slots = tuple(np.zeros_like(network.flat) for _ in range(settings.optimizer.slots))
-    run = Run(network, settings, len(data), network.epochs, slots)
-    steps = settings.epochs * run.steps
-    factors = settings.schedule.factors(steps, settings.epochs)
-    rates = (settings.learning_rate * factors).astype(np.float32)
+    run = Run(network, settings, len(data), network.epochs, slots, validated=validation is not None)
     error: BaseException | None = None
+    if checkpoints is not None:
+        checkpoints.begin(run)
     for callback in callbacks:
         callback.on_begin(run)
     try:
         if checkpoints is not None:
-            checkpoints.restore(run, callbacks)
+            checkpoints.start(run, callbacks)
         while run.epoch <= run.epochs and not run.stop:
-            _epoch(run, data, rates, callbacks, threads, checkpoints)
+            _epoch(run, data, callbacks, threads, checkpoints)
             if run.step < run.steps:  # stopped inside the epoch
                 break
+            if checkpoints is not None:
+                checkpoints.close(run, callbacks)
             _close_epoch(run, validation, callbacks, threads)
             if checkpoints is not None:
                 checkpoints.save(run, callbacks)
@@ -225,7 +233,6 @@ def fit(
 def _epoch(
     run: Run,
     data: Samples,
-    rates: Float32,
     callbacks: Sequence[Callback],
     threads: int | None,
     checkpoints: Checkpoints | None,
@@ -237,7 +244,7 @@ def _epoch(
         if checkpoints is not None:
             steps = min(steps, checkpoints.steps_left(run))
         start = perf_counter()
-        _steps(run, data, order, rates, steps, threads)
+        _steps(run, data, order, steps, threads)
         elapsed = perf_counter() - start
         steps = max(1, min(4 * steps, int(steps * SECONDS_PER_CALL / max(elapsed, 1e-6))))
         for callback in callbacks:
@@ -250,7 +257,6 @@ def _steps(
     run: Run,
     data: Samples,
     order: NDArray[np.int64],
-    rates: Float32,
     steps: int,
     threads: int | None,
 ) -> None:
@@ -269,16 +275,16 @@ def _steps(
         seed=settings.seed,
         epoch=network.epochs,
     )
-    these = rates[first : first + -(-len(chosen) // size)]
+    rates = _rates(run, np.arange(first, first + -(-len(chosen) // size)))
     start = perf_counter()
     try:
-        network.engine.train(network.flat, data, chosen, size, these, threads, rule)
+        network.engine.train(network.flat, data, chosen, size, rates, threads, rule)
     except DivergedError:
         batch = chosen[rule.done * size : (rule.done + 1) * size]
         where = _diagnosis(network, data, batch)
         raise DivergedError(
             f"step {run.step + rule.done + 1} of epoch {network.epochs + 1} is not finite, {where};"
-            f" the parameters are those before it: try a learning rate below {these[rule.done]:g},"
+            f" the parameters are those before it: try a learning rate below {rates[rule.done]:g},"
             " or clip_norm"
         ) from None
     finally:
@@ -287,6 +293,13 @@ def _steps(
         run.total += float(np.dot(rule.costs[: rule.done], weights))
         run.total_weight += float(weights.sum())
         run.step += rule.done
+
+
+def _rates(run: Run, steps: NDArray[np.int64]) -> Float32:
+    """eta of these steps of the call, numbered from 0."""
+    settings = run.settings
+    factors = settings.schedule.factors(steps, settings.epochs * run.steps, settings.epochs)
+    return (settings.learning_rate * factors).astype(np.float32)
 
 
 def _close_epoch(
@@ -313,7 +326,8 @@ def _diagnosis(network: "Network", data: Samples, batch: NDArray[np.int64]) -> s
         for stage, trace in zip(
             network.stages, backprop.forward(network.stages, arrays, x), strict=True
         ):
-            if not np.isfinite(trace.inputs[0]).all():
+            z = trace.inputs[0] if trace.inputs else trace.output
+            if not np.isfinite(z).all():
                 return f"first in z of stage {stage.index} ({stage.affine})"
         targets, weight = data.targets[batch], data.weight
         part = None if weight is None else weight[batch]

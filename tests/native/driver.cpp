@@ -186,8 +186,41 @@ void others(const Kernels& k, int part) {
     k.update(rule, step.data(), other.data(), nullptr, nullptr, n);
     k.add_rows(x.data(), N, B, N, sum.data());
     rest(scaled), rest(rectified), rest(a), rest(step), rest(sum);
+    using Kind = UpdateRule::Kind;
+    for (const Kind kind : {Kind::momentum, Kind::nesterov, Kind::adam}) {
+        rule = {kind, 0.1f, 0.99f, 0.5f, 0.9f, 0.99f, 0.1f, 0.01f, 10, 100, 1e-6f};
+        std::vector<float> m = random.numbers(n), v = random.numbers(n);
+        for (float& square : v) square *= square;
+        k.update(rule, step.data(), other.data(), m.data(), v.data(), n);
+        rest(step), rest(m), rest(v);
+    }
+    k.multiply(a.data(), other.data(), n);
+    const std::vector<double> squares{k.squares(x.data(), n)};
+    rest(a), rest(squares);
     report("product", part, products), report("softmax", part, probabilities);
     report("elementwise", part, rest);
+}
+
+void augmentation(const Kernels& k, int part) {
+    Random random(2000 + part);
+    Hash hash;
+    const int H = 1 + random.below(30), W = 1 + random.below(30), R = random.one_of({1, 1, 2, 3});
+    const int radius = random.below(14);
+    std::vector<float> taps = random.numbers(2 * radius + 1), scratch(H * W);
+    std::vector<float> dy = random.numbers(H * W), dx = random.numbers(H * W);
+    k.smooth(dy.data(), H, W, taps.data(), radius, scratch.data());
+    hash(dy);
+    const Index row = Index(W + 3) * R;
+    std::vector<float> bordered((H + 3) * row), out(Index(H) * W * R);
+    for (int i = 0; i < H; ++i)
+        for (int n = 0; n < W * R; ++n) bordered[(i + 1) * row + R + n] = random.number();
+    const Affine map{1 + random.number(), random.number(),     random.number(),
+                     1 + random.number(), 3 * random.number(), 3 * random.number()};
+    const bool elastic = part % 2;
+    k.warp(bordered.data(), H, W, R, map, elastic ? dy.data() : nullptr,
+           elastic ? dx.data() : nullptr, 2, {out.data(), Index(W) * R, R});
+    hash(out);
+    report("augmentation", part, hash);
 }
 
 // ------------------------------------------------------------------------------------- engine
@@ -199,7 +232,7 @@ struct Shape {
 // Layers one after the other, as src/convlet/native.py hands them over.
 class Builder {
 public:
-    explicit Builder(Shape input) : shape_(input) {}
+    explicit Builder(Shape input) : input(input), shape_(input) {}
     Builder& conv(int K, int rows, int columns, int s1, int s2, int padding, Bias bias) {
         StageSpec s{};
         s.conv = true;
@@ -223,6 +256,10 @@ public:
         shape_.columns = (shape_.columns - size) / stride + 1;
         return *this;
     }
+    Builder& drop(float rate) {
+        stages.back().sigma.push_back({SigmaLayer::Kind::dropout, 0, 0, 0, 0, rate});
+        return *this;
+    }
     Builder& dense(int M) {
         StageSpec s{};
         s.H = s.W = s.rows = s.columns = s.s1 = s.s2 = s.I = s.J = 1;
@@ -231,6 +268,7 @@ public:
         shape_ = {1, 1, M};
         return *this;
     }
+    Shape input;
     std::vector<StageSpec> stages;
     Index parameters = 0;
 
@@ -249,9 +287,9 @@ std::vector<Builder> networks() {
     const Bias one = Bias::channel;
     Builder usual({16, 16, 1}), odd({11, 12, 2}), plain({5, 5, 1}), wide({9, 9, 8});
     usual.conv(8, 5, 5, 1, 1, 0, one).relu().pool(2, 2).conv(16, 3, 3, 1, 1, 0, one);
-    usual.relu().pool(2, 2).dense(20).relu().dense(10);
+    usual.relu().pool(2, 2).drop(0.25f).dense(20).relu().drop(0.5f).dense(10);
     odd.conv(5, 3, 2, 1, 2, 1, Bias::position).pool(3, 2).relu();
-    odd.conv(9, 2, 2, 1, 1, 1, Bias::none).relu().pool(2, 1).relu().dense(7);
+    odd.conv(9, 2, 2, 1, 1, 1, Bias::none).relu().drop(0.3f).pool(2, 1).relu().dense(7);
     plain.dense(33).relu().relu().dense(4);
     wide.conv(33, 3, 3, 1, 1, 0, one).pool(2, 2).relu().conv(3, 3, 3, 1, 1, 0, one);
     return {usual, odd, plain, wide};
@@ -263,7 +301,11 @@ struct Run {
     bool operator==(const Run&) const = default;
 };
 
-Run run(Engine& engine, const Builder& net, int threads, int steps, int batch) {
+// All that a step can do, or plain descent.
+enum class Way { plain, rich };
+
+Run run(Engine& engine, const Builder& net, int threads, int steps, int batch,
+        Way way = Way::rich) {
     Random random(77);
     const Plan& plan = engine.plan();
     const int n = 45;
@@ -282,13 +324,26 @@ Run run(Engine& engine, const Builder& net, int threads, int steps, int batch) {
     result.costs.resize(steps);
     result.gradient.resize(net.parameters);
     result.probabilities.resize(n * plan.classes);
-    const Images images{bytes.data(), nullptr};
+    const auto [rows, columns, channels] = net.input;
+    const Images images{bytes.data(), nullptr, rows, columns, channels};
     const Targets targets{classes.data(), nullptr, weight.data()};
     float* parameters = result.parameters.data();
     const std::vector<float> rates(steps, 0.05f);
     Training training{};
     training.images = images, training.targets = targets, training.order = order;
     training.batch_size = batch, training.rates = rates;
+    Augmentation augmentation{2, 0.3f, 0.1f, 0.2f, true, 20, 3, {}};
+    augmentation.prepare();
+    std::vector<float> m(net.parameters), v(net.parameters);
+    if (way == Way::rich) {
+        UpdateRule& rule = training.rule;
+        rule.kind = UpdateRule::Kind::adam;
+        rule.beta1 = 0.9f, rule.beta2 = 0.999f, rule.rest1 = 0.1f, rule.rest2 = 0.001f;
+        rule.exact_beta1 = 0.9, rule.exact_beta2 = 0.999, rule.epsilon = 1e-8f;
+        training.decay = 0.01, training.updates = 5, training.clip = 0.5;
+        training.m = m.data(), training.v = v.data();
+        training.regularisation = {3, 7, 0.1f, true, &augmentation};
+    }
     engine.train(parameters, training, result.costs.data(), threads, {});
     double cost;
     engine.gradients(parameters, images, targets, n, result.gradient.data(), &cost, threads, {});
@@ -301,13 +356,14 @@ void engines(const Kernels& k) {
     int number = 0;
     for (const Builder& net : networks()) {
         Engine engine(k, net.stages, net.parameters);
-        for (const int threads : {1, 2, 3}) {
-            const Run result = run(engine, net, threads, 3, 13 + 8 * number);
-            Hash hash;
-            hash(result.parameters), hash(result.probabilities), hash(result.gradient);
-            hash(result.costs);
-            std::printf("engine %d on %d threads: %016llx\n", number, threads, hash.value());
-        }
+        for (const Way way : {Way::plain, Way::rich})
+            for (const int threads : {1, 2, 3}) {
+                const Run result = run(engine, net, threads, 3, 13 + 8 * number, way);
+                Hash hash;
+                hash(result.parameters), hash(result.probabilities), hash(result.gradient);
+                hash(result.costs);
+                std::printf("engine %d on %d threads: %016llx\n", number, threads, hash.value());
+            }
         ++number;
     }
 }
@@ -359,5 +415,6 @@ int main(int count, char** arguments) {
     if (count > 2 && std::strcmp(arguments[2], "stress") == 0) return stress(*k);
     for (int part = 0; part < 250; ++part) convolution(*k, part);
     for (int part = 0; part < 100; ++part) others(*k, part);
+    for (int part = 0; part < 40; ++part) augmentation(*k, part);
     engines(*k);
 }

@@ -84,6 +84,24 @@ def named(option: str) -> Iterator[None]:
         raise ArchitectureError(f"{option}: {error}") from None
 
 
+@contextmanager
+def renamed(parameter: str, option: str) -> Iterator[None]:
+    """Inside, a wrong input names the option in the place of the parameter."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(str(error).replace(parameter, option, 1)) from None
+
+
+@contextmanager
+def prefixed(option: str) -> Iterator[None]:
+    """Inside, a wrong input is blamed on this option."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{option}: {error}") from None
+
+
 def read_layers(text: str | None) -> tuple[Layer, ...] | None:
     """The layers of --layers, None where it is not given."""
     if text is None:

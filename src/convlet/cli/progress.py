@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from convlet.cli.console import console, is_live, say, say_json
-from convlet.errors import InputError
 from convlet.training import Callback, Row, Run
 
 if TYPE_CHECKING:
@@ -93,20 +91,6 @@ class Bar(Callback):
         if row.test_accuracy is not None:
             self.accuracy = f"  test {percent(row.test_accuracy)}"
         self.progress.console.print(epoch_line(run, row))
-
-
-class StopWhenDiverged(Callback):
-    """Ends training with an `InputError` once the loss is no number: later steps would be waste."""
-
-    def __init__(self, learning_rate: float) -> None:
-        self.learning_rate = learning_rate
-
-    def on_step(self, run: Run) -> None:
-        if not isfinite(run.train_loss):
-            raise InputError(
-                f"training diverged in epoch {run.epoch}: the loss is {run.train_loss} with"
-                f" --learning-rate {self.learning_rate:g}: take a smaller one"
-            )
 
 
 def epoch_line(run: Run, row: Row) -> str:

@@ -1,6 +1,8 @@
 """`convlet train`."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -8,15 +10,16 @@ import numpy as np
 import typer
 
 from convlet import watch
-from convlet.cli import options
+from convlet.cli import options, training
 from convlet.cli.console import say, say_json
-from convlet.cli.progress import StopWhenDiverged, percent, reporter
+from convlet.cli.progress import percent, reporter
 from convlet.engine import ENGINES
-from convlet.errors import InputError
-from convlet.inputs import as_count, as_positive
+from convlet.errors import DivergedError, InputError
+from convlet.inputs import as_count, as_positive, as_share
 from convlet.layers import Layer, Shape
 from convlet.network import Network
 from convlet.stages import group
+from convlet.stopping import EarlyStopping
 from convlet.text import format_layers
 from convlet.training import Callback
 
@@ -36,8 +39,26 @@ def train(
         float, typer.Option(parser=options.real, metavar="X", help="Step size, eta.")
     ] = 0.1,
     seed: Annotated[
-        int, typer.Option(parser=options.whole, metavar="N", help="Of weights and shuffles.")
+        int,
+        typer.Option(
+            parser=options.whole, metavar="N", help="Of weights, shuffles, dropout, augmentation."
+        ),
     ] = 0,
+    optimizer: training.OptimizerName = "sgd",
+    momentum: training.Momentum = None,
+    weight_decay: training.WeightDecay = None,
+    schedule: training.ScheduleName = "constant",
+    clip_norm: training.ClipNorm = None,
+    label_smoothing: training.LabelSmoothing = 0.0,
+    augment: training.Augment = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.whole,
+            metavar="N",
+            help="Stop after N epochs without a lower test loss; the best epoch is saved.",
+        ),
+    ] = None,
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="auto, native or reference.")
     ] = "auto",
@@ -66,12 +87,19 @@ def train(
 ) -> None:
     """Train a network and save it.
 
-    Plain gradient descent; the last epoch's network is saved.
+    Plain gradient descent unless an option says otherwise; the last epoch's network is saved.
     """
     as_count(epochs, "--epochs")
     as_count(batch_size, "--batch-size")
     as_positive(learning_rate, "--learning-rate", 1e6)
     as_count(seed, "--seed", 0, (1 << 64) - 1)
+    rule = training.read_optimizer(optimizer, momentum, weight_decay)
+    rates = training.read_schedule(schedule)
+    training.check_clip_norm(clip_norm)
+    as_share(label_smoothing, "--label-smoothing")
+    augmentation = training.read_augmentation(augment)
+    if patience is not None:
+        as_count(patience, "--patience")
     options.check_threads(threads)
     if limit is not None:
         as_count(limit, "--limit")
@@ -95,7 +123,8 @@ def train(
         say(f"network: {format_layers(network.layers)}")
         say(f"{network.flat.size:,} parameters, {network.engine.name} engine")
     # a diverging run is reported once, as an error, and not by NumPy
-    with reporter(json) as report, np.errstate(over="ignore", invalid="ignore"):
+    stopping = [] if patience is None else [EarlyStopping(patience)]
+    with reporter(json) as report, np.errstate(over="ignore", invalid="ignore"), _diverging():
         rows = network.fit(
             images,
             labels,
@@ -104,16 +133,24 @@ def train(
             batch_size,
             learning_rate,
             seed,
-            callbacks=(StopWhenDiverged(learning_rate), *watchers, report),
+            callbacks=(*stopping, *watchers, report),
+            optimizer=rule,
+            schedule=rates,
+            clip_norm=clip_norm,
+            label_smoothing=label_smoothing,
+            augmentation=augmentation,
             threads=threads,
         )
     network.save(out)
-    accuracy, seconds = rows[-1].test_accuracy, sum(row.seconds for row in rows)
+    best = stopping[0].best_epoch if stopping else None
+    saved = next((row for row in rows if row.epoch == best), rows[-1])
+    accuracy, seconds = saved.test_accuracy, sum(row.seconds for row in rows)
     if json:
         say_json({"model": str(out), "test_accuracy": accuracy, "seconds": seconds})
     else:
         assert accuracy is not None  # there was validation data
-        say(f"test accuracy {percent(accuracy)} after {seconds:.1f} s of training")
+        of = f" of epoch {saved.epoch}" if stopping else ""
+        say(f"test accuracy {percent(accuracy)}{of} after {seconds:.1f} s of training")
         say(f"model saved in {out}")
 
 
@@ -130,6 +167,16 @@ def _watchers(history: Path | None, tensorboard: Path | None) -> list[Callback]:
     if tensorboard is not None:
         callbacks.append(watch.TensorBoard(tensorboard))
     return callbacks
+
+
+@contextmanager
+def _diverging() -> Iterator[None]:
+    """Inside, a diverged training names options in the place of parameters."""
+    try:
+        yield
+    except DivergedError as error:
+        text = str(error).replace("try a learning rate", "try a --learning-rate")
+        raise DivergedError(text.replace("clip_norm", "--clip-norm")) from None
 
 
 def default_out(data: str) -> Path:

@@ -1,0 +1,108 @@
+"""The learning-rate range test: a short training run whose rate grows from step to step.
+
+Source: Smith, "Cyclical learning rates for training neural networks", WACV 2017, section 3.3.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.engine import Float64, Rule, Samples
+from convlet.errors import DivergedError
+from convlet.randomness import Purpose, permutation
+
+if TYPE_CHECKING:
+    from convlet.network import Network
+
+MEMORY = 0.9
+"""Of the smoothed loss: the share that the losses before keep at each step."""
+EXPLODED = 2.0
+"""The test ends where the smoothed loss is so many times its first value."""
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """What a range test saw: the rate of each step, the loss before it, and a rate to train with.
+
+    rates, losses, smoothed (steps,).  diverged: whether the loss exploded before the last rate.
+    suggestion: a tenth of the rate at which the smoothed loss is least; None where the loss never
+    fell by a tenth, so that no rate can be told from another.  At the least loss the rate already
+    undoes as much as it gains; source of the tenth: Gugger, "How do you find a good learning
+    rate", 2018.
+    """
+
+    rates: Float64
+    losses: Float64
+    smoothed: Float64
+    diverged: bool
+    suggestion: float | None
+
+
+def growing_rates(least: float, most: float, steps: int) -> Float64:
+    """From `least` to `most`, each a fixed factor above the one before, (steps,)."""
+    return np.asarray(np.geomspace(least, most, steps), np.float64)
+
+
+def find_learning_rate(
+    network: "Network",
+    data: Samples,
+    rates: Float64,
+    batch_size: int,
+    rule: Rule,
+    threads: int | None = None,
+) -> LearningRates:
+    """Train a copy of the weights, one step with each of `rates`; the network stays as it is.
+
+    rule: how a step is taken; its slots, updates and epoch are set here.
+    """
+    flat = network.flat.copy()
+    slots = tuple(np.zeros_like(flat) for _ in range(rule.optimizer.slots))
+    losses: list[float] = []
+    diverged = False
+    batches = _minibatches(network.epochs, len(data), batch_size, rule.seed)
+    for rate, (epoch, chosen) in zip(rates.tolist(), batches, strict=False):
+        now = replace(rule, slots=slots, updates=len(losses), epoch=epoch)
+        try:
+            losses += network.engine.train(
+                flat, data, chosen, batch_size, rate, threads, now
+            ).tolist()
+        except DivergedError:
+            diverged = True
+            break
+        curve = smooth(np.array(losses))
+        if curve[-1] > EXPLODED * curve[0]:
+            diverged = True
+            break
+    seen = np.array(losses)
+    curve = smooth(seen)
+    return LearningRates(rates[: len(seen)], seen, curve, diverged, suggest(rates, curve))
+
+
+def smooth(losses: Float64) -> Float64:
+    """The mean of the losses so far, older ones counting less: a trailing exponential average."""
+    curve, total, weight = np.empty_like(losses), 0.0, 0.0
+    for n, loss in enumerate(losses):
+        total, weight = MEMORY * total + loss, MEMORY * weight + 1
+        curve[n] = total / weight
+    return curve
+
+
+def suggest(rates: Float64, curve: Float64) -> float | None:
+    """The rule that `LearningRates` describes."""
+    if not len(curve) or not curve.min() <= 0.9 * curve[0]:
+        return None
+    return float(rates[curve.argmin()] / 10)
+
+
+def _minibatches(
+    epoch: int, samples: int, batch_size: int, seed: int
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """The minibatches that training would take, epoch after epoch."""
+    while True:
+        order = permutation(seed, Purpose.SHUFFLE, epoch, samples)
+        for start in range(0, samples, batch_size):
+            yield epoch, order[start : start + batch_size]
+        epoch += 1

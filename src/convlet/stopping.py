@@ -1,0 +1,87 @@
+"""Early stopping: training ends when the test loss no longer falls, with the best weights back."""
+
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+
+from convlet.engine import Float32
+from convlet.errors import InputError
+from convlet.inputs import as_count
+from convlet.training import Callback, Row, Run
+
+
+class EarlyStopping(Callback):
+    """Ends training after `patience` epochs in a row without a better test loss.
+
+    patience: epochs, 1 or more.  min_delta: by how much a loss must be lower to count as better.
+    restore_best: when training ends, in whatever way, the network gets the weights of its best
+    epoch; its count of epochs stays.
+
+    After training, best_epoch is the epoch of the network's life that was best, None before the
+    first one, and best_loss its test loss.
+
+    Raises `InputError`: for a wrong number; in `fit` for training without validation data.
+    Source: Prechelt, "Early stopping - but when?", 1998.
+    """
+
+    def __init__(
+        self, patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        self.patience = as_count(patience, "patience")
+        number = isinstance(min_delta, int | float) and not isinstance(min_delta, bool)
+        if not number or not 0 <= min_delta < inf:
+            raise InputError(f"min_delta is {min_delta!r}, expected a number of 0 or more")
+        if not isinstance(restore_best, bool):
+            raise InputError(f"restore_best is {restore_best!r}, expected True or False")
+        self.min_delta, self.restore_best = float(min_delta), restore_best
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best_loss = inf
+        self.best_epoch: int | None = None
+        self.waited = 0
+        self.weights: Float32 | None = None
+
+    def on_begin(self, run: Run) -> None:
+        if not run.validated:
+            raise InputError(
+                "EarlyStopping needs validation data to watch, but validation is None:"
+                " give fit(validation=(x, y))"
+            )
+        self._forget()
+        self.run = run
+
+    def on_epoch(self, run: Run, row: Row) -> None:
+        loss = inf if row.test_loss is None or not isfinite(row.test_loss) else row.test_loss
+        if loss < self.best_loss - self.min_delta or self.best_epoch is None:
+            self.best_loss, self.best_epoch, self.waited = loss, row.epoch, 0
+            if self.restore_best:
+                self.weights = run.network.flat.copy()
+            return
+        self.waited += 1
+        self._stop()
+
+    def _stop(self) -> None:
+        self.run.stop = self.run.stop or self.waited >= self.patience
+
+    def on_end(self, run: Run) -> None:
+        if self.weights is not None:
+            run.network.flat[...] = self.weights
+
+    def state(self) -> dict[str, Any]:
+        kept = {} if self.weights is None else {"weights": self.weights}
+        return {
+            "best_loss": self.best_loss if isfinite(self.best_loss) else None,
+            "best_epoch": self.best_epoch,
+            "waited": self.waited,
+            **kept,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best_loss = inf if state["best_loss"] is None else float(state["best_loss"])
+        self.best_epoch, self.waited = state["best_epoch"], state["waited"]
+        self.weights = None
+        if "weights" in state:
+            self.weights = np.array(state["weights"], np.float32)
+        self._stop()  # the checkpoint may be of the last epoch
