@@ -50,9 +50,9 @@ def reference(x, plan, seed=0, epoch=0):
     return apply(as_floats(x), plan, np.arange(len(x)), seed, epoch)
 
 
-def draws(plan_free_sample: int, seed: int = 0, epoch: int = 0) -> list[float]:
+def draws(sample: int, seed: int = 0, epoch: int = 0) -> list[float]:
     """The six numbers in [-1, 1) of a sample: down, right, angle, zoom, slant, mirror."""
-    raw = words(seed, Purpose.AUGMENT, epoch, 6, plan_free_sample).tolist()
+    raw = words(seed, Purpose.AUGMENT, epoch, 6, sample).tolist()
     return [(word >> 11) / 2**52 - 1 for word in raw]
 
 
@@ -101,14 +101,12 @@ def test_a_shift_by_whole_pixels_is_exact(target):
         if shift > 64 or abs(shift * right) > 6:
             continue
         plan = Augmentation(shift=shift)
-        rows = reference_rows = None
         got = native_one(x, plan, sample, x.shape)
         expected = shifted(x.astype(np.float64), round(shift * down), shift * right)
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
         one = apply(x[None], plan, np.array([sample]), 0, 0)[0]
         np.testing.assert_allclose(one, expected, rtol=0, atol=1e-12)
         moved += 1
-        del rows, reference_rows
     assert moved >= 2
 
 

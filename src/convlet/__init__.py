@@ -1,6 +1,6 @@
 """convlet: small convolutional networks, every derivative written out, trained on the CPU."""
 
-from convlet import datasets, equations
+from convlet import datasets, equations, recipes
 from convlet._version import __version__
 from convlet.augmentation import Augmentation
 from convlet.errors import (
@@ -18,6 +18,7 @@ from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sof
 from convlet.network import Evaluation, Network
 from convlet.optimizers import SGD, Adam, AdamW
 from convlet.schedules import Constant, Cosine, OneCycle, Step, WarmUp
+from convlet.search import LearningRates
 from convlet.stopping import EarlyStopping
 from convlet.text import format_layers, parse_layers
 from convlet.training import Callback, History, Row, Run
@@ -43,6 +44,7 @@ __all__ = [
     "Flatten",
     "History",
     "InputError",
+    "LearningRates",
     "MaxPool2D",
     "MissingDependencyError",
     "ModelFileError",
@@ -60,4 +62,5 @@ __all__ = [
     "format_layers",
     "load",
     "parse_layers",
+    "recipes",
 ]

@@ -54,17 +54,22 @@ class Augmentation:
             raise InputError(f"Augmentation: flip is {self.flip!r}, expected True or False")
 
     def __str__(self) -> str:
-        """The text form, as in "shift 2, rotation 15, elastic 30"; `parse_augmentation` reads it."""
+        """The text form, as in "shift 2, rotation 15"; `parse_augmentation` reads it."""
         words = []
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "flip":
                 words += ["flip"] * value
             elif field.name == "sigma":
-                words += [f"sigma {value:g}"] if self.elastic and value != 4 else []
+                words += [f"sigma {_short(value)}"] if self.elastic and value != 4 else []
             elif value:
-                words.append(f"{field.name} {value:g}")
+                words.append(f"{field.name} {_short(value)}")
         return ", ".join(words) or "none"
+
+
+def _short(value: float) -> str:
+    """All digits that the number needs, and no more."""
+    return repr(value).removesuffix(".0")
 
 
 def parse_augmentation(text: str) -> Augmentation | None:

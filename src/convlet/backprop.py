@@ -16,7 +16,7 @@ from convlet.stages import Stage
 
 Arrays = Mapping[str, Array]
 Masks = Mapping[tuple[int, int], Array]
-"""Factors of dropout in training: (stage, position in sigma) -> (B, ...); without any, none drops."""
+"""Factors of dropout in training: (stage, position in sigma) -> (B, ...)."""
 
 
 @dataclass(frozen=True)

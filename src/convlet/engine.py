@@ -63,7 +63,9 @@ class Rule:
 
 
 class Engine(Protocol):
-    """What a network asks of an engine.  parameters is the flat vector; `train` changes it in place.
+    """What a network asks of an engine.
+
+    parameters is the flat vector; `train` changes it in place.
 
     threads: None is the engine's choice; the result does not depend on it.
     """

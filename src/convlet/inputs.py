@@ -167,6 +167,11 @@ def as_positive(value: Any, name: str, most: float) -> float:
     return number
 
 
+def as_limit(value: Any, name: str, most: float) -> float | None:
+    """A number in (0, most], or None for no limit."""
+    return None if value is None else as_positive(value, name, most)
+
+
 def as_share(value: Any, name: str) -> float:
     """A number in [0, 1)."""
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1

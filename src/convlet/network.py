@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from convlet import equations as eq
 from convlet import inputs, training
 from convlet.augmentation import Augmentation, apply, as_augmentation
-from convlet.engine import Engine, Float32, Samples, as_floats, make_engine
+from convlet.engine import Engine, Float32, Rule, Samples, as_floats, make_engine
 from convlet.errors import ArchitectureError, InputError
 from convlet.layers import Layer, Shape
 from convlet.optimizers import Optimizer, as_optimizer
 from convlet.randomness import Purpose, uniform
 from convlet.schedules import Schedule, as_schedule
+from convlet.search import LearningRates, find_learning_rate, growing_rates
 from convlet.stages import Stage, default_layers, group, parameter_shapes, views
 from convlet.text import format_layers, parse_layers
 
@@ -164,14 +165,51 @@ class Network:
             seed=inputs.as_seed(seed),
             optimizer=as_optimizer(optimizer),
             schedule=as_schedule(schedule),
-            clip_norm=None
-            if clip_norm is None
-            else inputs.as_positive(clip_norm, "clip_norm", 1e9),
+            clip_norm=inputs.as_limit(clip_norm, "clip_norm", 1e9),
             label_smoothing=inputs.as_share(label_smoothing, "label_smoothing"),
             augmentation=as_augmentation(augmentation),
         )
         threads = inputs.as_threads(threads)
         return training.fit(self, data, held_out, settings, tuple(callbacks), threads)
+
+    def find_learning_rate(
+        self,
+        x: Any,
+        y: Any,
+        least: float = 1e-5,
+        most: float = 10.0,
+        steps: int = 200,
+        batch_size: int = 32,
+        seed: int = 0,
+        *,
+        sample_weight: Any = None,
+        optimizer: Optimizer | str = "sgd",
+        clip_norm: float | None = None,
+        label_smoothing: float = 0.0,
+        augmentation: Augmentation | str | None = None,
+        threads: int | None = None,
+    ) -> LearningRates:
+        """Range test: train a copy while the rate grows from `least` to `most` -> `LearningRates`.
+
+        The rates are those of `steps` steps, each a fixed factor above the one before; the test
+        ends early where the loss explodes.  The other arguments are those of `fit`.  The network
+        stays as it is.  Raises `InputError`.
+        """
+        data = self.samples(x, y, sample_weight)
+        low = inputs.as_positive(least, "least", 1e6)
+        high = inputs.as_positive(most, "most", 1e6)
+        if not low < high:
+            raise InputError(f"most is {most!r}, expected more than least, {least!r}")
+        rule = Rule(
+            optimizer=as_optimizer(optimizer),
+            clip_norm=inputs.as_limit(clip_norm, "clip_norm", 1e9),
+            label_smoothing=inputs.as_share(label_smoothing, "label_smoothing"),
+            augmentation=as_augmentation(augmentation),
+            seed=inputs.as_seed(seed),
+        )
+        rates = growing_rates(low, high, inputs.as_count(steps, "steps", 2, 1 << 20))
+        batch_size = inputs.as_count(batch_size, "batch_size")
+        return find_learning_rate(self, data, rates, batch_size, rule, inputs.as_threads(threads))
 
     def preview(
         self, x: Any, augmentation: Augmentation | str, *, seed: int = 0, epoch: int = 0

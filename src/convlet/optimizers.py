@@ -1,9 +1,9 @@
 """Optimisers: how a step changes the parameters, in the symbols of the papers.
 
 An optimiser is a frozen description; what it remembers, its slots, are flat vectors like the
-parameters, kept by the training loop and stored in checkpoints.  `update` is the reference in NumPy;
-native/update.h has the same lines.  g is the gradient of (13), eta the learning rate of the step,
-t the number of the step from 1.
+parameters, kept by the training loop and stored in checkpoints.  `update` is the reference in
+NumPy; native/update.h has the same lines.  g is the gradient of (13), eta the learning rate of the
+step, t the number of the step from 1.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Schedules: the learning rate of each step, as a factor of the one that `fit` is given.
 
-A schedule is a frozen description; `factors(steps, total, epochs)` gives the factor of each of these
-steps, numbered from 0, of `total` that make `epochs` epochs.  Products and sums only, so that the
-bits are the same on every machine.
+A schedule is a frozen description; `factors(steps, total, epochs)` gives the factor of each of
+these steps, numbered from 0, of `total` that make `epochs` epochs.  Products and sums only, so that
+the bits are the same on every machine.
 """
 
 from dataclasses import dataclass

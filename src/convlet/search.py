@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 MEMORY = 0.9
 """Of the smoothed loss: the share that the losses before keep at each step."""
 EXPLODED = 2.0
-"""The test ends where the smoothed loss is so many times its first value."""
+"""The test ends where the smoothed loss is so many times the loss at the start."""
+START = 10
+"""Steps whose mean loss is the loss at the start: the rates there are too small to matter."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,12 @@ def find_learning_rate(
         except DivergedError:
             diverged = True
             break
-        curve = smooth(np.array(losses))
-        if curve[-1] > EXPLODED * curve[0]:
+        so_far = np.array(losses)
+        if smooth(so_far)[-1] > EXPLODED * so_far[:START].mean():
             diverged = True
             break
     seen = np.array(losses)
-    curve = smooth(seen)
-    return LearningRates(rates[: len(seen)], seen, curve, diverged, suggest(rates, curve))
+    return LearningRates(rates[: len(seen)], seen, smooth(seen), diverged, suggest(rates, seen))
 
 
 def smooth(losses: Float64) -> Float64:
@@ -90,11 +91,16 @@ def smooth(losses: Float64) -> Float64:
     return curve
 
 
-def suggest(rates: Float64, curve: Float64) -> float | None:
+def suggest(rates: Float64, losses: Float64) -> float | None:
     """The rule that `LearningRates` describes."""
-    if not len(curve) or not curve.min() <= 0.9 * curve[0]:
+    if len(losses) <= START:
         return None
-    return float(rates[curve.argmin()] / 10)
+    start, curve = losses[:START].mean(), smooth(losses)
+    least = curve[START:].min()
+    if least > 0.9 * start:
+        return None
+    low = START + (curve[START:] <= least + 0.1 * (start - least)).argmax()
+    return float(rates[low] / 10)
 
 
 def _minibatches(

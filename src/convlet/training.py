@@ -134,6 +134,12 @@ class Run:
         return (self.epoch - 1) * self.steps + self.step
 
     @property
+    def closing(self) -> bool:
+        """Whether an epoch is being closed: its row is there, but the next one has not begun."""
+        closed = self.epoch - 1
+        return (len(self.history), self.network.epochs) != (closed, self.first_epoch + closed)
+
+    @property
     def train_loss(self) -> float:
         """Mean of (14) over the images seen in this epoch."""
         return self.total / self.total_weight if self.total_weight else 0.0
@@ -260,7 +266,34 @@ def _steps(
     steps: int,
     threads: int | None,
 ) -> None:
-    """Up to `steps` steps; whatever ends them early, the run stands after whole ones."""
+    """Up to `steps` steps, all of them or none.
+
+    A signal may strike in the middle of a step, or between a step and its account, and nobody knows
+    which; so any exception takes the run back to where it stood.  Only a diverging step keeps the
+    ones before it.
+    """
+    vectors = (run.network.flat, *run.slots)
+    before = [vector.copy() for vector in vectors]
+    account = run.step, run.total, run.total_weight
+    try:
+        diverged = _train(run, data, order, steps, threads)
+    except BaseException:
+        for vector, old in zip(vectors, before, strict=True):
+            vector[...] = old
+        run.step, run.total, run.total_weight = account
+        raise
+    if diverged is not None:
+        raise diverged
+
+
+def _train(
+    run: Run,
+    data: Samples,
+    order: NDArray[np.int64],
+    steps: int,
+    threads: int | None,
+) -> DivergedError | None:
+    """Up to `steps` steps and their account; the error if one of them was not finite."""
     settings, network = run.settings, run.network
     size = settings.batch_size
     chosen = order[run.seen : run.seen + steps * size]
@@ -277,22 +310,28 @@ def _steps(
     )
     rates = _rates(run, np.arange(first, first + -(-len(chosen) // size)))
     start = perf_counter()
+    diverged = None
     try:
         network.engine.train(network.flat, data, chosen, size, rates, threads, rule)
     except DivergedError:
         batch = chosen[rule.done * size : (rule.done + 1) * size]
         where = _diagnosis(network, data, batch)
-        raise DivergedError(
+        diverged = DivergedError(
             f"step {run.step + rule.done + 1} of epoch {network.epochs + 1} is not finite, {where};"
             f" the parameters are those before it: try a learning rate below {rates[rule.done]:g},"
             " or clip_norm"
-        ) from None
-    finally:
-        run.seconds += perf_counter() - start
-        weights = _weights(data, chosen, size)[: rule.done]
-        run.total += float(np.dot(rule.costs[: rule.done], weights))
-        run.total_weight += float(weights.sum())
-        run.step += rule.done
+        )
+    run.seconds += perf_counter() - start
+    weights = _weights(data, chosen, size)[: rule.done]
+    run.total = _added(run.total, rule.costs[: rule.done] * weights)
+    run.total_weight = _added(run.total_weight, weights)
+    run.step += rule.done
+    return diverged
+
+
+def _added(total: float, terms: NDArray[np.float64]) -> float:
+    """One after the other, so that the sum does not depend on where a call ends."""
+    return float(np.cumsum([total, *terms])[-1])
 
 
 def _rates(run: Run, steps: NDArray[np.int64]) -> Float32:
@@ -313,9 +352,9 @@ def _close_epoch(
     run.history.rows.append(row)
     for callback in callbacks:
         callback.on_epoch(run, row)
-    run.epoch += 1
     run.step = 0
     run.total = run.total_weight = run.seconds = 0.0
+    run.epoch += 1  # last: until here `run.closing`
 
 
 def _diagnosis(network: "Network", data: Samples, batch: NDArray[np.int64]) -> str:

@@ -18,6 +18,7 @@ from convlet.errors import DivergedError, InputError
 from convlet.inputs import as_count, as_positive, as_share
 from convlet.layers import Layer, Shape
 from convlet.network import Network
+from convlet.recipes import Recipe
 from convlet.stages import group
 from convlet.stopping import EarlyStopping
 from convlet.text import format_layers
@@ -29,25 +30,34 @@ EXAMPLE = "Example: convlet train mnist --epochs 3 --out mnist.safetensors"
 def train(
     data: options.Data = "mnist",
     layers: options.Layers = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What options are unless given: plain, default or best.",
+            show_default="default; plain with --optimizer, --learning-rate or --schedule",
+        ),
+    ] = None,
     epochs: Annotated[
-        int, typer.Option(parser=options.whole, metavar="N", help="How often every image is used.")
-    ] = 5,
+        int | None,
+        typer.Option(parser=options.whole, metavar="N", help="How often every image is used."),
+    ] = None,
     batch_size: Annotated[
-        int, typer.Option(parser=options.whole, metavar="N", help="Images in one step.")
-    ] = 32,
+        int | None, typer.Option(parser=options.whole, metavar="N", help="Images in one step.")
+    ] = None,
     learning_rate: Annotated[
-        float, typer.Option(parser=options.real, metavar="X", help="Step size, eta.")
-    ] = 0.1,
+        float | None, typer.Option(parser=options.real, metavar="X", help="Step size, eta.")
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
             parser=options.whole, metavar="N", help="Of weights, shuffles, dropout, augmentation."
         ),
     ] = 0,
-    optimizer: training.OptimizerName = "sgd",
+    optimizer: training.OptimizerName = None,
     momentum: training.Momentum = None,
     weight_decay: training.WeightDecay = None,
-    schedule: training.ScheduleName = "constant",
+    schedule: training.ScheduleName = None,
     clip_norm: training.ClipNorm = None,
     label_smoothing: training.LabelSmoothing = 0.0,
     augment: training.Augment = None,
@@ -87,17 +97,21 @@ def train(
 ) -> None:
     """Train a network and save it.
 
-    Plain gradient descent unless an option says otherwise; the last epoch's network is saved.
+    A recipe says how unless an option does; the last epoch's network is saved.
     """
-    as_count(epochs, "--epochs")
-    as_count(batch_size, "--batch-size")
+    stepping = (optimizer, momentum, weight_decay, learning_rate, schedule)
+    base = training.read_recipe(recipe, data, plain=any(value is not None for value in stepping))
+    epochs = base.epochs if epochs is None else as_count(epochs, "--epochs")
+    batch_size = base.batch_size if batch_size is None else as_count(batch_size, "--batch-size")
+    if learning_rate is None:
+        learning_rate = base.learning_rate
     as_positive(learning_rate, "--learning-rate", 1e6)
     as_count(seed, "--seed", 0, (1 << 64) - 1)
-    rule = training.read_optimizer(optimizer, momentum, weight_decay)
-    rates = training.read_schedule(schedule)
+    rule = training.read_optimizer(optimizer, momentum, weight_decay, base.optimizer)
+    rates = base.schedule if schedule is None else training.read_schedule(schedule)
     training.check_clip_norm(clip_norm)
     as_share(label_smoothing, "--label-smoothing")
-    augmentation = training.read_augmentation(augment)
+    augmentation = base.augmentation if augment is None else training.read_augmentation(augment)
     if patience is not None:
         as_count(patience, "--patience")
     options.check_threads(threads)
@@ -112,7 +126,7 @@ def train(
 
     dataset = options.load_data(data)
     shape = dataset.train.images.shape[1:]
-    chosen = layers_for(chosen, dataset.name, shape, len(dataset.classes))
+    chosen = layers_for(chosen, dataset.name, shape, len(dataset.classes), base)
     network = Network(chosen, shape, seed, classes=dataset.classes, engine=engine)
     images, labels = dataset.train.images[:limit], dataset.train.labels[:limit]
     if not json:
@@ -121,7 +135,7 @@ def train(
             f" images, {options.size(network.input_shape)}, {network.class_count} classes"
         )
         say(f"network: {format_layers(network.layers)}")
-        say(f"{network.flat.size:,} parameters, {network.engine.name} engine")
+        say(f"{network.flat.size:,} parameters, {network.engine.name} engine, recipe {base.name}")
     # a diverging run is reported once, as an error, and not by NumPy
     stopping = [] if patience is None else [EarlyStopping(patience)]
     with reporter(json) as report, np.errstate(over="ignore", invalid="ignore"), _diverging():
@@ -186,14 +200,15 @@ def default_out(data: str) -> Path:
 
 
 def layers_for(
-    layers: tuple[Layer, ...] | None, name: str, shape: Shape, classes: int
+    layers: tuple[Layer, ...] | None, name: str, shape: Shape, classes: int, recipe: Recipe
 ) -> tuple[Layer, ...]:
-    """Layers that fit the data of this name: those of --layers, or the default ones.
+    """Layers that fit the data of this name: those of --layers, the recipe's, or smaller ones.
 
     shape: of an image.  Raises `ArchitectureError`, `InputError`.
     """
     if layers is None:
-        return options.fitting_layers(shape, classes)
+        large_enough = min(shape[:2]) >= 16
+        return recipe.layers(classes) if large_enough else options.fitting_layers(shape, classes)
     with options.named("--layers"):
         units = group(layers, shape)[-1].output_shape[0]
     if units != classes:

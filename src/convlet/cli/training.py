@@ -5,15 +5,17 @@ from typing import Annotated
 
 import typer
 
+from convlet import recipes
 from convlet.augmentation import Augmentation, parse_augmentation
 from convlet.cli import options
 from convlet.errors import InputError
 from convlet.inputs import as_positive, as_share
 from convlet.optimizers import NAMES, SGD, Optimizer, as_optimizer
+from convlet.recipes import Recipe
 from convlet.schedules import KINDS, Schedule, as_schedule
 
 OptimizerName = Annotated[
-    str, typer.Option("--optimizer", metavar="NAME", help=", ".join(NAMES) + ".")
+    str | None, typer.Option("--optimizer", metavar="NAME", help=", ".join(NAMES) + ".")
 ]
 Momentum = Annotated[
     float | None,
@@ -28,7 +30,7 @@ WeightDecay = Annotated[
     ),
 ]
 ScheduleName = Annotated[
-    str,
+    str | None,
     typer.Option("--schedule", metavar="NAME", help=f"Of the learning rate: {', '.join(KINDS)}."),
 ]
 ClipNorm = Annotated[
@@ -49,16 +51,35 @@ Augment = Annotated[
 ]
 
 
-def read_optimizer(name: str, momentum: float | None, weight_decay: float | None) -> Optimizer:
-    """The optimiser of --optimizer with the numbers of the other two.  Raises `InputError`."""
-    if name not in NAMES:
+def read_recipe(name: str | None, data: str, plain: bool) -> Recipe:
+    """The recipe of --recipe; without it the default one, or the plain one.
+
+    plain: whether an option says how steps are taken, for which the default recipe's other numbers
+    were not chosen.
+    """
+    if name is not None and name not in recipes.NAMES:
+        raise InputError(f"--recipe is {name!r}, expected one of: {', '.join(recipes.NAMES)}")
+    return recipes.recipe(name or ("plain" if plain else "default"), data)
+
+
+def read_optimizer(
+    name: str | None,
+    momentum: float | None,
+    weight_decay: float | None,
+    otherwise: Optimizer | None = None,
+) -> Optimizer:
+    """The optimiser of --optimizer with the numbers of the other two.  Raises `InputError`.
+
+    otherwise: without --optimizer; plain descent if it is None.
+    """
+    if name is not None and name not in NAMES:
         raise InputError(f"--optimizer is {name!r}, expected one of: {', '.join(NAMES)}")
-    optimizer = as_optimizer(name)
+    optimizer = as_optimizer(name) if name is not None else otherwise or SGD()
     if momentum is not None:
         as_share(momentum, "--momentum")
         if not isinstance(optimizer, SGD):
             raise InputError(
-                f"--momentum is {momentum!r}, but --optimizer {name} has its own averages:"
+                f"--momentum is {momentum!r}, but {optimizer.name} has its own averages:"
                 " it is for sgd, momentum and nesterov"
             )
         if optimizer.nesterov and not momentum:

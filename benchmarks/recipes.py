@@ -1,0 +1,63 @@
+"""The accuracy of a recipe on the test images, over seeds.
+
+    python benchmarks/recipes.py default mnist --seeds 30
+    python benchmarks/recipes.py best fashion-mnist --seeds 3
+
+Prints a line a seed and their mean, standard deviation, least and greatest; --json adds one object.
+The recipes were chosen on held-out training images (docs/recipes.md), never on these.
+"""
+
+import argparse
+import json
+from statistics import mean, median, pstdev
+
+import convlet
+
+
+def accuracy(recipe: convlet.recipes.Recipe, data, seed: int, threads: int | None):
+    """Train once on all training images -> (test accuracy, seconds of training)."""
+    network = convlet.Network(
+        recipe.layers(len(data.classes)), data.train.images.shape[1:], seed, classes=data.classes
+    )
+    history = network.fit(
+        data.train.images, data.train.labels, seed=seed, threads=threads, **recipe.settings()
+    )
+    result = network.evaluate(data.test.images, data.test.labels, threads=threads)
+    return result.accuracy, sum(row.seconds for row in history)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", choices=convlet.recipes.NAMES)
+    parser.add_argument("data", nargs="?", default="mnist")
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+
+    data = convlet.datasets.load(options.data)
+    recipe = convlet.recipes.recipe(options.recipe, options.data)
+    results = []
+    for seed in range(options.seeds):
+        results.append(accuracy(recipe, data, seed, options.threads))
+        share, seconds = results[-1]
+        print(f"seed {seed}: {100 * share:.2f} %, {seconds:.1f} s", flush=True)
+    shares = [100 * share for share, _ in results]
+    spread = {
+        "mean": mean(shares),
+        "sd": pstdev(shares),
+        "min": min(shares),
+        "max": max(shares),
+        "seconds": median(seconds for _, seconds in results),
+    }
+    print(
+        f"{options.recipe} on {options.data}, {len(shares)} seeds: mean {spread['mean']:.3f} %,"
+        f" sd {spread['sd']:.3f}, {spread['min']:.2f} to {spread['max']:.2f} %,"
+        f" median {spread['seconds']:.1f} s"
+    )
+    if options.json:
+        print(json.dumps({"recipe": options.recipe, "data": options.data, **spread}))
+
+
+if __name__ == "__main__":
+    main()
