@@ -11,4 +11,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "equation(number, ...): the test checks these equations of docs/equations.md"
     )
-    config.addinivalue_line("markers", "pytorch: the test compares with PyTorch, if it is installed")
+    config.addinivalue_line(
+        "markers", "pytorch: the test compares with PyTorch, if it is installed"
+    )

@@ -1,4 +1,4 @@
-"""Augmentation: exact cases, both engines, the elastic field, keys, the same bits, the text form."""
+"""Augmentation: exact cases, both engines, the elastic field, keys, same bits, text form."""
 
 import hashlib
 from itertools import product
@@ -56,7 +56,7 @@ def draws(sample: int, seed: int = 0, epoch: int = 0) -> list[float]:
     return [(word >> 11) / 2**52 - 1 for word in raw]
 
 
-# -------------------------------------------------------------------------------------- exact cases
+# ------------------------------------------------------------ exact cases
 
 
 @pytest.mark.parametrize("kind", ["bytes", "floats"])
@@ -92,7 +92,7 @@ def native_one(x, plan, sample, target_shape):
 
 
 def test_a_shift_by_whole_pixels_is_exact(target):
-    """A range that makes the draw of one sample whole: out (i, j) is image (i + down, j + right)."""
+    """A range that makes the draw of one sample whole: (i, j) is image (i + down, j + right)."""
     x = images((8, 9, 2), 1, "floats")[0]
     moved = 0
     for sample in range(5):
@@ -133,7 +133,7 @@ def test_a_flip_is_exact_and_half_of_the_images_get_it(target):
 
 
 def test_a_square_turned_by_90_degrees_is_itself_and_other_images_turn(target):
-    """The range that turns one sample by a right angle: out (i, j) = image (-j, i) about the middle."""
+    """The range that turns one sample by a right angle: (i, j) = image (-j, i)."""
     sample = sample_with(lambda d: 0.6 < d[2] < 0.9)
     plan = Augmentation(rotation=90 / draws(sample)[2])
     square = np.zeros((12, 12, 1), np.float32)
@@ -176,7 +176,7 @@ def test_outside_is_black(target):
     assert (got == 0).any()
 
 
-# -------------------------------------------------------------------------------------- both engines
+# ------------------------------------------------------------ both engines
 
 
 @each_plan
@@ -234,12 +234,14 @@ def test_the_same_bits_on_every_target_and_number_of_threads_however_cut(plan, m
     assert len(seen) == 1
 
 
-# ------------------------------------------------------------------------------------- elastic field
+# ------------------------------------------------------------ elastic field
 
 
 def displacement(plan, size=64, count=60):
     """(count, size, size) columns from which pixels come, less their own: a ramp tells."""
-    ramp = np.broadcast_to(np.arange(size, dtype=np.float64)[None, None, :, None], (1, size, size, 1))
+    ramp = np.broadcast_to(
+        np.arange(size, dtype=np.float64)[None, None, :, None], (1, size, size, 1)
+    )
     moved = apply(np.repeat(ramp, count, 0), plan, np.arange(count), 1, 0)[..., 0]
     return moved - ramp[..., 0]
 
@@ -253,7 +255,9 @@ def test_the_elastic_field_has_the_spread_of_its_formula(alpha, sigma):
     expected = alpha / 3**0.5 * (taps**2).sum()
     assert expected == pytest.approx(alpha / (3**0.5 * 2 * np.pi**0.5 * sigma), rel=0.01)
     margin = 3 * sigma + 4  # in the middle: no zeros of the border in the sums
-    field = displacement(Augmentation(elastic=alpha, sigma=sigma))[:, margin:-margin, margin:-margin]
+    field = displacement(Augmentation(elastic=alpha, sigma=sigma))[
+        :, margin:-margin, margin:-margin
+    ]
     assert np.abs(field).max() < margin
     assert field.std() == pytest.approx(expected, rel=0.1)
     assert abs(field.mean()) < 0.1 * expected
@@ -272,7 +276,7 @@ def test_rows_and_columns_move_by_other_fields():
     assert abs(correlation) < 0.9
 
 
-# ----------------------------------------------------------------------------------------------- keys
+# ------------------------------------------------------------ keys
 
 
 def test_every_sample_epoch_and_seed_has_its_own_draws():
@@ -332,7 +336,7 @@ def test_training_learns_with_augmentation_and_evaluation_sees_none():
     assert net.evaluate(x, y).accuracy == 1
 
 
-# ------------------------------------------------------------------------------------------ text form
+# ------------------------------------------------------------ text form
 
 numbers = st.one_of(st.just(0.0), st.integers(0, 640).map(lambda n: n / 64))
 
@@ -342,7 +346,9 @@ def test_every_text_is_read_as_it_was_printed(shift, rotation, scale, shear, fli
     plan = Augmentation(shift, rotation, scale / 12, shear / 6, flip, elastic, sigma / 2)
     again = as_augmentation(str(plan)) or Augmentation()
     assert str(again) == str(plan)
-    assert again == (plan if elastic else Augmentation(shift, rotation, scale / 12, shear / 6, flip))
+    assert again == (
+        plan if elastic else Augmentation(shift, rotation, scale / 12, shear / 6, flip)
+    )
 
 
 def test_text_forms():

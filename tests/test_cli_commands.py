@@ -140,7 +140,8 @@ def test_diverging_training_is_one_error_and_keeps_the_old_file(shapes, capsys):
     options = ["--learning-rate", "1e6", "--out", "m.safetensors"]
     assert main(["train", str(shapes), "--layers", layers, *options]) == 2
     err = capsys.readouterr().err
-    assert re.match(r"convlet: error: step \d of epoch 1 is not finite, first in .* of stage \d", err)
+    expected = r"convlet: error: step \d of epoch 1 is not finite, first in .* of stage \d"
+    assert re.match(expected, err)
     assert "try a --learning-rate below 1e+06, or --clip-norm" in err
     assert err.count("\n") == 1
     assert Path("m.safetensors").read_bytes() == b"old"

@@ -52,7 +52,7 @@ def target(request, monkeypatch):
     return request.param
 
 
-# ---------------------------------------------------------------------------------------------- masks
+# ------------------------------------------------------------ masks
 
 
 def test_a_unit_is_dropped_by_32_bits_of_its_own_stream():
@@ -81,10 +81,12 @@ def test_the_share_of_kept_units_and_the_expectation(rate):
 
 @given(st.integers(1, 200), st.integers(0, 2**64 - 1))
 def test_more_units_begin_with_the_same_ones(units, seed):
-    assert kept(seed, 0, 0, 0, 200, 0.5)[:units].tobytes() == kept(seed, 0, 0, 0, units, 0.5).tobytes()
+    assert (
+        kept(seed, 0, 0, 0, 200, 0.5)[:units].tobytes() == kept(seed, 0, 0, 0, units, 0.5).tobytes()
+    )
 
 
-# --------------------------------------------------------------------------------------- both engines
+# ------------------------------------------------------------ both engines
 #
 # Weights of one dense stage from images of a single 1: the gradient of row i is delta of sample i
 # alone, and 0 exactly where its unit was dropped.
@@ -136,7 +138,7 @@ def test_the_same_bits_on_every_target_and_number_of_threads_however_cut(name, m
     assert len(seen) == 1
 
 
-# ------------------------------------------------------------------------------------------- gradient
+# ------------------------------------------------------------ gradient
 
 
 @each_network
@@ -164,7 +166,7 @@ def test_gradients_with_fixed_masks_are_central_differences(name):
         assert difference == pytest.approx(gradient @ u, rel=1e-6, abs=1e-9)
 
 
-# -------------------------------------------------------------------------------- outside of training
+# ------------------------------------------------------------ outside of training
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
@@ -209,7 +211,7 @@ def test_fit_keys_by_the_networks_epoch():
     assert one.flat.tobytes() != other.flat.tobytes()
 
 
-# ---------------------------------------------------------------------------------- text, wrong values
+# ------------------------------------------------------------ text, wrong values
 
 
 def test_text_form():
@@ -228,11 +230,13 @@ def test_every_rate_is_read_as_it_is_printed(rate):
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 0.995, "0.5", True, None, float("nan")])
 def test_wrong_rates_are_refused(rate):
-    with pytest.raises(ArchitectureError, match="Dropout: rate is .*, expected a number from 0 to"):
+    with pytest.raises(
+        ArchitectureError, match=r"Dropout: rate is .*, expected a number from 0 to"
+    ):
         Dropout(rate)
 
 
 @pytest.mark.parametrize("text", ["dropout", "dropout half", "dropout 0.5 0.5", "dropout 1.5"])
 def test_wrong_texts_are_refused(text):
-    with pytest.raises(ArchitectureError, match="(?i)dropout"):
+    with pytest.raises(ArchitectureError, match=r"(?i)dropout"):
         parse_layers(text)

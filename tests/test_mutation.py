@@ -132,7 +132,7 @@ MUTANTS = [
     Mutant(14, EQUATIONS, "distribution", "np.arange(z.shape[-1])", "np.arange(z.shape[-1])[::-1]"),
     Mutant(15, EQUATIONS, "cross_entropy_dz", " - distribution", " + distribution"),
     Mutant(15, EQUATIONS, "cross_entropy_dz", "softmax(z)", "z"),
-    Mutant(16, BACKPROP, "forward", "(layer, values[-1], mask)", "(layer, 1.01 * values[-1], mask)"),
+    Mutant(16, BACKPROP, "forward", "(layer, values[-1],", "(layer, 1.01 * values[-1],"),
     Mutant(16, BACKPROP, "forward", "        x = values[-1]", "        x = values[-1] * 0.5"),
     Mutant(17, BACKPROP, "affine", "z + parameters[stage.b_name]", "z"),
     Mutant(17, BACKPROP, "affine", "z + parameters", "z - parameters"),

@@ -63,7 +63,7 @@ def train(net, optimizer, *, steps=20, batch=8, threads=None, eta=ETA, cuts=(), 
     return flat, slots, np.array(costs)
 
 
-# --------------------------------------------------------------------------------------- hand values
+# ------------------------------------------------------------ hand values
 
 W, G1, G2 = [1.0, -2.0], [2.0, 4.0], [-1.0, 2.0]
 BY_HAND = {
@@ -117,7 +117,7 @@ def test_decay_is_decoupled_from_gradient_and_momentum():
         assert not any(slot.any() for slot in slots)
 
 
-# ------------------------------------------------------------------------------------ plain SGD: (21)
+# ------------------------------------------------------------ plain SGD: (21)
 
 
 def nearest32(x: Fraction) -> np.float32:
@@ -129,7 +129,7 @@ def nearest32(x: Fraction) -> np.float32:
 
 @pytest.mark.equation(21)
 def test_plain_descent_is_21_in_one_rounding_natively_and_in_two_in_the_reference(target):
-    """w - eta g: native rounds once (a fused multiply-add), NumPy the product and the difference."""
+    """w - eta g: native rounds once (a fused multiply-add), NumPy product and difference."""
     data, eta = samples(8), np.float32(0.1)
     for name in ("native", "reference"):
         net = make(name)
@@ -146,7 +146,7 @@ def test_plain_descent_is_21_in_one_rounding_natively_and_in_two_in_the_referenc
         np.testing.assert_array_equal(net.flat, expected)
 
 
-# ----------------------------------------------------------------------------------------- both engines
+# ------------------------------------------------------------ both engines
 
 
 @each_optimizer
@@ -183,7 +183,7 @@ def test_the_same_bits_however_steps_are_cut_into_calls(optimizer, engine):
     assert [slot.tobytes() for slot in whole[1]] == [slot.tobytes() for slot in cut[1]]
 
 
-# ------------------------------------------------------------------------------------------- clipping
+# ------------------------------------------------------------ clipping
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
@@ -215,7 +215,7 @@ def test_momentum_remembers_the_clipped_gradient(engine):
     assert np.linalg.norm(slots[0].astype(np.float64)) == pytest.approx(0.25, rel=1e-5)
 
 
-# ------------------------------------------------------------------------------- fit, and wrong values
+# ------------------------------------------------------------ fit, and wrong values
 
 
 def test_fit_hands_everything_to_the_engine():
@@ -313,7 +313,7 @@ def test_fit_refuses_before_any_work(options, message):
     assert net.epochs == 0
 
 
-# ---------------------------------------------------------------------------------------------- PyTorch
+# ------------------------------------------------------------ PyTorch
 
 TORCH = {
     "sgd": (SGD(), lambda torch, p: torch.optim.SGD(p, ETA)),

@@ -24,8 +24,10 @@ SCHEDULES = [
     OneCycle(1.0),
 ]
 
+
 def factors(schedule, total: int, epochs: int) -> np.ndarray:
     return schedule.factors(np.arange(total), total, epochs)
+
 
 HALF = 0.5**0.5
 BY_HAND = {
@@ -41,9 +43,11 @@ BY_HAND = {
     "one cycle, no rise": (OneCycle(0, 0.2, 0.5), 2, 1, [1, 0.75]),
 }
 
+
 @pytest.mark.parametrize(("schedule", "total", "epochs", "expected"), BY_HAND.values(), ids=BY_HAND)
 def test_factors_by_hand(schedule, total, epochs, expected):
     np.testing.assert_allclose(factors(schedule, total, epochs), expected, rtol=0, atol=1e-15)
+
 
 def test_ends():
     total, epochs = 3000, 3
@@ -60,6 +64,7 @@ def test_ends():
         assert got.max() == 1
     assert factors(OneCycle(), 1000, 1).argmax() == 300
     assert factors(Cosine(0, 0.1), 1000, 1)[99:101].tolist() == [1, 1]
+
 
 @given(
     st.sampled_from(SCHEDULES),
@@ -79,11 +84,13 @@ def test_a_part_of_the_run_is_that_part_of_the_whole(schedule, steps, epochs, a,
     part = schedule.factors(np.arange(first, last), total, epochs)
     assert part.tobytes() == whole[first:last].tobytes()
 
+
 def test_a_run_of_billions_of_steps_takes_no_memory():
     at = np.array([0, 10**11, 2**41])
     for schedule in SCHEDULES:
         got = schedule.factors(at, 2**41 + 1024, 2**30)
         assert np.isfinite(got).all()
+
 
 def decimal_cosine(x: Decimal) -> Decimal:
     term = total = Decimal(1)
@@ -91,6 +98,7 @@ def decimal_cosine(x: Decimal) -> Decimal:
         term = -term * x * x / (n * (n - 1))
         total += term
     return total
+
 
 def test_the_cosine_is_right_to_the_last_bits():
     """Its own series, in 60 digits; NumPy's cosine and power differ between instruction sets."""
@@ -102,10 +110,26 @@ def test_the_cosine_is_right_to_the_last_bits():
     ]
     np.testing.assert_allclose(got, exact, rtol=0, atol=4e-16)
 
+
 PINNED = [
-    ["0x1.0000000000000p+0", "0x1.fe45c0fb472e4p-1", "0x1.a61b9f7154b46p-3", "0x1.4b2b2fc080000p-19"],
-    ["0x1.47ae147ae1480p-5", "0x1.359598a84a140p-4", "0x1.8e11bc73f6ea1p-2", "0x1.51ed4cc960000p-18"],
-    ["0x1.0000000000000p+0", "0x1.0000000000000p+0", "0x1.5f3b645a1cabfp-2", "0x1.ebb98c7e2823ep-3"],
+    [
+        "0x1.0000000000000p+0",
+        "0x1.fe45c0fb472e4p-1",
+        "0x1.a61b9f7154b46p-3",
+        "0x1.4b2b2fc080000p-19",
+    ],
+    [
+        "0x1.47ae147ae1480p-5",
+        "0x1.359598a84a140p-4",
+        "0x1.8e11bc73f6ea1p-2",
+        "0x1.51ed4cc960000p-18",
+    ],
+    [
+        "0x1.0000000000000p+0",
+        "0x1.0000000000000p+0",
+        "0x1.5f3b645a1cabfp-2",
+        "0x1.ebb98c7e2823ep-3",
+    ],
 ]
 
 
@@ -125,11 +149,14 @@ def test_step_multiplies_in_a_fixed_order():
     expected = 0.7 * fourth * (fourth * fourth)
     assert factors(Step(1, 0.7), 14, 14)[-1] == expected
 
-# ---------------------------------------------------------------------------------------------- in fit
+
+# ------------------------------------------------------------ in fit
+
 
 def data(count: int = 24):
     rng = np.random.default_rng(0)
     return rng.standard_normal((count, 3, 3)).astype(np.float32), rng.integers(0, 2, count)
+
 
 @pytest.mark.parametrize("schedule", [Step(1, 0.5), Cosine(), OneCycle()])
 def test_the_schedule_goes_on_over_the_epochs_of_one_call(schedule, monkeypatch):
@@ -150,6 +177,7 @@ def test_the_schedule_goes_on_over_the_epochs_of_one_call(schedule, monkeypatch)
     assert seen == expected.tolist()
     assert len(set(seen)) > 2
 
+
 class Engine:
     """Only `train`."""
 
@@ -157,6 +185,7 @@ class Engine:
 
     def __init__(self, train) -> None:
         self.train = train
+
 
 def test_steps_move_by_their_rate():
     """Constant gradient direction: with rate 0 at the end of the run nothing moves."""
@@ -177,6 +206,7 @@ def test_steps_move_by_their_rate():
     assert moves[1] > 0
     assert moves[2] == 0
 
+
 def test_an_enormous_number_of_epochs_costs_nothing():
     class Stop(Callback):
         def on_epoch(self, run, row):
@@ -187,13 +217,16 @@ def test_an_enormous_number_of_epochs_costs_nothing():
     history = net.fit(x, y, epochs=1 << 30, batch_size=1, callbacks=[Stop()], schedule="one-cycle")
     assert len(history) == 1
 
-# ----------------------------------------------------------------------------------------- wrong values
+
+# ------------------------------------------------------------ wrong values
+
 
 def test_names():
     assert list(KINDS) == ["constant", "step", "cosine", "warm-up", "one-cycle"]
     for name, kind in KINDS.items():
         assert as_schedule(name) == kind()
     assert as_schedule(Step(3)) == Step(3)
+
 
 @pytest.mark.parametrize(
     ("make", "message"),
@@ -216,8 +249,8 @@ def test_wrong_schedules_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
 
+
 def test_fit_refuses_a_wrong_schedule():
     x, y = data()
     with pytest.raises(InputError, match="schedule is 'linear'"):
         Network("flatten, dense 2, softmax", (3, 3, 1)).fit(x, y, schedule="linear")
-

@@ -73,7 +73,8 @@ def test_options(text, layer):
         ("relu,,relu", r"layers\[1\] is empty"),
         (
             "relu, convolution 8 5",
-            r"layers\[1\] is 'convolution 8 5', expected one of: conv, pool, relu, dropout, flatten, dense",
+            r"layers\[1\] is 'convolution 8 5', expected one of: conv, pool, relu, dropout,"
+            " flatten, dense",
         ),
         ("sigmoid", r"layers\[0\] is 'sigmoid', expected one of: conv, pool, relu"),
         ("conv", r"layers\[0\] is 'conv', expected conv CHANNELS KERNEL \[stride S\]"),

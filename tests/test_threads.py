@@ -274,7 +274,7 @@ def test_ctrl_c_in_a_long_call_leaves_whole_steps(team, batch_size):
 assert seconds < 2, seconds  # 0.2 s are promised; the machine may be busy
 steps = int((costs >= 0).sum())
 done = [steps, steps - 1]  # the cost of a step that was given up is 0
-assert steps > 10 and (costs[:steps] >= 0).all()
+assert steps > 1 and (costs[:steps] >= 0).all()
 seen = []
 for count in done:
     twin = start.copy()

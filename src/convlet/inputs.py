@@ -40,18 +40,18 @@ def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
     if x.dtype not in (np.uint8, np.float32):
         with np.errstate(over="ignore", invalid="ignore"):
             x = x.astype(np.float32)
-    x = np.ascontiguousarray(x)
+    images: Array = np.ascontiguousarray(x)
     if x.dtype == np.float32:
-        flat = x.reshape(-1)
+        flat = images.reshape(-1)
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.dot(flat, flat)  # finite only if every term is: no temporary array
-        if not isfinite(squares) and not np.isfinite(x).all():
-            where = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
+        if not isfinite(squares) and not np.isfinite(images).all():
+            where = tuple(map(int, np.argwhere(~np.isfinite(images))[0]))
             raise InputError(
-                f"{name}{list(where)} is {x[where]}, expected finite float32 numbers: "
+                f"{name}{list(where)} is {images[where]}, expected finite float32 numbers: "
                 "clean the data first"
             )
-    return x
+    return images
 
 
 def _as_array(value: Any, name: str, expected: str) -> Array:

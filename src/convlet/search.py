@@ -30,10 +30,12 @@ class LearningRates:
     """What a range test saw: the rate of each step, the loss before it, and a rate to train with.
 
     rates, losses, smoothed (steps,).  diverged: whether the loss exploded before the last rate.
-    suggestion: a tenth of the rate at which the smoothed loss is least; None where the loss never
-    fell by a tenth, so that no rate can be told from another.  At the least loss the rate already
-    undoes as much as it gains; source of the tenth: Gugger, "How do you find a good learning
-    rate", 2018.
+    suggestion: a third of the lowest rate at which the smoothed loss had made nine tenths of its
+    fall; None where it never fell by a tenth, so that no rate can be told from another.
+
+    The rule is our own.  At the least loss itself a rate already undoes as much as it gains, and
+    where that lies is chance: data that are soon learned leave a long flat bottom.  On MNIST it
+    gives 0.007 to 0.08 for plain descent, 0.001 to 0.004 for Adam.
     """
 
     rates: Float64
@@ -100,7 +102,7 @@ def suggest(rates: Float64, losses: Float64) -> float | None:
     if least > 0.9 * start:
         return None
     low = START + (curve[START:] <= least + 0.1 * (start - least)).argmax()
-    return float(rates[low] / 10)
+    return float(rates[low] / 3)
 
 
 def _minibatches(

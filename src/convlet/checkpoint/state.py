@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet._version import __version__
 from convlet.checkpoint.identity import Identity
-from convlet.engine import Float32
 from convlet.errors import InputError
 from convlet.formats.atomic import file_name
 from convlet.formats.header import Spec, damaged, parse_json
@@ -85,7 +83,7 @@ def pack_run(run: Run, callbacks: Sequence[Callback], identity: Identity) -> byt
     arrays: dict[str, NDArray[Any]] = {"weights": run.network.flat}
     arrays |= {f"slot{n}": slot for n, slot in enumerate(run.slots)}
     arrays["sums"] = np.array([run.total, run.total_weight, run.seconds])
-    states = []
+    states: list[dict[str, Any]] = []
     for name, state in states_of(callbacks):
         vectors = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
         for key, vector in vectors.items():

@@ -15,7 +15,7 @@ from typing import Annotated, cast
 import typer
 
 from convlet._version import __version__
-from convlet.cli import bench, check, evaluate, plot, predict, report, show, train
+from convlet.cli import augment, bench, check, evaluate, find_lr, plot, predict, report, show, train
 from convlet.cli.console import fail, plain_warnings
 from convlet.cli.interrupt import single_interrupt
 from convlet.errors import ConvletError
@@ -52,6 +52,8 @@ def _options(
 
 # The help of a command is its docstring; the line below it is its example.
 app.command(epilog=train.EXAMPLE)(train.train)
+app.command("find-lr", epilog=find_lr.EXAMPLE)(find_lr.find_lr)
+app.command(epilog=augment.EXAMPLE)(augment.augment)
 app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=predict.EXAMPLE)(predict.predict)
 app.command(epilog=show.EXAMPLE)(show.show)

@@ -25,6 +25,10 @@ BLANK = "0" * 64  # stands for the checksum while it is computed
 OWN_FIELDS = ("checksum", "convlet_version", "format", "format_version")
 
 
+class OtherVersionError(ModelFileError):
+    """A file of another version of its format: not damaged, but not for this program."""
+
+
 class Record(NamedTuple):
     """What a file holds."""
 
@@ -77,8 +81,8 @@ def unpack(
     expected: from the metadata, the arrays that there must be, in order.  It is asked before the
     arrays are read, before the checksum too, and may raise `ModelFileError` (see `damaged`).
 
-    Raises `FileError` if the file cannot be read, `ModelFileError` if it is anything else than what
-    `pack` writes.
+    Raises `FileError` if the file cannot be read, `OtherVersionError` for another version, and
+    `ModelFileError` if it is anything else than what `pack` writes.
     """
     name = file_name(path)
     try:
@@ -133,7 +137,7 @@ def _check_fields(fields: Mapping[str, str], name: str, kind: str, versions: Seq
         raise damaged(name, "the field 'format'", fields.get("format"), repr(kind))
     found, known = fields.get("format_version"), [str(version) for version in versions]
     if found not in known:
-        raise ModelFileError(
+        raise OtherVersionError(
             f"{name}: the field 'format_version' is {found!r:.80}, expected {' or '.join(known)}:"
             f" convlet {fields.get('convlet_version')!r:.80} wrote it, this is {__version__!r},"
             " use a version that knows it"

@@ -8,17 +8,21 @@ returns a `matplotlib.figure.Figure`, which a notebook shows and `savefig` or `s
 """
 
 from convlet.plots.activations import activations
+from convlet.plots.augmented import augmented
 from convlet.plots.calibration import reliability
 from convlet.plots.confusion import confusion_matrix
 from convlet.plots.curves import training_curves
 from convlet.plots.filters import filters
 from convlet.plots.mistakes import mistakes
+from convlet.plots.rates import learning_rates
 from convlet.plots.style import save
 
 __all__ = [
     "activations",
+    "augmented",
     "confusion_matrix",
     "filters",
+    "learning_rates",
     "mistakes",
     "reliability",
     "save",

@@ -1,0 +1,47 @@
+"""One process at a time writes to a folder."""
+
+import errno
+import fcntl
+import os
+
+from convlet.errors import FileError
+from convlet.formats.atomic import file_error
+
+NAME = "lock"
+
+
+class Lock:
+    """Holds a folder until `release`, or until the process ends in whatever way: a flock.
+
+    The file stays; it holds the number of the process that had it last.  Raises `FileError` if
+    another process, or another run in this one, holds the folder, or if it cannot be written.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, NAME)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self.file = os.open(self.path, flags, 0o666)
+        except OSError as error:
+            raise file_error("written", self.path, error) from error
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self.file, 0)
+            os.pwrite(self.file, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            if error.errno != errno.EWOULDBLOCK:
+                os.close(self.file)
+                raise file_error("written", self.path, error) from error
+            holder = os.pread(self.file, 20, 0).decode("ascii", "replace").strip()
+            os.close(self.file)
+            raise FileError(
+                f"{folder} is in use: process {holder or '(unknown)'} writes its checkpoints there:"
+                " wait for it, end it, or take another folder"
+            ) from None
+        except BaseException:
+            os.close(self.file)
+            raise
+
+    def release(self) -> None:
+        """Let others have the folder."""
+        os.close(self.file)

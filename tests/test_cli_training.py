@@ -1,0 +1,279 @@
+"""Options of `convlet train` on how steps are taken; `convlet find-lr` and `convlet augment`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convlet
+from convlet import SGD, Adam, AdamW, Augmentation, Cosine
+from convlet.cli import main
+from convlet.cli.training import read_optimizer
+
+LAYERS = "flatten, dense 3, softmax"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """An .npz file: 60 + 30 images whose bright row tells the class."""
+    rng = np.random.default_rng(0)
+    parts = {}
+    for part, count in (("train", 60), ("test", 30)):
+        y = rng.integers(0, 3, count)
+        x = rng.integers(0, 100, (count, 6, 6)).astype(np.uint8)
+        x[np.arange(count), 2 * y] += 150
+        parts |= {f"x_{part}": x, f"y_{part}": y}
+    path = tmp_path_factory.mktemp("data") / "rows.npz"
+    np.savez(path, **parts)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _in_a_new_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+def train(images, *options):
+    arguments = [
+        "train",
+        str(images),
+        "--layers",
+        LAYERS,
+        "--epochs",
+        "2",
+        "--out",
+        "m.safetensors",
+    ]
+    return main([*arguments, *options])
+
+
+def test_every_option_reaches_fit(images, capsys):
+    options = [
+        *("--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "cosine"),
+        *("--clip-norm", "0.5", "--label-smoothing", "0.1", "--augment", "shift 1, flip"),
+        *("--learning-rate", "0.01", "--batch-size", "16", "--seed", "3"),
+    ]
+    assert train(images, *options) == 0
+    capsys.readouterr()
+    data = convlet.datasets.load(str(images))
+    network = convlet.Network(LAYERS, (6, 6, 1), seed=3)
+    network.fit(
+        data.train.images,
+        data.train.labels,
+        epochs=2,
+        batch_size=16,
+        learning_rate=0.01,
+        seed=3,
+        optimizer=AdamW(weight_decay=0.1),
+        schedule=Cosine(),
+        clip_norm=0.5,
+        label_smoothing=0.1,
+        augmentation=Augmentation(shift=1, flip=True),
+    )
+    assert convlet.load("m.safetensors").flat.tobytes() == network.flat.tobytes()
+
+
+def test_patience_saves_the_best_epoch(capsys):
+    """Noise: what is learned of it soon makes the test loss rise."""
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((90, 6, 6)).astype(np.float32), rng.integers(0, 3, 90)
+    images = Path("noise.npz")
+    np.savez(images, x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    options = ["--epochs", "40", "--learning-rate", "0.1", "--patience", "2", "--json"]
+    assert train(images, *options) == 0
+    *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    losses = [row["test_loss"] for row in rows]
+    best = int(np.argmin(losses))
+    assert len(rows) == best + 3 < 40
+    assert last["test_accuracy"] == rows[best]["test_accuracy"]
+    data = convlet.datasets.load(str(images))
+    found = convlet.load("m.safetensors").evaluate(data.test.images, data.test.labels)
+    assert found.loss == losses[best]
+
+    assert train(images, *options[:-1]) == 0
+    assert f" of epoch {best + 1} after " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("sgd", None, None), SGD()),
+        (("sgd", 0.5, 0.1), SGD(0.5, weight_decay=0.1)),
+        (("momentum", None, None), SGD(0.9)),
+        (("momentum", 0.99, None), SGD(0.99)),
+        (("nesterov", 0.8, None), SGD(0.8, nesterov=True)),
+        (("adam", None, 0.2), Adam(weight_decay=0.2)),
+        (("adamw", None, 0), Adam()),
+        ((None, 0.5, None), SGD(0.5)),
+        ((None, None, 0.5, Adam()), Adam(weight_decay=0.5)),
+    ],
+)
+def test_optimizers(arguments, expected):
+    assert read_optimizer(*arguments) == expected
+
+
+def assert_one_line(arguments, message, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("convlet: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--optimizer", "rms"], "--optimizer is 'rms', expected one of: sgd, momentum, nesterov"),
+        (["--momentum", "1"], "--momentum is 1.0, expected a number from 0, below 1"),
+        (["--momentum", "x"], "--momentum is 'x'"),
+        (["--optimizer", "adam", "--momentum", "0.5"], "--momentum is 0.5, but adam has its own"),
+        (
+            ["--optimizer", "nesterov", "--momentum", "0"],
+            "--momentum is 0, expected a number above",
+        ),
+        (["--weight-decay", "-1"], "--weight-decay is -1.0, expected a number from 0"),
+        (["--optimizer", "adam", "--weight-decay", "x"], "--weight-decay is 'x', expected"),
+        (["--clip-norm", "0"], "--clip-norm is 0.0, expected a number above 0"),
+        (["--label-smoothing", "1"], "--label-smoothing is 1.0, expected a number from 0, below 1"),
+        (["--augment", "tilt 3"], "--augment: augmentation has 'tilt 3', expected"),
+        (["--augment", "shift 99"], "--augment: Augmentation: shift is 99.0, expected a number"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "find-lr"])
+def test_wrong_options_are_one_line(command, options, message, images, capsys):
+    assert_one_line([command, str(images), *options], message, capsys)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--schedule", "linear"], "--schedule is 'linear', expected one of: constant, step"),
+        (["--patience", "0"], "--patience is 0, expected a whole number from 1"),
+        (["--patience", "x"], "--patience is 'x'"),
+    ],
+)
+def test_wrong_options_of_train_alone(options, message, images, capsys):
+    assert_one_line(["train", str(images), *options], message, capsys)
+
+
+# -------------------------------------------------------------------------------------- find-lr
+
+FIND = ["find-lr", "--layers", LAYERS, "--batch-size", "8"]
+
+
+def test_find_lr_gives_the_curve_of_the_library(images, capsys):
+    options = ["--most", "100", "--steps", "90", "--optimizer", "momentum", "--seed", "2"]
+    assert main([*FIND, str(images), *options, "--json"]) == 0
+    out, err = capsys.readouterr()
+    *rows, last = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
+    data = convlet.datasets.load(str(images))
+    network = convlet.Network(LAYERS, (6, 6, 1), seed=2)
+    result = network.find_learning_rate(
+        data.train.images, data.train.labels, 1e-5, 100, 90, 8, 2, optimizer="momentum"
+    )
+    assert err == ""
+    assert [row["rate"] for row in rows] == result.rates.tolist()
+    assert [row["loss"] for row in rows] == result.losses.tolist()
+    assert [row["smoothed"] for row in rows] == result.smoothed.tolist()
+    assert last == {"suggestion": result.suggestion, "diverged": result.diverged}
+    assert result.suggestion is not None
+
+    assert main([*FIND, str(images), *options]) == 0
+    assert f"suggested learning rate: {result.suggestion:.2g}\n" in capsys.readouterr().out
+
+
+def test_find_lr_draws_a_picture(images, capsys):
+    assert main([*FIND, str(images), "--out", "rates.svg"]) == 0
+    assert capsys.readouterr().out.endswith("picture saved in rates.svg\n")
+    text = Path("rates.svg").read_text()
+    assert "learning rate" in text
+    assert "suggested: " in text
+
+
+def test_find_lr_says_that_no_rate_helps(images, capsys):
+    assert main([*FIND, str(images), "--most", "1e-4", "--steps", "20"]) == 0
+    assert "no rate lowered the loss" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--least", "0"], "--least is 0.0, expected a number above 0"),
+        (["--least", "2", "--most", "1"], "--most is 1.0, expected more than --least, 2.0"),
+        (["--steps", "1"], "--steps is 1, expected a whole number from 2"),
+        (["--engine", "gpu"], "--engine is 'gpu', expected one of"),
+        (["--out", "rates.gif"], "--out is 'rates.gif', expected a name that ends in .png"),
+    ],
+)
+def test_find_lr_refuses(options, message, images, capsys):
+    assert_one_line([*FIND, str(images), *options], message, capsys)
+
+
+def test_a_range_test_without_a_step_is_no_picture():
+    empty = convlet.LearningRates(np.array([]), np.array([]), np.array([]), True, None)
+    with pytest.raises(convlet.InputError, match="result has no steps"):
+        convlet.plots.learning_rates(empty)
+
+
+# -------------------------------------------------------------------------------------- augment
+
+
+def test_augment_draws_originals_and_what_training_sees(images, capsys):
+    arguments = ["augment", str(images), "--augment", "shift 2, flip", "--preview", "a.png"]
+    assert main([*arguments, "--count", "3", "--seed", "5"]) == 0
+    assert capsys.readouterr().out == "picture saved in a.png\n"
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_shows_the_images_of_preview(images):
+    x = convlet.datasets.load(str(images)).train.images[:3]
+    network = convlet.Network(LAYERS, (6, 6, 1))
+    drawing = convlet.plots.augmented(x, "shift 2, flip", versions=4, seed=5)
+    shown = [np.asarray(axes.get_images()[0].get_array()) for axes in drawing.axes]
+    assert len(shown) == 3 * 5
+    for column in range(5):
+        seen = (
+            x / 255
+            if column == 0
+            else network.preview(x, "shift 2, flip", seed=5, epoch=column - 1)
+        )
+        for row in range(3):
+            expected = np.rint(255 * seen[row].reshape(6, 6))
+            np.testing.assert_allclose(shown[5 * row + column][..., 0], expected, atol=1)
+    titles = [axes.get_title() for axes in drawing.axes[:5]]
+    assert titles == ["original", "epoch 1", "epoch 2", "epoch 3", "epoch 4"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--preview", "a.png"], "missing option '--augment'"),
+        (["--augment", "flip"], "missing option '--preview'"),
+        (["--augment", "none", "--preview", "a.png"], "--augment is 'none', expected one that"),
+        (["--augment", "turn 3", "--preview", "a.png"], "--augment: augmentation has 'turn 3'"),
+        (["--augment", "flip", "--preview", "a.jpg"], "--preview is 'a.jpg', expected a name"),
+        (["--augment", "flip", "--preview", "no/a.png"], "the folder 'no' does not exist"),
+        (["--augment", "flip", "--preview", "a.png", "--count", "0"], "--count is 0, expected"),
+        (["--augment", "flip", "--preview", "a.png", "--seed", "-1"], "--seed is -1, expected"),
+    ],
+)
+def test_augment_refuses(options, message, images, capsys):
+    assert_one_line(["augment", str(images), *options], message, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros((2, 4, 4)), "none"), "augmentation is 'none'"),
+        ((np.zeros((4, 4)), "flip"), "x has shape"),
+        ((np.zeros((51, 4, 4)), "flip"), "expected 1 to 50 images"),
+        ((np.zeros((2, 4, 4)), "flip", 21), "versions is 21"),
+        ((np.zeros((2, 4, 4)), "flip", 3, -1), "seed is -1"),
+    ],
+)
+def test_the_picture_refuses(arguments, message):
+    with pytest.raises(convlet.InputError, match=message):
+        convlet.plots.augmented(*arguments)
