@@ -59,6 +59,15 @@ public:
             copy(images, at + row * length, length, x + row * c.shape.x_row);
     }
 
+    // Image `sample` on its way into the cache: a shuffled data set is read all over memory.
+    void fetch(Images images, Index sample) const {
+        const Index size = plan_.input * (images.bytes ? 1 : sizeof(float));
+        const char* from = images.bytes ? reinterpret_cast<const char*>(images.bytes)
+                                        : reinterpret_cast<const char*>(images.floats);
+        for (Index at = 0; at < std::min<Index>(size, 4096); at += 64)
+            __builtin_prefetch(from + sample * size + at);
+    }
+
     // (17), (16) through the convolutional stages; the last output goes to `features`.
     void forward_convs(const Arena& arena, Index sample, int slot, bool way_back,
                        float* features) const {
@@ -444,6 +453,8 @@ private:
         for (int s = 0; s < count; ++s) {
             float* features = rows.x[0].get() + (first + s) * plan_.features_row;
             const Index sample = space_.samples[first + s];
+            if (first + s + 1 < batch_.size)
+                passes_.fetch(batch_.images, space_.samples[first + s + 1]);
             passes_.input(arena, batch_.images, sample, s, features);
             passes_.forward_convs(arena, sample, s, true, features);
         }
