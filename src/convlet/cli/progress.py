@@ -61,7 +61,7 @@ class Bar(Callback):
 
     def on_begin(self, run: Run) -> None:
         self.start = self.mark = perf_counter()
-        self.marked = 0
+        self.first = self.marked = _seen(run)  # a resumed run does not begin at 0
         self.rate = 0.0  # images a second
         self.accuracy = ""  # of the last test
         self.progress.update(
@@ -70,12 +70,12 @@ class Bar(Callback):
 
     def on_step(self, run: Run) -> None:
         now = perf_counter()
-        seen = (run.epoch - 1) * run.samples + run.seen
+        seen = _seen(run)
         if now - self.mark > 1 or not self.rate:
             self.rate = (seen - self.marked) / max(now - self.mark, 1e-9)
             self.mark, self.marked = now, seen
         # the mean over everything so far, tests included, is the steadiest forecast
-        left = (now - self.start) / seen * (run.epochs * run.samples - seen)
+        left = (now - self.start) / (seen - self.first) * (run.epochs * run.samples - seen)
         loss = f"loss {decimals(run.train_loss)}"
         state = f"{self.rate:,.0f} images/s  {loss}{self.accuracy}  {clock(left)} left"
         epoch = f"epoch {run.epoch}/{run.epochs}"
@@ -91,6 +91,11 @@ class Bar(Callback):
         if row.test_accuracy is not None:
             self.accuracy = f"  test {percent(row.test_accuracy)}"
         self.progress.console.print(epoch_line(run, row))
+
+
+def _seen(run: Run) -> int:
+    """Images of the whole run."""
+    return (run.epoch - 1) * run.samples + run.seen
 
 
 def epoch_line(run: Run, row: Row) -> str:
