@@ -348,18 +348,20 @@ inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int 
 //
 // From the last survivor to the first: where they are listed in order, a pixel of dx then adds q
 // ascending, whatever part of the run a tile is, and tiles may differ from target to target.
-template <int W, int NV, int PR, bool BOTH>
+// CHAINS survivors at a time add to sums of their own, which meet at the end.
+template <int W, int NV, int PR, int CHAINS, bool BOTH>
 void survivors_tile(const float* x, const float* w, Index x_row, const std::int32_t* offset,
                     const float* delta, int count, bool first, float* dw, float* dx, Index run) {
-    Vec<W> sum[PR][NV], taps[BOTH ? PR : 1][NV];
+    Vec<W> sum[CHAINS][PR][NV], taps[BOTH ? PR : 1][NV];
 #pragma GCC unroll 32
     for (int p = 0; p < PR; ++p)
 #pragma GCC unroll 32
         for (int n = 0; n < NV; ++n) {
-            sum[p][n] = first ? same<W>(0) : loaded<W>(dw + p * run + n * W);
+            sum[0][p][n] = first ? same<W>(0) : loaded<W>(dw + p * run + n * W);
+            for (int c = 1; c < CHAINS; ++c) sum[c][p][n] = same<W>(0);
             if constexpr (BOTH) taps[p][n] = loaded<W>(w + p * run + n * W);
         }
-    for (int e = count; e-- > 0;) {
+    const auto add = [&]<int C>(int e) __attribute__((always_inline)) {
         const Vec<W> d = same<W>(delta[e]);
         const float* xe = x + offset[e];
         float* to = BOTH ? dx + offset[e] : nullptr;
@@ -368,14 +370,24 @@ void survivors_tile(const float* x, const float* w, Index x_row, const std::int3
 #pragma GCC unroll 32
             for (int n = 0; n < NV; ++n) {
                 const Index at = p * x_row + n * W;
-                sum[p][n] = fma(d, loaded<W>(xe + at), sum[p][n]);                           // (3)
+                sum[C][p][n] = fma(d, loaded<W>(xe + at), sum[C][p][n]);                     // (3)
                 if constexpr (BOTH) store(to + at, fma(d, taps[p][n], loaded<W>(to + at)));  // (2)
             }
-    }
+    };
+    int e = count - 1;
+    if constexpr (CHAINS == 2)
+        for (; e >= 1; e -= 2) {
+            add.template operator()<0>(e);
+            add.template operator()<1>(e - 1);
+        }
+    for (; e >= 0; --e) add.template operator()<0>(e);
 #pragma GCC unroll 32
     for (int p = 0; p < PR; ++p)
 #pragma GCC unroll 32
-        for (int n = 0; n < NV; ++n) store(dw + p * run + n * W, sum[p][n]);
+        for (int n = 0; n < NV; ++n) {
+            if constexpr (CHAINS == 2) sum[0][p][n] = sum[0][p][n] + sum[1][p][n];
+            store(dw + p * run + n * W, sum[0][p][n]);
+        }
 }
 
 // A tile is PR kernel rows by NV vectors of the run over (q, r): `most` vectors fit the registers.
@@ -415,7 +427,7 @@ CONVLET_INLINE void each_tile(const ConvShape& s, int most_columns, const Make& 
                     least(columns, vectors - n), least(rows, s.rows - p), make(k, p, n * W));
 }
 
-template <bool BOTH>
+template <int CHAINS, bool BOTH>
 struct SurvivorsTile {
     const float *x, *w;
     Index x_row;
@@ -427,7 +439,8 @@ struct SurvivorsTile {
     Index length;
     template <int W, int NV, int PR>
     void run() const {
-        survivors_tile<W, NV, PR, BOTH>(x, w, x_row, offset, delta, count, first, dw, dx, length);
+        survivors_tile<W, NV, PR, CHAINS, BOTH>(x, w, x_row, offset, delta, count, first, dw, dx,
+                                                length);
     }
 };
 
@@ -436,23 +449,23 @@ struct SurvivorsTile {
 //
 // (2) takes one kernel row after the other, and where survivors are in no order the same parts of
 // it on every target: 48 floats, which is what 16 registers hold.
-template <bool BOTH>
+template <int CHAINS, bool BOTH>
 CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const float* packed,
                                   const Survivors& list, bool first, float* dw, float* dx) {
-    constexpr int most = (registers == 32 ? 28 : 12) / (BOTH ? 2 : 1);
+    constexpr int most = (registers == 32 ? 28 : 12) / (BOTH ? 2 : CHAINS);
     const Index run = s.run();
     const auto make = [&](int k, int p, int n) {
         const Index begin = k * list.stride, place = (Index(k) * s.rows + p) * run + n;
-        return SurvivorsTile<BOTH>{x + p * s.x_row + n,
-                                   BOTH ? packed + place : nullptr,
-                                   s.x_row,
-                                   list.offset + begin,
-                                   list.delta + begin,
-                                   list.count[k],
-                                   first,
-                                   dw + place,
-                                   BOTH ? dx + p * s.x_row + n : nullptr,
-                                   run};
+        return SurvivorsTile<CHAINS, BOTH>{x + p * s.x_row + n,
+                                           BOTH ? packed + place : nullptr,
+                                           s.x_row,
+                                           list.offset + begin,
+                                           list.delta + begin,
+                                           list.count[k],
+                                           first,
+                                           dw + place,
+                                           BOTH ? dx + p * s.x_row + n : nullptr,
+                                           run};
     };
     constexpr int rows = BOTH ? 1 : 8;
     const auto columns = [&](int W) {
@@ -464,14 +477,18 @@ CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const floa
         each_tile<8, most, rows>(s, columns(8), make);
 }
 
+// A run of one vector has too few sums to hide how long a multiply-add takes: two chains there.
 inline void conv_dw(const ConvShape& s, const float* x, const Survivors& list, bool first,
                     float* dw) {
-    each_survivor<false>(s, x, nullptr, list, first, dw, nullptr);
+    if (s.run() == 8)
+        each_survivor<2, false>(s, x, nullptr, list, first, dw, nullptr);
+    else
+        each_survivor<1, false>(s, x, nullptr, list, first, dw, nullptr);
 }
 
 inline void conv_dw_dx(const ConvShape& s, const float* x, const float* packed,
                        const Survivors& list, bool first, float* dw, float* dx) {
-    each_survivor<true>(s, x, packed, list, first, dw, dx);
+    each_survivor<1, true>(s, x, packed, list, first, dw, dx);
 }
 
 }  // namespace convlet::CONVLET_TARGET

@@ -56,11 +56,22 @@ inline void add_rows(const float* a, Index a_row, Index rows, int columns, float
     });
 }
 
+// Squares of 8 x 8 are turned in registers.
 inline void transpose(const float* a, Index a_row, int rows, int columns, float* t, Index t_row) {
     for (int i0 = 0; i0 < rows; i0 += 8)
-        for (int j0 = 0; j0 < columns; j0 += 8)
+        for (int j0 = 0; j0 < columns; j0 += 8) {
+            if (i0 + 8 <= rows && j0 + 8 <= columns) {
+                V square[8];
+#pragma GCC unroll 8
+                for (int n = 0; n < 8; ++n) square[n] = loaded<8>(a + (i0 + n) * a_row + j0);
+                turn(square);
+#pragma GCC unroll 8
+                for (int n = 0; n < 8; ++n) store(t + (j0 + n) * t_row + i0, square[n]);
+                continue;
+            }
             for (int j = j0; j < columns && j < j0 + 8; ++j)
                 for (int i = i0; i < rows && i < i0 + 8; ++i) t[j * t_row + i] = a[i * a_row + j];
+        }
 }
 
 }  // namespace convlet::CONVLET_TARGET
