@@ -12,6 +12,9 @@ from convlet.training import Callback, Row, Run
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+WINDOW = 0.25
+"""Seconds of training that the rate is a mean of: shorter, and it flickers."""
+
 
 @contextmanager
 def reporter(as_json: bool) -> Iterator[Callback]:
@@ -61,23 +64,23 @@ class Bar(Callback):
 
     def on_begin(self, run: Run) -> None:
         self.start = self.mark = perf_counter()
-        self.marked = 0
-        self.rate = 0.0  # images a second
+        self.first = self.marked = _seen(run)  # not 0 in a run that is resumed
+        self.rate = "-"  # images a second, not known yet
         self.accuracy = ""  # of the last test
         self.progress.update(
             self.task, total=run.epochs * run.samples, description=f"epoch 1/{run.epochs}"
         )
 
     def on_step(self, run: Run) -> None:
-        now = perf_counter()
-        seen = (run.epoch - 1) * run.samples + run.seen
-        if now - self.mark > 1 or not self.rate:
-            self.rate = (seen - self.marked) / max(now - self.mark, 1e-9)
+        self.now = now = perf_counter()
+        seen = _seen(run)
+        if now - self.mark >= WINDOW:
+            self.rate = f"{(seen - self.marked) / (now - self.mark):,.0f}"
             self.mark, self.marked = now, seen
         # the mean over everything so far, tests included, is the steadiest forecast
-        left = (now - self.start) / seen * (run.epochs * run.samples - seen)
+        left = (now - self.start) / (seen - self.first) * (run.epochs * run.samples - seen)
         loss = f"loss {decimals(run.train_loss)}"
-        state = f"{self.rate:,.0f} images/s  {loss}{self.accuracy}  {clock(left)} left"
+        state = f"{self.rate} images/s  {loss}{self.accuracy}  {clock(left)} left"
         epoch = f"epoch {run.epoch}/{run.epochs}"
         self.progress.update(
             self.task,
@@ -87,10 +90,15 @@ class Bar(Callback):
         )
 
     def on_epoch(self, run: Run, row: Row) -> None:
-        self.mark = perf_counter()  # the test is no part of the rate
+        self.mark += perf_counter() - self.now  # the test is no part of the rate
         if row.test_accuracy is not None:
             self.accuracy = f"  test {percent(row.test_accuracy)}"
         self.progress.console.print(epoch_line(run, row))
+
+
+def _seen(run: Run) -> int:
+    """Images done in this call of `fit`."""
+    return (run.epoch - 1) * run.samples + run.seen
 
 
 def epoch_line(run: Run, row: Row) -> str:
