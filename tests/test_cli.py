@@ -11,6 +11,7 @@ import pytest
 import convlet
 from convlet import cli
 from convlet.cli import main
+from convlet.cli.options import refuse_unwritable
 
 COMMANDS = ("train", "evaluate", "predict", "show", "check")
 
@@ -137,6 +138,33 @@ def test_train_refuses_out_before_it_reads_the_data(out, part, capsys, monkeypat
     Path("a_file").write_text("")
     Path("a_folder").mkdir()
     assert_refused(["train", "--out", out], capsys, f"--out is {out!r}", part)
+
+
+@pytest.mark.parametrize("option", ["--out", "--history"])
+def test_train_refuses_a_write_protected_file_before_it_reads_the_data(option, capsys, monkeypatch):
+    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    Path("old.jsonl").write_text("")
+    Path("link.jsonl").symlink_to("old.jsonl")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may do anything
+    for name in ("old.jsonl", "link.jsonl"):
+        part = "it is there and write-protected: choose a place"
+        assert_refused(["train", option, name], capsys, f"{option} is {name!r}", part)
+
+
+def test_train_refuses_a_link_to_nowhere_before_it_reads_the_data(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    Path("dangling").symlink_to("missing/m.safetensors")
+    Path("circle").symlink_to("circle")
+    folder = f"folder {str(tmp_path / 'missing')!r} does not exist"
+    assert_refused(["train", "--out", "dangling"], capsys, "--out is 'dangling'", folder)
+    assert_refused(["train", "--out", "circle"], capsys, "--out is 'circle'", "lead in a circle")
+
+
+def test_a_link_to_a_new_file_may_be_written(tmp_path):
+    Path("folder").mkdir()
+    Path("link").symlink_to("folder/new.safetensors")
+    refuse_unwritable(Path("link"), "--out")
+    assert list(Path("folder").iterdir()) == []
 
 
 def test_layers_that_do_not_fit_the_data(capsys):
