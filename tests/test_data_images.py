@@ -61,6 +61,18 @@ def test_class_folders_are_divided_by_every_fifth(tmp_path):
     assert data.test.labels.tolist() == [0, 1, 1]
 
 
+def test_a_class_folder_whose_name_is_no_unicode_is_refused(tmp_path):
+    class_folder(tmp_path / "good", 5, 0)
+    bad = tmp_path / os.fsdecode(b"caf\xe9")  # Latin-1, not UTF-8
+    try:
+        class_folder(bad, 5, 0)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system knows Unicode only")
+    expected = r"expected class folders with names in valid Unicode, found 'caf\\udce9': rename it"
+    with pytest.raises(DataError, match=expected):
+        datasets.load(tmp_path)
+
+
 def test_train_and_test_folders(tmp_path):
     rows = {("train", "b"): COLOUR, ("train", "a"): 255 - COLOUR, ("test", "b"): COLOUR // 2}
     for (part, name), pixels in rows.items():

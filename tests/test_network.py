@@ -188,6 +188,10 @@ def test_wrong_layers_are_refused(layers, message):
         ({"classes": "abc"}, r"classes is 'abc', expected one name \(str\) for each class"),
         ({"classes": [1, 2, 3]}, r"classes is \[1, 2, 3\], expected one name"),
         ({"classes": 3}, r"classes is 3, expected one name"),
+        (
+            {"classes": ["a", "b\udcff", "c"]},
+            r"classes\[1\] is 'b\\udcff', expected valid Unicode: rename that class",
+        ),
     ],
 )
 def test_wrong_options_are_refused(options, message):

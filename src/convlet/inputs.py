@@ -135,6 +135,11 @@ def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Ar
     return omega
 
 
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold a text: a lone surrogate stands for a byte of a name that is none."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def as_count(value: Any, name: str, least: int = 1, most: int = 1 << 31) -> int:
     """A whole number in least..most."""
     try:

@@ -295,4 +295,7 @@ def _class_names(classes: Sequence[str] | None) -> tuple[str, ...] | None:
     names = () if isinstance(classes, str) or not isinstance(classes, Iterable) else tuple(classes)
     if not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"classes is {classes!r}, expected one name (str) for each class")
+    for k, name in enumerate(names):
+        if not inputs.is_unicode(name):
+            raise InputError(f"classes[{k}] is {name!r}, expected valid Unicode: rename that class")
     return names
