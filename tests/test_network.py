@@ -20,7 +20,7 @@ SHAPE = (6, 7, 2)
 
 
 def network(**options) -> Network:
-    return Network(LAYERS, SHAPE, engine="reference", **options)
+    return Network(LAYERS, SHAPE, **{"engine": "reference", **options})
 
 
 def samples(count: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -150,6 +150,15 @@ def test_gradients_are_those_of_the_recursion():
         assert derivative.dtype == np.float32
         scale = np.abs(expected[name]).max()
         np.testing.assert_allclose(derivative, expected[name], rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("engine", ["reference", "auto"])
+def test_weights_whose_sum_is_no_float32_are_shares(engine):
+    net, (x, y) = network(engine=engine), samples()
+    large = np.full(len(y), 3e38)
+    for name, derivative in net.gradients(x, y, large).items():
+        np.testing.assert_allclose(derivative, net.gradients(x, y)[name], atol=1e-6)
+    assert net.evaluate(x, y, large) == pytest.approx(net.evaluate(x, y))
 
 
 # ------------------------------------------------------------------------------------ refused input

@@ -131,6 +131,10 @@ def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Ar
             f"{name}[{bad[0]}] is {omega[bad[0]]}, expected a finite number of 0 or more"
         )
     if not omega.any():
+        if weight.any():
+            raise InputError(
+                f"{name} is at most {weight.max():g}, which float32 rounds to 0: scale it up"
+            )
         raise InputError(f"{name} is 0 everywhere, expected at least one positive weight")
     return omega
 
