@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 import convlet
+import convlet.__main__
 from convlet import cli
 from convlet.cli import main
 from convlet.cli.options import refuse_unwritable
@@ -284,6 +286,28 @@ def test_only_the_first_ctrl_c_counts(capsys, monkeypatch):
     assert main(["train"]) == 2
     assert capsys.readouterr().err == "convlet: error: the second did nothing\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_while_the_command_line_is_imported():
+    code = """
+import signal, sys
+from convlet.__main__ import main
+
+class Impatient:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Impatient())
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "convlet: interrupted\n")
+
+
+def test_the_command_is_that_of_the_module():
+    (command,) = entry_points(group="console_scripts", name="convlet")
+    assert command.load() is convlet.__main__.main
 
 
 def test_an_ignored_ctrl_c_stays_ignored(monkeypatch):
