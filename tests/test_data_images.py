@@ -287,6 +287,16 @@ def test_npy_with_one_image_or_several(tmp_path):
     assert datasets.read_images(path, (4, 3, 3)).shape == (2, 4, 3, 3)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+def test_npy_of_floats_keeps_its_values(tmp_path, dtype):
+    array = (np.stack([GREY, 1000.0 - GREY]) / 8).astype(dtype)
+    np.save(tmp_path / "images.npy", array)
+    images = datasets.read_images(tmp_path / "images.npy", (4, 3, 1))
+    assert images.dtype == np.float32
+    assert images.dtype.isnative
+    np.testing.assert_array_equal(images[..., 0], array.astype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("array", "input_shape", "message"),
     [
@@ -294,7 +304,9 @@ def test_npy_with_one_image_or_several(tmp_path):
         (GREY, (4, 3, 3), r"image of shape \(4, 3, 3\) .*found shape \(4, 3\)"),
         (COLOUR[None, None], (4, 3, 3), r"found shape \(1, 1, 4, 3, 3\)"),
         (np.zeros((0, 4, 3), np.uint8), (4, 3, 1), r"found shape \(0, 4, 3\)"),
-        (GREY / 255, (4, 3, 1), "expected uint8, 0 to 255, found float64"),
+        (GREY.astype(int), (4, 3, 1), r"expected uint8 \(0 to 255\) or a float, found int64: save"),
+        (GREY * np.nan, (4, 3, 1), r"image\.npy: expected finite float32 .*nan at position \(0,"),
+        (GREY + 1e300, (4, 3, 1), r"expected finite float32 numbers, found inf at position"),
         (np.array([{}], object), (4, 3, 1), "Python objects, which are never loaded"),
     ],
 )

@@ -53,7 +53,7 @@ def make_split(
             f" found {labels[first]} at position {first}"
         )
     if images.dtype.kind == "f":
-        images = _as_float32(images, images_name)
+        images = as_float32(images, images_name)
     if images.ndim == 3:
         images = images[..., None]
     return Split(np.ascontiguousarray(images), np.ascontiguousarray(labels, np.int64))
@@ -143,7 +143,8 @@ def _as_classes(labels: NDArray[Any], name: str) -> NDArray[Any]:
     return labels
 
 
-def _as_float32(images: NDArray[Any], name: str) -> NDArray[np.float32]:
+def as_float32(images: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Images as finite float32.  name: of the file, or of an array in it.  Raises `DataError`."""
     with np.errstate(over="ignore"):  # what overflows is found below
         images = images.astype(np.float32, copy=False)
     finite = np.isfinite(images)
