@@ -119,6 +119,14 @@ def test_images_of_one_channel_may_leave_it_out():
     assert net.predict_proba(x).tobytes() == net.predict_proba(x[..., None]).tobytes()
 
 
+def test_a_parameter_is_written_to_and_not_replaced():
+    net = network()
+    net.parameters["w0"][...] = 7
+    assert (net.parameters["w0"] == 7).all()
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        net.parameters["w0"] = np.zeros_like(net.parameters["w0"])
+
+
 # --------------------------------------------------------------------------- evaluation, gradients
 
 

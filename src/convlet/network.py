@@ -1,8 +1,9 @@
 """`Network`: layers with parameters, and everything one does with them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from os import PathLike
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,9 +68,12 @@ class Network:
         self.engine: Engine = make_engine(engine, self.stages)
 
     @property
-    def parameters(self) -> dict[str, Float32]:
-        """Each parameter by name, "w0", "b0", ...: a view, so writing to it changes the network."""
-        return views(self.flat, self.shapes)
+    def parameters(self) -> Mapping[str, Float32]:
+        """Each parameter by name, "w0", "b0", ...: a view, so writing to it changes the network.
+
+        As in `parameters["w0"][...] = array`; without [...] it is a TypeError.
+        """
+        return MappingProxyType(views(self.flat, self.shapes))
 
     def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32:
         """Class probabilities x^L.
