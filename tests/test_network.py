@@ -5,6 +5,7 @@ import pytest
 
 from convlet import (
     ArchitectureError,
+    Callback,
     Conv2D,
     ConvletError,
     Dense,
@@ -277,7 +278,13 @@ def test_wrong_samples_are_refused_before_any_work(method):
         ({"learning_rate": "fast"}, r"learning_rate is 'fast', expected a number above 0"),
         ({"seed": -1}, r"seed is -1, expected a whole number from 0"),
         ({"validation": 3}, r"validation is a int, expected a pair \(x, y\) or None"),
-        ({"validation": (1, 2, 3)}, r"validation is a tuple, expected a pair \(x, y\)"),
+        ({"validation": (1, 2, 3)}, r"validation is a tuple with 3 in it, expected a pair"),
+        ({"validation": (samples()[0],)}, r"validation is a tuple with 1 in it, expected a pair"),
+        ({"callbacks": None}, r"callbacks is None, expected a sequence of convlet.Callback: \[cal"),
+        ({"callbacks": Callback()}, r"callbacks is <.*Callback .*, expected a sequence of convlet"),
+        ({"callbacks": [Callback(), print]}, r"callbacks\[1\] is <built.*>, expected .* on_begin"),
+        ({"callbacks": [Callback]}, r"callbacks\[0\] is <class .*make an object of that class"),
+        ({"callbacks": "bar"}, r"callbacks\[0\] is 'b', expected a convlet.Callback"),
         ({"validation": (np.ones((1, 2)), [0])}, r"validation x has shape \(1, 2\), expected \(n,"),
         ({"validation": (samples()[0], [0])}, r"validation y has 1 labels for 5 images"),
     ],

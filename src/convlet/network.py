@@ -158,9 +158,10 @@ class Network:
         held_out = None
         if validation is not None:
             if not (isinstance(validation, tuple | list) and len(validation) == 2):
-                raise InputError(
-                    f"validation is a {type(validation).__name__}, expected a pair (x, y) or None"
-                )
+                found = f"a {type(validation).__name__}"
+                if isinstance(validation, tuple | list):
+                    found += f" with {len(validation)} in it"
+                raise InputError(f"validation is {found}, expected a pair (x, y) or None")
             held_out = self.samples(*validation, None, name="validation ")
         settings = training.Settings(
             epochs=inputs.as_count(epochs, "epochs"),
@@ -174,7 +175,8 @@ class Network:
             augmentation=as_augmentation(augmentation),
         )
         threads = inputs.as_threads(threads)
-        return training.fit(self, data, held_out, settings, tuple(callbacks), threads)
+        told = training.as_callbacks(callbacks)
+        return training.fit(self, data, held_out, settings, told, threads)
 
     def find_learning_rate(
         self,
