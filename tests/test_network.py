@@ -120,6 +120,17 @@ def test_images_of_one_channel_may_leave_it_out():
     assert net.predict_proba(x).tobytes() == net.predict_proba(x[..., None]).tobytes()
 
 
+def test_parameters_of_another_network_are_copied():
+    other = network(seed=5)
+    net = network(flat=other.flat)
+    assert net.flat.tobytes() == other.flat.tobytes()
+    assert net.flat.dtype == np.float32
+    assert not np.shares_memory(net.flat, other.flat)
+    for wrong in (other.flat[1:], other.flat[None], ["a"]):
+        with pytest.raises(InputError, match=r"flat has shape .*, expected \(\d+,\) numbers"):
+            network(flat=wrong)
+
+
 def test_a_parameter_is_written_to_and_not_replaced():
     net = network()
     net.parameters["w0"][...] = 7

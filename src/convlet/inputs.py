@@ -143,6 +143,17 @@ def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Ar
     return omega
 
 
+def as_vector(value: Any, size: int, name: str) -> Array:
+    """A copy as float32 (size,)."""
+    vector = _as_array(value, name, f"({size},) numbers")
+    if vector.dtype.kind not in "buif" or vector.shape != (size,):
+        raise InputError(
+            f"{name} has shape {vector.shape} and dtype {vector.dtype}, expected ({size},) numbers,"
+            " one for each parameter"
+        )
+    return np.array(vector, np.float32)
+
+
 def is_unicode(text: str) -> bool:
     """Whether UTF-8 can hold a text: a lone surrogate stands for a byte of a name that is none."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -36,7 +36,8 @@ class Network:
     layers: a sequence of layers, their text form ("conv 8 5, relu, pool 2, ..."), or None for the
     network of (23).  input_shape: (rows, columns, channels).  seed: of the initial weights, He
     uniform in +-sqrt(6 / fan-in); biases are 0.  classes: one name a class, or None.
-    engine: "auto", "native" or "reference".
+    engine: "auto", "native" or "reference".  flat: the parameters, as in the `flat` of another
+    network, which are copied; None draws them.
 
     Raises `ArchitectureError` where layers do not fit, `InputError` for another wrong argument.
     """
@@ -49,6 +50,7 @@ class Network:
         *,
         classes: Sequence[str] | None = None,
         engine: str = "auto",
+        flat: Any = None,
     ) -> None:
         self.classes = _class_names(classes)
         self.layers = _as_layers(layers, 10 if self.classes is None else len(self.classes))
@@ -63,7 +65,12 @@ class Network:
         self.epochs = 0
         """Epochs trained so far: the shuffle of the next one is keyed by it."""
         self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
-        self.flat: Float32 = initial_weights(self.stages, inputs.as_seed(seed))
+        seed = inputs.as_seed(seed)
+        self.flat: Float32 = (
+            initial_weights(self.stages, seed)
+            if flat is None
+            else inputs.as_vector(flat, sum(map(prod, self.shapes.values())), "flat")
+        )
         """All parameters, one after the other."""
         self.engine: Engine = make_engine(engine, self.stages)
 
