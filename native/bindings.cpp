@@ -331,6 +331,14 @@ NB_MODULE(_native, m) {
             },
             "target"_a, "stages"_a, "parameters"_a.noconvert())
         .def_prop_ro("target", &Engine::target)
+        .def_prop_ro("winograd",
+                     [](const Engine& engine) {  // the stages that take Winograd's form
+                         nb::list stages;
+                         const auto& convs = engine.plan().convs;
+                         for (std::size_t l = 0; l < convs.size(); ++l)
+                             if (convs[l].winograd) stages.append(l);
+                         return stages;
+                     })
         .def("predict", predict, "parameters"_a.noconvert(), "images"_a.noconvert(),
              "probabilities"_a, "out"_a.noconvert(), "threads"_a)
         .def("gradients", gradients, "parameters"_a.noconvert(), "images"_a.noconvert(),

@@ -46,12 +46,15 @@ void bind_kernels(nb::module_& m) {
         .def(
             "__init__",
             [](ConvShape* self, int rows, int columns, int R, int K, int s1, int s2, int I, int J,
-               Index x_row, Index x_pixel) {
-                new (self) ConvShape{rows, columns, R, K, s1, s2, I, J, x_row, x_pixel};
+               Index x_row, Index x_pixel, bool ordered) {
+                new (self) ConvShape{rows, columns, R, K, s1, s2, I, J, x_row, x_pixel, ordered};
             },
             "rows"_a, "columns"_a, "R"_a, "K"_a, "s1"_a, "s2"_a, "I"_a, "J"_a, "x_row"_a,
-            "x_pixel"_a)
-        .def_prop_ro("run", &ConvShape::run);
+            "x_pixel"_a, "ordered"_a = true)
+        .def_prop_ro("run", &ConvShape::run)
+        .def_prop_ro("winograd_fits", winograd_fits)
+        .def_prop_ro("winograd_taps_size", winograd_taps_size)
+        .def_prop_ro("winograd_scratch", winograd_scratch);
     nb::class_<Handle>(m, "Kernels")
         .def(
             "__init__",
@@ -78,6 +81,22 @@ void bind_kernels(nb::module_& m) {
             },
             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
             nb::arg(), nb::arg(), nb::arg().none())
+        .def("winograd_taps",
+             [](Handle& h, const ConvShape& s, Floats w, int first, int last, Floats taps) {
+                 h.k.winograd_taps(s, w.data(), first, last, taps.data());
+             })
+        .def(
+            "winograd",
+            [](Handle& h, const ConvShape& s, Fused fused, Floats x, Floats taps, Floats b,
+               Index b_row, Index b_pixel, Floats out, Index out_row, Index out_pixel,
+               nb::object winner, Floats scratch) {
+                h.k.winograd(s, fused, x.data(), taps.data(), {b.data(), b_row, b_pixel},
+                             {out.data(), out_row, out_pixel},
+                             winner.is_none() ? nullptr : nb::cast<Numbers>(winner).data(),
+                             scratch.data());
+            },
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+            nb::arg(), nb::arg(), nb::arg().none(), nb::arg())
         .def("own_place",
              [](Handle& h, const ConvShape& s, Numbers winner) { h.k.own_place(s, winner.data()); })
         .def("relu_winners",
@@ -101,10 +120,11 @@ void bind_kernels(nb::module_& m) {
                 Numbers count, bool first, Floats dw) {
                  h.k.conv_dw(s, x.data(), survivors_of(offset, delta, count), first, dw.data());
              })
-        .def("conv_dx",
-             [](Handle& h, const ConvShape& s, Floats packed, Numbers offset, Floats delta,
-                Numbers count, Floats dx) {
-                 h.k.conv_dx(s, packed.data(), survivors_of(offset, delta, count), dx.data());
+        .def("conv_dw_dx",
+             [](Handle& h, const ConvShape& s, Floats x, Floats packed, Numbers offset,
+                Floats delta, Numbers count, bool first, Floats dw, Floats dx) {
+                 h.k.conv_dw_dx(s, x.data(), packed.data(), survivors_of(offset, delta, count),
+                                first, dw.data(), dx.data());
              })
         .def(
             "product",

@@ -112,48 +112,53 @@ void conv_strip(const ConvShape& s, const float* x, const float* w, BiasView b, 
         for (int n = 0; n < NV; ++n) stored<T::cut>(z + j * z_pixel + n * W, tile[0][j][n], lanes);
 }
 
-// P(R(z)), or another order, of a tile of 2 x COLS outputs while it is in registers: z is never
-// stored.  Of equal maxima the first in row-major order wins: only a greater one replaces it.
+// P(R(z)), or another order, of one window in registers.  Of equal maxima the first in row-major
+// order wins: only a greater one replaces it.  `first` is the place of the window, `right` and
+// `down` lead to the other outputs.
+template <int W, bool cut, bool way_back>
+CONVLET_INLINE void pooled(Vec<W> z00, Vec<W> z01, Vec<W> z10, Vec<W> z11, Fused fused,
+                           std::int32_t first, std::int32_t right, std::int32_t down, int lanes,
+                           float* out, Winner* winner) {
+    Vec<W> best = z00;
+    Ints<W> where = same_int<W>(first);
+    const auto challenge = [&](Vec<W> value, std::int32_t at) {
+        const auto wins = value > best;
+        best = select(wins, value, best);
+        if constexpr (way_back) where = select(wins, same_int<W>(at), where);
+    };
+    challenge(z01, first + right);
+    challenge(z10, first + down);
+    challenge(z11, first + down + right);
+    const Vec<W> zero = same<W>(0);
+    const auto off = best <= zero;  // R cuts the whole window
+    stored<cut>(out, fused == Fused::pool ? best : select(off, zero, best), lanes);
+    if constexpr (way_back) {
+        const Ints<W> dead = same_int<W>(-1);
+        if (fused == Fused::relu_pool)  // the maximum is over R(z): the first of zeros
+            where = select(off, select(z00 == zero, same_int<W>(first + half), dead), where);
+        if (fused == Fused::pool_relu)
+            where = select(off, select(best == zero, where + same_int<W>(half), dead), where);
+        stored<cut>(winner, where, lanes);
+    }
+}
+
+// The same of a tile of 2 x COLS outputs while it is in registers: z is never stored.
 template <class T, int COLS, bool way_back>
 void conv_pool_strip(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
                      int lanes, std::int32_t place, float* out, Index out_pixel, Winner* winner,
                      Index winner_pixel) {
     constexpr int W = T::W, NV = T::NV;
-    constexpr bool cut = T::cut;
     Vec<W> z[2][COLS][NV];
     T::template run<2, COLS>(s, x, w, b, lanes, z);
     const std::int32_t down = static_cast<std::int32_t>(s.s1 * (s.x_row / s.x_pixel));
-    const Vec<W> zero = same<W>(0);
 #pragma GCC unroll 16
-    for (int j = 0; j < COLS; j += 2) {
-        const std::int32_t first = place + j * s.s2;
+    for (int j = 0; j < COLS; j += 2)
 #pragma GCC unroll 16
-        for (int n = 0; n < NV; ++n) {
-            Vec<W> best = z[0][j][n];
-            Ints<W> where = same_int<W>(first);
-            const auto challenge = [&](Vec<W> value, std::int32_t at) {
-                const auto wins = value > best;
-                best = select(wins, value, best);
-                if constexpr (way_back) where = select(wins, same_int<W>(at), where);
-            };
-            challenge(z[0][j + 1][n], first + s.s2);
-            challenge(z[1][j][n], first + down);
-            challenge(z[1][j + 1][n], first + down + s.s2);
-            const auto off = best <= zero;  // R cuts the whole window
-            float* to = out + j / 2 * out_pixel + n * W;
-            stored<cut>(to, fused == Fused::pool ? best : select(off, zero, best), lanes);
-            if constexpr (way_back) {
-                const Ints<W> dead = same_int<W>(-1);
-                if (fused == Fused::relu_pool)  // the maximum is over R(z): the first of zeros
-                    where = select(off, select(z[0][j][n] == zero, same_int<W>(first + half), dead),
-                                   where);
-                if (fused == Fused::pool_relu)
-                    where =
-                        select(off, select(best == zero, where + same_int<W>(half), dead), where);
-                stored<cut>(winner + j / 2 * winner_pixel + n * W, where, lanes);
-            }
-        }
-    }
+        for (int n = 0; n < NV; ++n)
+            pooled<W, T::cut, way_back>(z[0][j][n], z[0][j + 1][n], z[1][j][n], z[1][j + 1][n],
+                                        fused, place + j * s.s2, s.s2, down, lanes,
+                                        out + j / 2 * out_pixel + n * W,
+                                        way_back ? winner + j / 2 * winner_pixel + n * W : nullptr);
 }
 
 // Where one panel of channels begins: everything that does not change from strip to strip.
@@ -336,25 +341,36 @@ inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int 
     }
 }
 
-// (3) for one channel k, PR kernel rows and NV vectors of the run over (q, r): each survivor adds
-// delta times the pixels under its window.  The sums stay in registers over all survivors.
-template <int W, int NV, int PR>
-void dw_tile(const float* x, Index x_row, const std::int32_t* offset, const float* delta, int count,
-             bool first, float* dw, Index run) {
-    Vec<W> sum[PR][NV];
+// (3), and (2) where BOTH, for one channel k, PR kernel rows and NV vectors of the run over (q, r).
+// Each survivor adds delta times the pixels under its window to dw, and delta times the kernel to
+// the same pixels of dx.  The sums of dw and the kernel stay in registers over all survivors; the
+// loads and multiply-adds of (3) find room beside the stores of (2), which alone take as long.
+//
+// From the last survivor to the first: where they are listed in order, a pixel of dx then adds q
+// ascending, whatever part of the run a tile is, and tiles may differ from target to target.
+template <int W, int NV, int PR, bool BOTH>
+void survivors_tile(const float* x, const float* w, Index x_row, const std::int32_t* offset,
+                    const float* delta, int count, bool first, float* dw, float* dx, Index run) {
+    Vec<W> sum[PR][NV], taps[BOTH ? PR : 1][NV];
 #pragma GCC unroll 32
     for (int p = 0; p < PR; ++p)
 #pragma GCC unroll 32
-        for (int n = 0; n < NV; ++n)
+        for (int n = 0; n < NV; ++n) {
             sum[p][n] = first ? same<W>(0) : loaded<W>(dw + p * run + n * W);
-    for (int e = 0; e < count; ++e) {
+            if constexpr (BOTH) taps[p][n] = loaded<W>(w + p * run + n * W);
+        }
+    for (int e = count; e-- > 0;) {
         const Vec<W> d = same<W>(delta[e]);
         const float* xe = x + offset[e];
+        float* to = BOTH ? dx + offset[e] : nullptr;
 #pragma GCC unroll 32
         for (int p = 0; p < PR; ++p)
 #pragma GCC unroll 32
-            for (int n = 0; n < NV; ++n)
-                sum[p][n] = fma(d, loaded<W>(xe + p * x_row + n * W), sum[p][n]);  // (3)
+            for (int n = 0; n < NV; ++n) {
+                const Index at = p * x_row + n * W;
+                sum[p][n] = fma(d, loaded<W>(xe + at), sum[p][n]);                           // (3)
+                if constexpr (BOTH) store(to + at, fma(d, taps[p][n], loaded<W>(to + at)));  // (2)
+            }
     }
 #pragma GCC unroll 32
     for (int p = 0; p < PR; ++p)
@@ -362,31 +378,8 @@ void dw_tile(const float* x, Index x_row, const std::int32_t* offset, const floa
         for (int n = 0; n < NV; ++n) store(dw + p * run + n * W, sum[p][n]);
 }
 
-// (2) for one channel k: each survivor adds delta times the kernel to the pixels under its window.
-// The kernel rows stay in registers over all survivors.
-template <int W, int NV, int PR>
-void dx_tile(const float* w, Index x_row, const std::int32_t* offset, const float* delta, int count,
-             float* dx, Index run) {
-    Vec<W> taps[PR][NV];
-#pragma GCC unroll 32
-    for (int p = 0; p < PR; ++p)
-#pragma GCC unroll 32
-        for (int n = 0; n < NV; ++n) taps[p][n] = loaded<W>(w + p * run + n * W);
-    for (int e = 0; e < count; ++e) {
-        const Vec<W> d = same<W>(delta[e]);
-        float* xe = dx + offset[e];
-#pragma GCC unroll 32
-        for (int p = 0; p < PR; ++p)
-#pragma GCC unroll 32
-            for (int n = 0; n < NV; ++n) {
-                float* at = xe + p * x_row + n * W;
-                store(at, fma(d, taps[p][n], loaded<W>(at)));  // (2)
-            }
-    }
-}
-
 // A tile is PR kernel rows by NV vectors of the run over (q, r): `most` vectors fit the registers.
-inline constexpr int tile_rows = 8, tile_columns = 12;
+inline constexpr int tile_columns = 12;
 
 template <int W, int most, int NV, int PR, class F>
 CONVLET_INLINE void tile_of_rows(int rows, const F& f) {
@@ -397,102 +390,88 @@ CONVLET_INLINE void tile_of_rows(int rows, const F& f) {
             tile_of_rows<W, most, NV, PR - 1>(rows, f);
     }
 }
-template <int W, int most, int NV, class F>
+template <int W, int most, int most_rows, int NV, class F>
 CONVLET_INLINE void tile_of(int columns, int rows, const F& f) {
     if constexpr (NV >= 1) {
         if (columns == NV)
-            tile_of_rows<W, most, NV, least(tile_rows, most / NV)>(rows, f);
+            tile_of_rows<W, most, NV, least(most_rows, most / NV)>(rows, f);
         else
-            tile_of<W, most, NV - 1>(columns, rows, f);
+            tile_of<W, most, most_rows, NV - 1>(columns, rows, f);
     }
 }
 
 // Every tile of every channel, in equal parts that are whole multiples of `unit` floats;
 // `make(k, p, n)` gives what runs at channel k, kernel row p, float n.
-template <int W, int unit, int most, class Make>
-CONVLET_INLINE void each_tile(const ConvShape& s, const Make& make) {
-    constexpr int wide = unit / W, widest_tile = least(tile_columns, most) / wide;
-    const int units = static_cast<int>(s.run()) / unit;
-    const int columns = ceil_div(units, ceil_div(units, widest_tile));
-    const int limit = least(tile_rows, most / wide / columns);
+template <int W, int most, int most_rows, class Make>
+CONVLET_INLINE void each_tile(const ConvShape& s, int most_columns, const Make& make) {
+    const int vectors = static_cast<int>(s.run()) / W;
+    const int columns = ceil_div(vectors, ceil_div(vectors, most_columns));
+    const int limit = least(most_rows, most / columns);
     const int rows = ceil_div(s.rows, ceil_div(s.rows, limit));
     for (int k = 0; k < s.K; ++k)
         for (int p = 0; p < s.rows; p += rows)
-            for (int n = 0; n < units; n += columns)
-                tile_of<W, most, least(tile_columns, most)>(least(columns, units - n) * wide,
-                                                            least(rows, s.rows - p),
-                                                            make(k, p, n * unit));
+            for (int n = 0; n < vectors; n += columns)
+                tile_of<W, most, most_rows, least(tile_columns, most)>(
+                    least(columns, vectors - n), least(rows, s.rows - p), make(k, p, n * W));
 }
 
-struct DwTile {
-    const float* x;
+template <bool BOTH>
+struct SurvivorsTile {
+    const float *x, *w;
     Index x_row;
     const std::int32_t* offset;
     const float* delta;
     int count;
     bool first;
-    float* dw;
+    float *dw, *dx;
     Index length;
     template <int W, int NV, int PR>
     void run() const {
-        dw_tile<W, NV, PR>(x, x_row, offset, delta, count, first, dw, length);
+        survivors_tile<W, NV, PR, BOTH>(x, w, x_row, offset, delta, count, first, dw, dx, length);
     }
 };
+
+// `most` vectors of sums fit the registers, with as many of taps where there are any.  A load that
+// straddles two earlier stores stalls, so a vector is never wider than a pixel's step.
+//
+// (2) takes one kernel row after the other, and where survivors are in no order the same parts of
+// it on every target: 48 floats, which is what 16 registers hold.
+template <bool BOTH>
+CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const float* packed,
+                                  const Survivors& list, bool first, float* dw, float* dx) {
+    constexpr int most = (registers == 32 ? 28 : 12) / (BOTH ? 2 : 1);
+    const Index run = s.run();
+    const auto make = [&](int k, int p, int n) {
+        const Index begin = k * list.stride, place = (Index(k) * s.rows + p) * run + n;
+        return SurvivorsTile<BOTH>{x + p * s.x_row + n,
+                                   BOTH ? packed + place : nullptr,
+                                   s.x_row,
+                                   list.offset + begin,
+                                   list.delta + begin,
+                                   list.count[k],
+                                   first,
+                                   dw + place,
+                                   BOTH ? dx + p * s.x_row + n : nullptr,
+                                   run};
+    };
+    constexpr int rows = BOTH ? 1 : 8;
+    const auto columns = [&](int W) {
+        return BOTH && !s.ordered ? 48 / W : least(tile_columns, most);
+    };
+    if (widest > 8 && s.x_pixel % widest == 0)
+        each_tile<widest, most, rows>(s, columns(widest), make);
+    else
+        each_tile<8, most, rows>(s, columns(8), make);
+}
 
 inline void conv_dw(const ConvShape& s, const float* x, const Survivors& list, bool first,
                     float* dw) {
-    constexpr int most = registers == 32 ? 28 : 12;
-    const Index run = s.run();
-    const auto make = [&](int k, int p, int n) {
-        const Index begin = k * list.stride;
-        return DwTile{x + p * s.x_row + n,
-                      s.x_row,
-                      list.offset + begin,
-                      list.delta + begin,
-                      list.count[k],
-                      first,
-                      dw + (Index(k) * s.rows + p) * run + n,
-                      run};
-    };
-    if (widest > 8 && s.x_pixel % widest == 0)
-        each_tile<widest, widest, most>(s, make);
-    else
-        each_tile<8, 8, most>(s, make);
+    each_survivor<false>(s, x, nullptr, list, first, dw, nullptr);
 }
 
-struct DxTile {
-    const float* w;
-    Index x_row;
-    const std::int32_t* offset;
-    const float* delta;
-    int count;
-    float* dx;
-    Index length;
-    template <int W, int NV, int PR>
-    void run() const {
-        dx_tile<W, NV, PR>(w, x_row, offset, delta, count, dx, length);
-    }
-};
-
-// Here the tiles decide in which order the errors of one pixel add up, so they are the same floats
-// on every target: 96, which is what 16 registers hold.  A load that straddles two earlier stores
-// stalls, so a vector is never wider than a pixel's step.
-inline void conv_dx(const ConvShape& s, const float* packed, const Survivors& list, float* dx) {
-    const Index run = s.run();
-    const auto make = [&](int k, int p, int n) {
-        const Index begin = k * list.stride;
-        return DxTile{packed + (Index(k) * s.rows + p) * run + n,
-                      s.x_row,
-                      list.offset + begin,
-                      list.delta + begin,
-                      list.count[k],
-                      dx + p * s.x_row + n,
-                      run};
-    };
-    if (s.x_pixel % 16 == 0)
-        each_tile<widest, 16, 96 / widest>(s, make);
-    else
-        each_tile<8, 8, 12>(s, make);
+inline void conv_dw_dx(const ConvShape& s, const float* x, const float* packed,
+                       const Survivors& list, bool first, float* dw, float* dx) {
+    each_survivor<true>(s, x, packed, list, first, dw, dx);
 }
 
 }  // namespace convlet::CONVLET_TARGET

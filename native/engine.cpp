@@ -31,8 +31,9 @@ private:
 // The stages of one network with one set of parameters; the loops of (16)-(21) over them.
 class Passes {
 public:
-    Passes(const Kernels& kernels, const Plan& plan, const float* parameters, const float* zeros)
-        : k_(kernels), plan_(plan), parameters_(parameters), zeros_(zeros) {}
+    Passes(const Kernels& kernels, const Plan& plan, const float* parameters,
+           const Workspace* space)
+        : k_(kernels), plan_(plan), parameters_(parameters), space_(space) {}
 
     Regularisation regularisation;  // none in prediction
 
@@ -58,20 +59,33 @@ public:
             copy(images, at + row * length, length, x + row * c.shape.x_row);
     }
 
+    // Image `sample` on its way into the cache: a shuffled data set is read all over memory.
+    void fetch(Images images, Index sample) const {
+        const Index size = plan_.input * (images.bytes ? 1 : sizeof(float));
+        const char* from = images.bytes ? reinterpret_cast<const char*>(images.bytes)
+                                        : reinterpret_cast<const char*>(images.floats);
+        for (Index at = 0; at < std::min<Index>(size, 4096); at += 64)
+            __builtin_prefetch(from + sample * size + at);
+    }
+
     // (17), (16) through the convolutional stages; the last output goes to `features`.
     void forward_convs(const Arena& arena, Index sample, int slot, bool way_back,
                        float* features) const {
         for (std::size_t l = 0; l < plan_.convs.size(); ++l) {
             const ConvPlan& c = plan_.convs[l];
             const float* x = arena.frames[l].get() + slot * c.frame;
-            const BiasView b = c.bias(parameters_, zeros_);
+            const BiasView b = c.bias(parameters_, space_->zeros.get());
             Winner* winner = way_back ? arena.winners[l].get() + slot * c.winners : nullptr;
             const Grid out = output(arena, l, slot, features);
             if (!c.fused_layers) {
                 layer_by_layer(arena, l, sample, x, b, out, winner);
                 continue;
             }
-            k_.conv_pool(c.shape, c.fused, x, parameters_ + c.spec.w, b, out, winner);
+            if (c.winograd)
+                k_.winograd(c.shape, c.fused, x, space_->taps.get() + c.taps, b, out, winner,
+                            arena.scratch.get());
+            else
+                k_.conv_pool(c.shape, c.fused, x, parameters_ + c.spec.w, b, out, winner);
             if (regularisation.dropout)
                 for (std::size_t n = c.fused_layers; n < c.spec.sigma.size(); ++n)
                     drop(arena, l, n, sample, c.rows, c.columns, out, winner);
@@ -139,12 +153,15 @@ public:
                          c.rows, c.columns, regularisation.dropout ? c.kept_scale : 1, list,
                          shared ? db : nullptr);
             if (c.spec.bias == Bias::position) add_position_bias(c, list, db);
-            k_.conv_dw(c.shape, arena.frames[l].get() + slot * c.frame, list, first,
-                       partial + c.dw);  // (3)
-            if (l == 0) break;
+            const float* x = arena.frames[l].get() + slot * c.frame;
+            if (l == 0) {
+                k_.conv_dw(c.shape, x, list, first, partial + c.dw);  // (3)
+                break;
+            }
             float* dx = arena.errors[l].get();
             std::memset(dx, 0, c.frame * sizeof(float));
-            k_.conv_dx(c.shape, packed + c.packed, list, dx);  // (2)
+            k_.conv_dw_dx(c.shape, x, packed + c.packed, list, first, partial + c.dw,
+                          dx);  // (3), (2)
         }
     }
 
@@ -157,6 +174,16 @@ public:
             for (int q = 0; q < c.spec.columns; ++q)
                 k_.transpose(parameters_ + c.spec.w + tap(c, p, q), c.spec.K, c.spec.R, c.spec.K,
                              packed + c.packed + p * run + q * c.shape.x_pixel, c.spec.rows * run);
+    }
+
+    // Kernels as Winograd's form wants them.
+    void turn(const TapsItem& item) const {
+        const ConvPlan& c = plan_.convs[item.stage];
+        k_.winograd_taps(c.shape, parameters_ + c.spec.w, item.first, item.last,
+                         space_->taps.get() + c.taps);
+    }
+    void turn_all() const {
+        for (const TapsItem& item : plan_.taps_items) turn(item);
     }
 
     // Image `sample`, augmented, into `to`.
@@ -309,7 +336,7 @@ private:
     const Kernels& k_;
     const Plan& plan_;
     const float* parameters_;
-    const float* zeros_;
+    const Workspace* space_;
 };
 
 // The minibatch that a step is about.
@@ -324,10 +351,7 @@ class Step {
 public:
     Step(const Kernels& kernels, const Plan& plan, const float* parameters, Workspace& space,
          const Regularisation& regularisation)
-        : k_(kernels),
-          plan_(plan),
-          space_(space),
-          passes_(kernels, plan, parameters, space.zeros.get()) {
+        : k_(kernels), plan_(plan), space_(space), passes_(kernels, plan, parameters, &space) {
         passes_.regularisation = regularisation;
     }
 
@@ -429,6 +453,8 @@ private:
         for (int s = 0; s < count; ++s) {
             float* features = rows.x[0].get() + (first + s) * plan_.features_row;
             const Index sample = space_.samples[first + s];
+            if (first + s + 1 < batch_.size)
+                passes_.fetch(batch_.images, space_.samples[first + s + 1]);
             passes_.input(arena, batch_.images, sample, s, features);
             passes_.forward_convs(arena, sample, s, true, features);
         }
@@ -563,7 +589,8 @@ void Engine::give_back(std::unique_ptr<Workspace> workspace) {
 bool Engine::predict(const float* parameters, Images images, Index n, bool probabilities,
                      float* out, int threads, const Interrupted& interrupted) {
     auto space = borrow(threads, 0);
-    const Passes passes(kernels_, plan_, parameters, space->zeros.get());
+    const Passes passes(kernels_, plan_, parameters, space.get());
+    passes.turn_all();
     const int M = plan_.classes;
     const std::size_t D = plan_.denses.size();
     // equal chunks, so that no thread waits for a last long one
@@ -616,6 +643,7 @@ bool Engine::gradients(const float* parameters, Images images, Targets targets, 
     auto space = borrow(threads, n);
     Step step(kernels_, plan_, parameters, *space, {});
     step.begin({images, targets, n}, nullptr);
+    step.passes().turn_all();
     for (std::size_t l = 0; l < plan_.convs.size(); ++l)
         step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
     PhaseA phase_a(step, interrupted);
@@ -640,6 +668,7 @@ TrainingResult Engine::train(float* parameters, const Training& job, double* cos
     Step step(kernels_, plan_, parameters, *space, job.regularisation);
     for (std::size_t l = 0; l < plan_.convs.size(); ++l)
         step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
+    step.passes().turn_all();
     PhaseA phase_a(step, interrupted);
     float* gradient = space->gradient.get();
     const int items = static_cast<int>(plan_.items.size());
@@ -655,6 +684,8 @@ TrainingResult Engine::train(float* parameters, const Training& job, double* cos
         if (item.kind == UpdateItem::Kind::conv_w)
             step.passes().pack(item.stage, item.first, item.last, space->packed.get());
     };
+    const int taps_items = static_cast<int>(plan_.taps_items.size());
+    const Team::Work phase_d = [&](int n, int) { step.passes().turn(plan_.taps_items[n]); };
     TrainingResult result;
     run_team(threads, [&](Team& team) {
         for (Index first = 0; first < total; first += job.batch_size, ++result.steps) {
@@ -674,6 +705,7 @@ TrainingResult Engine::train(float* parameters, const Training& job, double* cos
             if (result.diverged) return;
             rule.scale = job.clip > 0 && norm > job.clip ? static_cast<float>(job.clip / norm) : 1;
             team.parallel(items, phase_c);
+            if (taps_items) team.parallel(taps_items, phase_d);
         }
     });
     give_back(std::move(space));
@@ -684,7 +716,7 @@ void Engine::augment(Images images, Index n, const Augmentation& augmentation, s
                      std::uint64_t epoch, float* out) {
     Workspace space(plan_, 1, 1);
     space.prepare_augmentation(images.rows, images.columns, images.channels);
-    Passes passes(kernels_, plan_, nullptr, nullptr);
+    Passes passes(kernels_, plan_, nullptr, &space);
     passes.regularisation = {seed, epoch, 0, false, &augmentation};
     const Index row = Index(images.columns) * images.channels;
     for (Index sample = 0; sample < n; ++sample)

@@ -20,9 +20,27 @@ struct ConvShape {
     int s1, s2;            // stride
     int I, J;              // of z
     Index x_row, x_pixel;  // floats
+    bool ordered = true;   // whether survivors are listed row by row, left to right in each
     // Floats under one kernel row, whole vectors of 8.
     __attribute__((always_inline)) Index run() const { return (columns * x_pixel + 7) / 8 * 8; }
 };
+
+// Winograd's form of a convolution with its pool (winograd.h): where it serves, and what it needs.
+constexpr bool winograd_fits(const ConvShape& s) {
+    return s.rows == s.columns && (s.rows == 3 || s.rows == 5) && s.s1 == 1 && s.s2 == 1 &&
+           s.I >= 2 && s.J >= 2 && s.x_pixel % 8 == 0 && s.R >= 8 && s.K >= 8;
+}
+// Rows of tiles that are multiplied at a time, some 16 tiles.
+constexpr int winograd_rows(const ConvShape& s) { return s.J >= 32 ? 1 : 16 / (s.J / 2); }
+constexpr Index winograd_taps_size(const ConvShape& s) {
+    return Index(s.rows + 1) * (s.rows + 1) * s.R * ((s.K + 7) / 8 * 8);
+}
+constexpr Index winograd_scratch(const ConvShape& s) {
+    const Index N = s.rows + 1, tiles = Index(winograd_rows(s)) * (s.J / 2);
+    const Index columns = s.J / 2 * 2 + N - 2;
+    return N * N * tiles * (s.x_pixel + (s.K + 7) / 8 * 8) + 16 * N * columns +
+           winograd_rows(s) * columns;
+}
 
 // Where a stage's bias begins and how far it moves with (i, j); 0 where it is shared.
 struct BiasView {
@@ -97,6 +115,11 @@ struct Kernels {
     // The same, then ReLU and pool on the tile.  `winner` (I', J', K rounded up to 8) may be null.
     void (*conv_pool)(const ConvShape&, Fused, const float* x, const float* w, BiasView, Grid out,
                       Winner* winner);
+    // The same by fewer multiplications, where `winograd_fits`: taps (input channels first..last-1
+    // of w turned) and scratch have the sizes above.
+    void (*winograd_taps)(const ConvShape&, const float* w, int first, int last, float* taps);
+    void (*winograd)(const ConvShape&, Fused, const float* x, const float* taps, BiasView, Grid out,
+                     Winner* winner, float* scratch);
     // sigma^l layer by layer: z is its own winner; ReLU and pool over values and winners in
     // (I, J, K rounded up to 8).
     void (*own_place)(const ConvShape&, Winner* winner);
@@ -110,8 +133,9 @@ struct Kernels {
     // dw (K, P+1, run) += or = sum over survivors; (p, q) here is the place in the window,
     // unflipped.
     void (*conv_dw)(const ConvShape&, const float* x, const Survivors&, bool first, float* dw);
-    // dx (frame) += ..., from w packed as (K, P+1, run).
-    void (*conv_dx)(const ConvShape&, const float* packed, const Survivors&, float* dx);
+    // The same, and dx (frame) += ..., from w packed as (K, P+1, run).
+    void (*conv_dw_dx)(const ConvShape&, const float* x, const float* packed, const Survivors&,
+                       bool first, float* dw, float* dx);
 
     // out (rows, columns) = a (rows, depth) b (depth, columns) + init (columns) or 0: the products
     // of (6) x w + b, (7) w delta^T and (8) x^T delta.

@@ -36,6 +36,8 @@ ConvPlan plan_conv(const StageSpec& s, Index pixel) {
         if (dropped) only_dropout_follows = false;
         sigma.push_back(layer);
         if (layer.kind == Kind::relu) continue;
+        if (layer.rows > layer.stride_rows || layer.columns > layer.stride_columns)
+            plan.shape.ordered = false;  // windows overlap
         plan.rows = (plan.rows - layer.rows) / layer.stride_rows + 1;
         plan.columns = (plan.columns - layer.columns) / layer.stride_columns + 1;
     }
@@ -60,7 +62,7 @@ ConvPlan plan_conv(const StageSpec& s, Index pixel) {
 
 Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
     : input(Index(stages[0].H) * stages[0].W * stages[0].R), parameters(parameters_) {
-    partial = packed = plane = survivors = mask = 0;
+    partial = packed = taps = scratch = plane = survivors = mask = 0;
     features = static_cast<int>(input);
     for (const StageSpec& s : stages) {
         if (s.conv) {
@@ -73,6 +75,15 @@ Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
             partial = plan.db + round_up(plan.bias_size(), 16);
             plan.packed = packed;
             if (stage > 0) packed += round_up(s.K * s.rows * run, 16);
+            plan.winograd = plan.fused_layers && winograd_fits(plan.shape);
+            if (plan.winograd) {
+                plan.taps = taps;
+                taps += round_up(winograd_taps_size(plan.shape), 16);
+                scratch = std::max(scratch, winograd_scratch(plan.shape));
+                const int channels = std::max(1, 512 / s.K);  // worth a thread's while
+                for (int r = 0; r < s.R; r += channels)
+                    taps_items.push_back({stage, r, std::min(s.R, r + channels)});
+            }
             if (!plan.fused_layers) plane = std::max(plane, Index(s.I) * s.J * round_up(s.K, 8));
             survivors =
                 std::max(survivors, survivors_stride(Index(plan.rows) * plan.columns) * s.K);

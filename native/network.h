@@ -41,10 +41,12 @@ struct ConvPlan {
     Index interior = 0;         // where x^l itself begins in the frame
     int fused_layers = 0;       // of sigma that conv_pool does; the others are dropout
     Fused fused{};
-    float kept_scale = 1;  // product of 1 / (1 - rate) over its dropout layers
-    Index winners = 0;     // numbers of one sample
-    Index dw = 0, db = 0;  // where the stage begins in a block's partial gradient
-    Index packed = 0;      // where its kernel begins in the packed copy for (2)
+    bool winograd = false;  // whether they take Winograd's form
+    float kept_scale = 1;   // product of 1 / (1 - rate) over its dropout layers
+    Index winners = 0;      // numbers of one sample
+    Index dw = 0, db = 0;   // where the stage begins in a block's partial gradient
+    Index packed = 0;       // where its kernel begins in the packed copy for (2)
+    Index taps = 0;         // and in the one for Winograd's form
     Index bias_size() const {
         if (spec.bias == Bias::position) return Index(spec.I) * spec.J * spec.K;
         return spec.bias == Bias::channel ? spec.K : 0;
@@ -80,10 +82,16 @@ struct UpdateItem {
     Index begin, end;
 };
 
+// Input channels [first, last) of a kernel that is turned for Winograd's form.
+struct TapsItem {
+    int stage, first, last;
+};
+
 struct Plan {
     std::vector<ConvPlan> convs;
     std::vector<DensePlan> denses;
     std::vector<UpdateItem> items;
+    std::vector<TapsItem> taps_items;
     Index input;       // numbers of an image
     Index parameters;  // floats of the flat vector
     int features;      // what the convolutional part hands to the first dense stage
@@ -92,6 +100,8 @@ struct Plan {
     Index logits_row;
     Index partial;  // floats of a block's partial gradient
     Index packed;
+    Index taps;        // floats of all kernels in Winograd's form
+    Index scratch;     // floats that the largest of these stages needs
     Index mask;        // floats of the largest dropout in a convolutional stage
     Index plane;       // floats of the largest z^l, channels rounded up to 8
     Index survivors;   // the most room of a stage's lists

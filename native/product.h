@@ -8,8 +8,8 @@
 namespace convlet::CONVLET_TARGET {
 
 // C rows x NV vectors of columns in registers; each element is one chain: init, then c ascending.
-// UNIT: rows of a are neighbours in memory, so that one register addresses them all.
-template <int W, int NV, bool cut, int ROWS, bool UNIT>
+// ROW is a.row where that is a constant (0: it is not), so that one register addresses all rows.
+template <int W, int NV, bool cut, int ROWS, int ROW>
 void product_tile(Strided a, Index depth, const float* b, Index b_row, const float* init, int lanes,
                   float* out, Index out_row) {
     Vec<W> sum[ROWS][NV];
@@ -18,7 +18,7 @@ void product_tile(Strided a, Index depth, const float* b, Index b_row, const flo
 #pragma GCC unroll 16
         for (int n = 0; n < NV; ++n)
             sum[i][n] = init ? loaded<W, cut>(init + n * W, lanes) : same<W>(0);
-    const Index row = UNIT ? 1 : a.row;
+    const Index row = ROW ? ROW : a.row;
     for (Index c = 0; c < depth; ++c) {
         Vec<W> right[NV];
 #pragma GCC unroll 16
@@ -37,15 +37,15 @@ void product_tile(Strided a, Index depth, const float* b, Index b_row, const flo
         for (int n = 0; n < NV; ++n) stored<cut>(out + i * out_row + n * W, sum[i][n], lanes);
 }
 
-template <int W, int NV, bool cut, bool UNIT, int ROWS>
+template <int W, int NV, bool cut, int ROW, int ROWS>
 void product_rows(int rows, Strided a, Index depth, const float* b, Index b_row, const float* init,
                   int lanes, float* out, Index out_row) {
     if constexpr (ROWS >= 1) {
         if (rows == ROWS)
-            product_tile<W, NV, cut, ROWS, UNIT>(a, depth, b, b_row, init, lanes, out, out_row);
+            product_tile<W, NV, cut, ROWS, ROW>(a, depth, b, b_row, init, lanes, out, out_row);
         else
-            product_rows<W, NV, cut, UNIT, ROWS - 1>(rows, a, depth, b, b_row, init, lanes, out,
-                                                     out_row);
+            product_rows<W, NV, cut, ROW, ROWS - 1>(rows, a, depth, b, b_row, init, lanes, out,
+                                                    out_row);
     }
 }
 
@@ -59,11 +59,11 @@ void product_panel(Strided a, Index rows, Index depth, const float* b, Index b_r
         const int count = static_cast<int>(i + height <= rows ? height : rows - i);
         const Strided from{a.at + i * a.row, a.row, a.column};
         if (a.row == 1)
-            product_rows<W, NV, cut, true, limit>(count, from, depth, b, b_row, init, lanes,
-                                                  out + i * out_row, out_row);
+            product_rows<W, NV, cut, 1, limit>(count, from, depth, b, b_row, init, lanes,
+                                               out + i * out_row, out_row);
         else
-            product_rows<W, NV, cut, false, limit>(count, from, depth, b, b_row, init, lanes,
-                                                   out + i * out_row, out_row);
+            product_rows<W, NV, cut, 0, limit>(count, from, depth, b, b_row, init, lanes,
+                                               out + i * out_row, out_row);
     }
 }
 
@@ -77,9 +77,9 @@ inline void product(Strided a, Index rows, Index depth, const float* b, Index b_
     if (rows ==
         1)  // one image: more columns, so that enough sums are under way and b is one stream
         for (; j + 8 * widest <= columns; j += 8 * widest)
-            product_tile<widest, 8, false, 1, false>({a.at, a.row, a.column}, depth, b + j, b_row,
-                                                     init ? init + j : nullptr, widest, out + j,
-                                                     out_row);
+            product_tile<widest, 8, false, 1, 0>({a.at, a.row, a.column}, depth, b + j, b_row,
+                                                 init ? init + j : nullptr, widest, out + j,
+                                                 out_row);
     for (; j + 2 * widest <= columns; j += 2 * widest)
         panel.template operator()<widest, 2, false>(j);
     for (; j + widest <= columns; j += widest) panel.template operator()<widest, 1, false>(j);

@@ -7,6 +7,7 @@
 #include "softmax.h"
 #include "update.h"
 #include "warp.h"
+#include "winograd.h"
 
 #define CONVLET_STRING_(text) #text
 #define CONVLET_STRING(text) CONVLET_STRING_(text)
@@ -19,12 +20,14 @@ const Kernels kernels{
     .scale_bytes = scale_bytes,
     .conv = conv,
     .conv_pool = conv_pool,
+    .winograd_taps = winograd_taps,
+    .winograd = winograd,
     .own_place = own_place,
     .relu_winners = relu_winners,
     .pool_winners = pool_winners,
     .survivors = survivors,
     .conv_dw = conv_dw,
-    .conv_dx = conv_dx,
+    .conv_dw_dx = conv_dw_dx,
     .product = product,
     .relu = relu,
     .relu_backward = relu_backward,

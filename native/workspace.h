@@ -45,6 +45,7 @@ struct Arena {
     std::vector<Buffer<float>> frames;    // x^l of each sample, per convolution
     std::vector<Buffer<float>> errors;    // dJ/dx^l of one sample, per convolution
     std::vector<Buffer<Winner>> winners;  // of each sample, per convolution
+    Buffer<float> scratch;                // of Winograd's form
     Buffer<float> plane[2];               // z^l and what sigma^l makes of it, where not fused
     Buffer<Winner> plane_winners[2];
     Buffer<std::int32_t> offset, count;  // Survivors
@@ -84,7 +85,7 @@ struct Workspace {
     std::vector<Arena> arenas;
     std::vector<DenseRows> rows;  // training: one for the minibatch; prediction: one a thread
     Buffer<float> partials;       // a sum of blocks per chunk
-    Buffer<float> packed, gradient, zeros;
+    Buffer<float> packed, taps, gradient, zeros;
     Buffer<float> factor, cost;  // of every sample of the minibatch
     Buffer<double> squares;      // of each item's part of the gradient
     Buffer<Index> samples;       // their numbers
@@ -107,6 +108,7 @@ struct Workspace {
                     arena.winners.emplace_back(chunk * c.winners);
                 }
             }
+            arena.scratch = Buffer<float>(plan.scratch);
             for (int n = 0; n < 2; ++n) {
                 arena.plane[n] = Buffer<float>(plan.plane);
                 arena.plane_winners[n] = Buffer<Winner>(plan.plane);
@@ -128,6 +130,7 @@ struct Workspace {
         Index most_K = 16;
         for (const ConvPlan& c : plan.convs) most_K = std::max<Index>(most_K, c.spec.K);
         zeros = Buffer<float>(round_up(most_K, 16) + 16);
+        taps = Buffer<float>(plan.taps);
         if (backward) {
             rows.emplace_back(plan, batch, true);
             partials = Buffer<float>((batch + chunk - 1) / chunk * plan.partial);

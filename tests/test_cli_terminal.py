@@ -107,6 +107,30 @@ def test_ctrl_c_ends_training_with_130_and_restores_the_terminal(terminal, times
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("checkpoint", [(), ("--checkpoint", "run")])
+def test_sigterm_ends_training_with_143_and_restores_the_terminal(terminal, data, checkpoint):
+    run = terminal("train", str(data), "--epochs", "5000", *checkpoint)
+    run.read_until(b"images/s")
+    run.process.send_signal(signal.SIGTERM)
+    assert_restored(run)
+    assert run.process.returncode == 143
+    last = run.output.split(b"\n")[-2].split(b"\x1b[2K")[-1]
+    hint = b": go on with --resume from run/checkpoint-" if checkpoint else b"\r"
+    assert last.startswith(b"convlet: terminated" + hint)
+
+
+def test_the_bar_of_a_resumed_run(terminal, data):
+    options = ("--recipe", "plain", "--checkpoint", "run", "--out", "m.safetensors")
+    first = terminal("train", str(data), "--epochs", "2", *options)
+    assert_restored(first)
+    second = terminal("train", str(data), "--epochs", "4", *options, "--resume")
+    assert_restored(second)
+    assert second.process.returncode == 0
+    assert b"going on from run, after epoch 2\r\n" in second.output
+    assert b"epoch 3/4" in second.output
+    assert b"epoch 2/4" not in second.output
+
+
 def test_ctrl_c_in_a_long_step(terminal, data):
     run = terminal("train", str(data), "--batch-size", "2000", "--epochs", "5000")
     run.read_until(b"images/s")

@@ -5,7 +5,7 @@ results must be equal.  Arrays stand at odd offsets between guards that must not
 """
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import convlet._native as _native
+import winograd
 from convlet import equations as eq
 
 BUILT = dict(_native.targets())
@@ -118,6 +119,7 @@ class Case:
     K: int
     x_pixel: int
     bias: str
+    ordered: bool = True  # survivors in the order of their places
 
     @property
     def x_shape(self) -> tuple[int, int, int]:
@@ -138,7 +140,8 @@ class Case:
     @property
     def shape(self):
         return _native.testing.ConvShape(
-            *self.kernel, self.R, self.K, *self.stride, *self.z, self.x_row, self.x_pixel
+            *(*self.kernel, self.R, self.K, *self.stride, *self.z, self.x_row, self.x_pixel),
+            ordered=self.ordered,
         )
 
     def frame(self, x: np.ndarray) -> np.ndarray:
@@ -308,6 +311,136 @@ def test_fused_stage_is_the_separate_equations(k, order):
     assert min(zeros, ties, dead) > 2500, "the data have no kinks to test"
 
 
+def winograd_cases(seed: int, count: int):
+    """Kernels of 3x3 and 5x5, stride 1; groups of tiles that are whole, and that are not."""
+    rng = np.random.default_rng(seed)
+    for n in range(count):
+        R, T = int(rng.choice((8, 9, 16, 17, 24, 32, 33))), 5 if n % 2 else 3
+        yield Case(
+            (T, T),
+            (1, 1),
+            (int(rng.integers(2, 12)), int(rng.choice((2, 3, 4, 5, 8, 9, 12, 17, 32, 35)))),
+            (int(rng.integers(0, 2)), int(rng.integers(0, 2))),
+            R,
+            int(rng.choice((8, 9, 15, 16, 17, 31, 32, 33, 48, 66))),
+            round_up(R, 8) + 8 * int(rng.integers(0, 2)),
+            ("channel", "position", "none")[int(rng.integers(3))],
+        )
+
+
+def winograd_room(case: Case, w, k, memory: Memory) -> tuple[np.ndarray, np.ndarray]:
+    """Turned taps, made in two parts, and scratch."""
+    taps = memory.empty(case.shape.winograd_taps_size)
+    half = case.R // 2
+    k.winograd_taps(case.shape, w, 0, half, taps)
+    k.winograd_taps(case.shape, w, half, case.R, taps)
+    assert not untouched(taps).any()
+    return taps, memory.empty(case.shape.winograd_scratch)
+
+
+@pytest.mark.equation(1, 4, 9, 10)
+@pytest.mark.parametrize("order", FUSED)
+def test_winograd_is_the_separate_equations(k, order):
+    """Integers so small that every number of the transforms is exact."""
+    rng = np.random.default_rng(20)
+    fused = getattr(_native.testing.Fused, order)
+    zeros = ties = blank = 0
+    for case in winograd_cases(21, 120):
+        assert case.shape.winograd_fits
+        memory = Memory()
+        x = integers(rng, *case.x_shape, most=2)
+        w = integers(rng, *case.kernel, case.R, case.K, most=1)
+        w *= rng.random(w.shape) < 4 / w[..., 0].size
+        x *= rng.random(case.x_shape[:2])[..., None] < rng.choice((0.1, 0.5, 1))
+        b, added, *steps = bias_of(case, memory, rng)
+        frame, w = memory.array(case.frame(x)), memory.array(w)
+        rows, columns = case.z[0] // 2, case.z[1] // 2
+        out_pixel = case.K + int(rng.integers(0, 3))
+        out = memory.empty(rows, columns + 1, out_pixel)
+        winner = memory.numbers(np.full((rows, columns, case.lanes), -7))
+        taps, scratch = winograd_room(case, w, k, memory)
+        arguments = case.shape, fused, frame, taps, b, *steps
+        row = out.shape[1] * out_pixel
+        k.winograd(*arguments, out, row, out_pixel, winner, scratch)
+
+        z = eq.conv2d(x, w, case.stride)[: case.z[0], : case.z[1]] + added
+        assert_same(out[:, :columns, : case.K], fused_by_equations(order, z, None), case)
+        error = integers(rng, rows, columns, case.K, most=9) * 2 + 1  # never 0
+        assert_same(decoded(case, winner, error), fused_by_equations(order, z, error), case)
+        twin = memory.empty(*out.shape)
+        k.winograd(*arguments, twin, row, out_pixel, None, scratch)
+        assert out.tobytes() == twin.tobytes(), f"{case}: another result without winners"
+        out[:, :columns, : case.K].view(np.uint32)[...] = 0xFBFBFBFB
+        assert untouched(out).all(), f"{case}: written between the channels of the output"
+        memory.assert_guards_whole()
+        windows = eq.patches(z, (2, 2), (2, 2))
+        most = windows.max(axis=(2, 3))
+        zeros += (most == 0).sum()
+        ties += ((windows == most[:, :, None, None]).sum(axis=(2, 3)) > 1).sum()
+        blank += (~eq.patches(x, case.kernel, (1, 1)).any(axis=(2, 3, 4))).sum()
+    assert min(zeros, ties, blank) > 1000, "the data have no kinks to test"
+
+
+@pytest.mark.equation(1)
+@pytest.mark.parametrize("T", [3, 5])
+def test_winograd_matrices_filter_with_two_outputs(T):
+    """A^T [(G g) . (B^T d)] is the sum over taps, in fractions: for every unit pixel and tap."""
+    for pixel, tap in product(range(T + 1), range(T)):
+        v = [row[pixel] for row in winograd.PIXELS[T]]
+        u = [row[tap] for row in winograd.TAPS[T]]
+        z = [
+            sum(a * b * c for a, b, c in zip(row, u, v, strict=True)) for row in winograd.OUTPUTS[T]
+        ]
+        assert z == [pixel == tap, pixel == tap + 1]
+
+
+@pytest.mark.equation(1, 10)
+@pytest.mark.parametrize("T", [3, 5])
+def test_winograd_is_exactly_the_bias_where_every_pixel_is_zero(k, T):
+    """Whatever stands beside a blank window, and whatever the weights: R'(0) = 1/2 asks for it."""
+    rng = np.random.default_rng(22)
+    exact = 0
+    for _ in range(40):
+        case = Case((T, T), (1, 1), (10, 12), (0, 0), 8, 16, 8, "none")
+        memory = Memory()
+        x = rng.standard_normal(case.x_shape).astype(np.float32) * 1e-20  # their squares are 0
+        x *= (rng.random(case.x_shape[:2]) < 0.05)[..., None]
+        w = rng.standard_normal((*case.kernel, case.R, case.K)).astype(np.float32)
+        zeros = np.zeros(32, np.float32)
+        out, winner = memory.empty(5, 6, 16), memory.numbers(np.zeros((5, 6, 16)))
+        taps, scratch = winograd_room(case, memory.array(w), k, memory)
+        fused = _native.testing.Fused.relu_pool
+        frame = memory.array(case.frame(x))
+        k.winograd(case.shape, fused, frame, taps, zeros, 0, 0, out, 6 * 16, 16, winner, scratch)
+        lit = eq.patches(x, case.kernel, (1, 1)).any(axis=(2, 3, 4))
+        blank = ~eq.patches(lit[..., None], (2, 2), (2, 2)).any(axis=(2, 3))[..., 0]
+        first = (np.arange(5)[:, None] * 2 * case.x_shape[1] + np.arange(6) * 2)[..., None]
+        half = np.broadcast_to(first + (1 << WINNER_BITS), winner.shape)
+        assert (out[blank] == 0).all()
+        np.testing.assert_array_equal(winner[blank], half[blank])
+        exact += blank.sum()
+    assert exact > 200
+
+
+@pytest.mark.equation(1)
+@pytest.mark.parametrize(("T", "growth"), [(3, 5), (5, 20)])
+def test_winograd_is_near_the_sum(k, T, growth):
+    """The error is a few times that of the direct sum, and within its bound by far."""
+    rng = np.random.default_rng(23)
+    case = Case((T, T), (1, 1), (12, 12), (0, 0), 32, 32, 32, "none")
+    x = np.maximum(rng.standard_normal(case.x_shape), 0).astype(np.float32)
+    w = (rng.standard_normal((*case.kernel, 32, 32)) / (T * 32**0.5)).astype(np.float32)
+    memory = Memory()
+    zeros, fused = np.zeros(64, np.float32), _native.testing.Fused.pool
+    direct, fast = memory.empty(6, 6, 32), memory.empty(6, 6, 32)
+    frame = memory.array(x)
+    k.conv_pool(case.shape, fused, frame, memory.array(w), zeros, 0, 0, direct, 6 * 32, 32, None)
+    taps, scratch = winograd_room(case, memory.array(w), k, memory)
+    k.winograd(case.shape, fused, frame, taps, zeros, 0, 0, fast, 6 * 32, 32, None, scratch)
+    z = eq.max_pool(eq.conv2d(x.astype(np.float64), w.astype(np.float64)))
+    assert np.abs(fast - z).max() < growth * np.abs(direct - z).max()
+
+
 WINDOWS = {  # a 2x2 window (first row, second row), then (winner, factor) for each order
     "greatest last": ((1, 2, 3, 4), (3, 1), (3, 1), (3, 1)),
     "equal maxima: the first": ((1, 5, 5, 5), (1, 1), (1, 1), (1, 1)),
@@ -467,17 +600,23 @@ def test_conv_dw_is_equation_3(k):
         memory.assert_guards_whole()
 
 
-@pytest.mark.equation(2)
-def test_conv_dx_is_equation_2(k):
+@pytest.mark.equation(2, 3)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_conv_dw_dx_is_equations_3_and_2(k, ordered):
     rng = np.random.default_rng(10)
     for case in cases(11, 300):
         memory = Memory()
+        case = replace(case, ordered=ordered)
         delta, _, lists, _ = listed(case, memory, rng, k)
         w = integers(rng, *case.kernel, case.R, case.K)
-        start = integers(rng, *case.x_shape)
+        x, start = integers(rng, *case.x_shape), integers(rng, *case.x_shape)
         tail = np.arange(8)  # the last run may add zeros to up to 7 floats behind the frame
         dx = memory.array(np.append(case.frame(start).ravel(), tail))
-        k.conv_dx(case.shape, memory.array(case.packed(w)), *lists, dx)
+        frame = memory.array(np.append(case.frame(x).ravel(), np.zeros(8)))
+        dw, alone = (memory.empty(case.K, case.kernel[0], case.shape.run) for _ in range(2))
+        k.conv_dw_dx(case.shape, frame, memory.array(case.packed(w)), *lists, True, dw, dx)
+        k.conv_dw(case.shape, frame, *lists, True, alone)
+        assert_same(dw, alone, case)
         assert_same(dx[-8:], tail, case)
         after = dx[:-8].reshape(*case.x_shape[:2], case.x_pixel)
         expected = eq.conv2d_dx(delta, w, case.x_shape, case.stride)

@@ -18,6 +18,9 @@ ReLU and max pooling do not make errors larger, but close to a kink the way back
 where |z| <= E the factor of (10) may be anything in [0, 1], and where several pixels of a window
 are within E of its maximum each of them may get the whole error.  There E takes in the whole error.
 Where E is 0 (blank images, say) the rules for zeros and ties hold exactly.
+
+A stage in Winograd's form (native/winograd.h) takes its sums another way: the bound of tests/
+winograd.py takes the place of gamma_n sum |t| there, and is 0 where all pixels of a window are.
 """
 
 import copy
@@ -32,6 +35,7 @@ import numpy as np
 import pytest
 
 import convlet._native as _native
+import winograd
 from convlet import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax, backprop, native
 from convlet import equations as eq
 from convlet.engine import Samples, as_floats
@@ -73,13 +77,21 @@ def exact(x) -> Bounded:
     return Bounded(np.asarray(x, np.float64), np.zeros(np.shape(x)))
 
 
-def forward_affine(stage, x: Bounded, parameters) -> Bounded:
-    """(17): a chain over the taps that begins with the bias."""
+def forward_affine(stage, x: Bounded, parameters, fast: bool = False) -> Bounded:
+    """(17): a chain over the taps that begins with the bias, or Winograd's form."""
     absolute = {name: np.abs(w) for name, w in parameters.items()}
     no_bias = {**absolute, stage.b_name: 0}
     terms = prod(stage.w_shape[:-1])
     error = backprop.affine(stage, x.error, no_bias)
-    error = error + gamma(terms) * backprop.affine(stage, x.most, absolute)
+    if fast:
+        padded = eq.pad(x.most, stage.margins)
+        rounding = winograd.terms(padded, absolute[stage.w_name])
+        lit = eq.patches(padded, stage.kernel, (1, 1)).any(axis=(-3, -2, -1))[..., None]
+        n = stage.w_shape[2] + winograd.ROUNDINGS
+        error = error + gamma(n) * np.where(lit, rounding, 0)
+        error = error + U * lit * np.abs(backprop.affine(stage, x.value, parameters))
+    else:
+        error = error + gamma(terms) * backprop.affine(stage, x.most, absolute)
     return Bounded(backprop.affine(stage, x.value, parameters), error)
 
 
@@ -145,12 +157,15 @@ class Expected:
     gradients: dict[str, Bounded]
 
 
-def expected(stages, parameters, x, y, weight=None) -> Expected:
-    """`backprop.gradients` in float64 with the bound of float32 beside every number."""
+def expected(stages, parameters, x, y, weight=None, fast=()) -> Expected:
+    """`backprop.gradients` in float64 with the bound of float32 beside every number.
+
+    fast: the stages in Winograd's form.
+    """
     value = exact(x)
     traces = []
     for stage in stages:
-        inputs = [forward_affine(stage, value, parameters)]
+        inputs = [forward_affine(stage, value, parameters, stage.index in fast)]
         layers = [layer for layer in stage.sigma if not isinstance(layer, Softmax)]
         for layer in layers:
             inputs.append(forward_sigma(layer, inputs[-1]))
@@ -213,8 +228,11 @@ def backward_affine(stage, x: Bounded, delta: Bounded, parameters):
 # --------------------------------------------------------------------------------- random networks
 
 
-def random_layers(rng):
-    """Layers and an input shape: anything that `Network` accepts, small."""
+def random_layers(rng, fast=False):
+    """Layers and an input shape: anything that `Network` accepts, small.
+
+    fast: with a stage that takes Winograd's form, where one fits.
+    """
     while True:
         shape = (*(int(n) for n in rng.integers(1, 15, 2)), int(rng.choice((1, 1, 2, 3, 8, 9))))
         layers = []
@@ -230,6 +248,12 @@ def random_layers(rng):
                 )
             )
             layers += random_sigma(rng)
+        if fast:
+            taps, orders = int(rng.choice((3, 5))), ([ReLU(), MaxPool2D(2)], [MaxPool2D(2)])
+            bias = ("channel", "position", None)[int(rng.integers(3))]
+            layers = [Conv2D(int(rng.choice((8, 9, 16))), (2, 3), bias=bias), ReLU()]
+            layers += [Conv2D(int(rng.choice((8, 17))), taps, padding=int(rng.integers(3)))]
+            layers += orders[int(rng.integers(2))]
         layers.append(Flatten())
         for _ in range(int(rng.integers(0 if len(layers) > 1 else 1, 3))):
             units = int(rng.choice((2, 3, 7, 8, 9, 16, 17, 40)))
@@ -286,9 +310,9 @@ def assert_within(actual, bounded: Bounded, what) -> float:
 @pytest.mark.parametrize("part", range(3))
 def test_random_networks_agree_with_float64_within_the_bound(target, part):
     rng = np.random.default_rng(100 + part)
-    tight = count = 0
+    tight = count = seen = seen_tight = 0
     for n in range(60):
-        net = random_layers(rng)
+        net = random_layers(rng, fast=n % 3 == 0)
         assert net.engine.name == "native"
         assert net.engine.core.target == target
         for name, b in net.parameters.items():  # half of the networks: biases that are not 0
@@ -298,7 +322,9 @@ def test_random_networks_agree_with_float64_within_the_bound(target, part):
         x = as_floats(data.images).reshape(len(data), *net.stages[0].x_shape)
         parameters = {name: a.astype(np.float64) for name, a in net.parameters.items()}
         weight = None if data.weight is None else data.weight.astype(np.float64)
-        right = expected(net.stages, parameters, x, data.targets, weight)
+        fast = net.engine.core.winograd
+        seen += len(fast)
+        right = expected(net.stages, parameters, x, data.targets, weight, fast)
 
         what = f"{net!r}, {len(data)} images, {target}"
         threads = 1 + n % 3
@@ -308,13 +334,16 @@ def test_random_networks_agree_with_float64_within_the_bound(target, part):
             bounded = right.gradients[name]
             assert_within(gradient, bounded, f"{name} of {what}")
             scale = np.abs(bounded.value).max()
-            tight += bounded.error.max() < 1e-3 * scale
-            count += scale > 0
+            tight += not fast and bounded.error.max() < 1e-3 * scale
+            count += not fast and scale > 0
         logits = net.engine.logits(net.flat, data.images, threads)
         assert_within(logits, right.logits, f"logits of {what}")
+        seen_tight += bool(fast) and right.logits.error.max() < 1e-2 * np.abs(logits).max()
         p = net.engine.predict(net.flat, data.images, threads)
         assert_within(p, right.probabilities, f"probabilities of {what}")
     assert tight > 0.4 * count, "the bounds say nothing"
+    assert seen > 15, "too few stages in Winograd's form"
+    assert seen_tight > 0.5 * seen, "the bounds of Winograd's form say nothing"
 
 
 def test_the_bound_is_of_the_float64_oracle():

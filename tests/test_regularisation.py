@@ -225,9 +225,10 @@ def test_a_run_that_had_stopped_stays_stopped():
     assert len(net.fit(*data(), validation=data(5, 1), callbacks=[Resume()])) == 0
 
 
-def test_before_any_epoch_its_state_is_empty():
+def test_before_any_epoch_its_state_is_that_of_a_new_one():
     state = EarlyStopping().state()
-    assert state == {"best_loss": None, "best_epoch": None, "waited": 0}
+    settings = {"patience": 5, "min_delta": 0.0, "restore_best": True}
+    assert state == {**settings, "best_loss": None, "best_epoch": None, "waited": 0}
     assert json.loads(json.dumps(state)) == state
 
 

@@ -13,7 +13,7 @@ from convlet.errors import (
     MissingDependencyError,
     ModelFileError,
 )
-from convlet.formats import load
+from convlet.formats import load, load_checkpoint
 from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
 from convlet.network import Evaluation, Network
 from convlet.optimizers import SGD, Adam, AdamW
@@ -61,6 +61,7 @@ __all__ = [
     "equations",
     "format_layers",
     "load",
+    "load_checkpoint",
     "parse_layers",
     "recipes",
 ]

@@ -24,7 +24,7 @@ class DataError(ConvletError, ValueError):
 
 
 class ModelFileError(ConvletError, ValueError):
-    """A model file is damaged, or describes something that this version cannot load."""
+    """A model file or checkpoint is damaged, or holds what this version cannot load."""
 
 
 class FileError(ConvletError, OSError):

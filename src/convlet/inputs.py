@@ -175,6 +175,17 @@ def as_threads(value: Any) -> int | None:
     return None if value is None else as_count(value, "threads", 1, 1024)
 
 
+def check_checkpoint(checkpoint: Any, every: Any, resume: Any) -> None:
+    """Refuse wrong values of the three arguments of `fit`, and the others without the first."""
+    if not isinstance(resume, bool):
+        raise InputError(f"resume is {resume!r}, expected True or False")
+    if every is not None:
+        as_count(every, "every")
+    for name, value in (("every", every), ("resume", resume or None)):
+        if checkpoint is None and value is not None:
+            raise InputError(f"{name} is {value}, but checkpoint is None: give checkpoint=folder")
+
+
 def as_seed(value: Any) -> int:
     """A seed, 0 to 2^64 - 1."""
     return as_count(value, "seed", 0, (1 << 64) - 1)

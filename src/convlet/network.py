@@ -146,6 +146,9 @@ class Network:
         label_smoothing: float = 0.0,
         augmentation: Augmentation | str | None = None,
         threads: int | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        every: int | None = None,
+        resume: bool = False,
     ) -> training.History:
         """Train by minibatch gradient descent (13), (21) -> a `History`, a row an epoch.
 
@@ -158,9 +161,17 @@ class Network:
         threads: of the native engine; None is what the machine allows and the work is worth.  The
         result does not depend on it.
 
+        checkpoint: a folder that gets a file at the start, after every epoch, after every `every`
+        steps of an epoch, and where an exception ends training, Ctrl-C too; the last two and the
+        best stay.  resume: go on from the newest valid one, with the same data and arguments, to
+        the very bits of a run that was not interrupted; begin where there is none.  threads and,
+        for a schedule that does not span them, epochs may differ.
+
         An exception, Ctrl-C too, leaves the network after a whole number of steps.  Raises
-        `InputError` before any work, `DivergedError` at a step that is not finite.
+        `InputError` before any work, `DivergedError` at a step that is not finite; `FileError` and
+        `ModelFileError` for checkpoints that cannot be written, or read.
         """
+        inputs.check_checkpoint(checkpoint, every, resume)
         data = self.samples(x, y, sample_weight)
         held_out = None
         if validation is not None:
@@ -183,7 +194,12 @@ class Network:
         )
         threads = inputs.as_threads(threads)
         told = training.as_callbacks(callbacks)
-        return training.fit(self, data, held_out, settings, told, threads)
+        if checkpoint is None:
+            return training.fit(self, data, held_out, settings, told, threads)
+        from convlet.checkpoint import Folder
+
+        with Folder(checkpoint, every, resume, data, held_out) as folder:
+            return training.fit(self, data, held_out, settings, told, threads, folder)
 
     def find_learning_rate(
         self,

@@ -71,13 +71,25 @@ class EarlyStopping(Callback):
     def state(self) -> dict[str, Any]:
         kept = {} if self.weights is None else {"weights": self.weights}
         return {
+            **self._settings(),
             "best_loss": self.best_loss if isfinite(self.best_loss) else None,
             "best_epoch": self.best_epoch,
             "waited": self.waited,
             **kept,
         }
 
+    def _settings(self) -> dict[str, Any]:
+        names = ("patience", "min_delta", "restore_best")
+        return {name: getattr(self, name) for name in names}
+
     def restore(self, state: dict[str, Any]) -> None:
+        """Raises `InputError` for the state of one with other numbers."""
+        for name, value in self._settings().items():
+            if state[name] != value:
+                raise InputError(
+                    f"EarlyStopping: {name} is {value!r}, but the checkpoint is of a run with"
+                    f" {state[name]!r}: go on with what it was started with"
+                )
         self.best_loss = inf if state["best_loss"] is None else float(state["best_loss"])
         self.best_epoch, self.waited = state["best_epoch"], state["waited"]
         self.weights = None

@@ -161,7 +161,11 @@ class Callback:
         """After the last epoch; also when training was interrupted by an exception."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of this callback: JSON values and float32 vectors by name."""
+        """What a checkpoint keeps of this callback: JSON values and float32 vectors by name.
+
+        A class that overrides this is asked at every checkpoint, and given its state back by
+        `restore` in a resumed run.
+        """
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@
 A history file has a row an epoch: one JSON object a line, or CSV with a header.  It always tells
 the life of one network: a file that is there already keeps its rows up to the network's epoch, and
 loses later ones, which are trained again.  So a resumed run continues its file, and a new network
-starts it anew.
+starts it anew.  Rows that a checkpoint remembers are taken from there.
 """
 
 import os
@@ -45,7 +45,8 @@ class _File(Callback):
 
     def on_begin(self, run: Run) -> None:
         """Keep the rows up to the network's epoch.  Raises `DataError`, `FileError`."""
-        kept = [row for row in self._earlier() if row.epoch <= run.network.epochs]
+        kept = [row for row in self._earlier() if row.epoch <= run.first_epoch]
+        kept += run.history  # of a resumed run, whether the file had these rows or not
         write_atomic(self.path, (self.start() + "".join(map(self.line, kept))).encode())
 
     def on_epoch(self, run: Run, row: Row) -> None:

@@ -142,11 +142,43 @@ void convolution(const Kernels& k, int part) {
         backward.bytes(&dw[n * run], s.columns * s.x_pixel * sizeof dw[0]);
     if (!raw) {
         std::vector<float> dx(rows * s.x_row + 16);
-        k.conv_dx(s, packed.data(), list, dx.data());
+        for (const bool ordered : {true, false}) {
+            s.ordered = ordered;
+            k.conv_dw_dx(s, x.data(), packed.data(), list, false, dw.data(), dx.data());
+        }
         backward(dx);
     }
     report("conv", part, forward), report("conv_pool", part, fused);
     report("sigma", part, sigma), report("dw, dx", part, backward);
+}
+
+void winograd(const Kernels& k, int part) {
+    Random random(part + 501);
+    ConvShape s{};
+    s.rows = s.columns = part % 2 ? 3 : 5;
+    s.R = random.one_of({8, 9, 16, 32}), s.K = random.one_of({8, 9, 16, 17, 24, 33, 66});
+    s.s1 = s.s2 = 1;
+    s.I = 2 + random.below(9), s.J = 2 + random.below(35);
+    s.x_pixel = up8(s.R);
+    s.x_row = (s.J + s.columns - 1) * s.x_pixel;
+    std::vector<float> x = random.numbers((s.I + s.rows - 1) * s.x_row + 16);
+    for (Index n = 0; n < static_cast<Index>(x.size()); ++n)
+        if (n % s.x_pixel >= s.R || (n / s.x_pixel) % 7 > 2) x[n] = 0;
+    const std::vector<float> w = random.numbers(Index(s.rows) * s.columns * s.R * s.K);
+    const std::vector<float> b = random.numbers(s.K);
+    std::vector<float> taps(winograd_taps_size(s)), scratch(winograd_scratch(s));
+    k.winograd_taps(s, w.data(), 0, s.R, taps.data());
+    Hash hash;
+    hash(taps);
+    const int I = s.I / 2, J = s.J / 2;
+    for (const Fused order : {Fused::pool, Fused::pool_relu, Fused::relu_pool}) {
+        std::vector<float> out(Index(I) * J * s.K);
+        std::vector<Winner> winner(Index(I) * J * up8(s.K));
+        k.winograd(s, order, x.data(), taps.data(), {b.data(), 0, 0},
+                   {out.data(), Index(J) * s.K, s.K}, winner.data(), scratch.data());
+        hash(out), hash(winner);
+    }
+    report("winograd", part, hash);
 }
 
 void others(const Kernels& k, int part) {
@@ -414,6 +446,7 @@ int main(int count, char** arguments) {
     if (!k) return std::fprintf(stderr, "driver TARGET [stress]: no such target here\n"), 2;
     if (count > 2 && std::strcmp(arguments[2], "stress") == 0) return stress(*k);
     for (int part = 0; part < 250; ++part) convolution(*k, part);
+    for (int part = 0; part < 60; ++part) winograd(*k, part);
     for (int part = 0; part < 100; ++part) others(*k, part);
     for (int part = 0; part < 40; ++part) augmentation(*k, part);
     engines(*k);

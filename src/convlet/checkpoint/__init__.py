@@ -4,6 +4,8 @@
 """
 
 from convlet.checkpoint.folder import Folder
+from convlet.checkpoint.names import newest
+from convlet.checkpoint.parse import place_of
 from convlet.checkpoint.state import load
 
-__all__ = ["Folder", "load"]
+__all__ = ["Folder", "load", "newest", "place_of"]

@@ -18,12 +18,12 @@ class Lock:
     """
 
     def __init__(self, folder: str) -> None:
-        self.path = os.path.join(folder, NAME)
+        path = os.path.join(folder, NAME)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            self.file = os.open(self.path, flags, 0o666)
+            self.file = os.open(path, flags, 0o666)
         except OSError as error:
-            raise file_error("written", self.path, error) from error
+            raise file_error("written", path, error) from error
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self.file, 0)
@@ -31,7 +31,7 @@ class Lock:
         except OSError as error:
             if error.errno != errno.EWOULDBLOCK:
                 os.close(self.file)
-                raise file_error("written", self.path, error) from error
+                raise file_error("written", path, error) from error
             holder = os.pread(self.file, 20, 0).decode("ascii", "replace").strip()
             os.close(self.file)
             raise FileError(
@@ -44,4 +44,5 @@ class Lock:
 
     def release(self) -> None:
         """Let others have the folder."""
+        fcntl.flock(self.file, fcntl.LOCK_UN)  # a forked child still has the file open
         os.close(self.file)

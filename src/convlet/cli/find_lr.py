@@ -9,7 +9,6 @@ import typer
 from convlet import plots
 from convlet.cli import options, training
 from convlet.cli.console import say, say_json
-from convlet.cli.train import layers_for
 from convlet.engine import ENGINES
 from convlet.errors import InputError
 from convlet.inputs import as_count, as_positive, as_share
@@ -80,7 +79,7 @@ def find_lr(
 
     dataset = options.load_data(data)
     shape = dataset.train.images.shape[1:]
-    chosen = layers_for(chosen, dataset.name, shape, len(dataset.classes), PLAIN)
+    chosen = options.layers_for(chosen, dataset.name, shape, len(dataset.classes), PLAIN)
     network = Network(chosen, shape, seed, classes=dataset.classes, engine=engine)
     with np.errstate(over="ignore", invalid="ignore"):
         result = network.find_learning_rate(

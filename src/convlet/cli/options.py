@@ -14,6 +14,7 @@ from convlet.errors import ArchitectureError, FileError, InputError
 from convlet.formats.atomic import mode_of, reason_of
 from convlet.inputs import as_count, as_input_shape
 from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.recipes import Recipe
 from convlet.stages import default_layers, group
 from convlet.text import parse_layers
 
@@ -148,6 +149,26 @@ def fitting_layers(shape: Shape, classes: int) -> tuple[Layer, ...]:
             " --layers"
         ) from None
     return small
+
+
+def layers_for(
+    layers: tuple[Layer, ...] | None, name: str, shape: Shape, classes: int, recipe: Recipe
+) -> tuple[Layer, ...]:
+    """Layers that fit the data of this name: those of --layers, the recipe's, or smaller ones.
+
+    shape: of an image.  Raises `ArchitectureError`, `InputError`.
+    """
+    if layers is None:
+        large_enough = min(shape[:2]) >= 16
+        return recipe.layers(classes) if large_enough else fitting_layers(shape, classes)
+    with named("--layers"):
+        units = group(layers, shape)[-1].output_shape[0]
+    if units != classes:
+        raise InputError(
+            f"--layers ends with {units} classes, but {name} has {classes}:"
+            f" end with dense {classes}, softmax"
+        )
+    return layers
 
 
 def size(shape: Sequence[int]) -> str:

@@ -10,16 +10,13 @@ import numpy as np
 import typer
 
 from convlet import watch
-from convlet.cli import options, training
+from convlet.cli import checkpoints, options, training
 from convlet.cli.console import say, say_json
 from convlet.cli.progress import percent, reporter
 from convlet.engine import ENGINES
 from convlet.errors import DivergedError, InputError
 from convlet.inputs import as_count, as_positive, as_share
-from convlet.layers import Layer, Shape
 from convlet.network import Network
-from convlet.recipes import Recipe
-from convlet.stages import group
 from convlet.stopping import EarlyStopping
 from convlet.text import format_layers
 from convlet.training import Callback
@@ -106,11 +103,16 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="Record each epoch for TensorBoard in this folder."),
     ] = None,
+    checkpoint: checkpoints.Checkpoint = None,
+    every: checkpoints.Every = None,
+    resume: checkpoints.Resume = False,
     json: options.Json = False,
 ) -> None:
     """Train a network and save it.
 
     A recipe says how unless an option does; the last epoch's network is saved.
+
+    With --checkpoint DIR a run can be interrupted; the same command with --resume goes on.
     """
     stepping = (optimizer, momentum, weight_decay, learning_rate, schedule)
     base = training.read_recipe(recipe, data, plain=any(value is not None for value in stepping))
@@ -135,11 +137,14 @@ def train(
     chosen = options.read_layers(layers)
     out = default_out(data) if out is None else out
     options.refuse_unwritable(out, "--out")
+    checkpoints.check(checkpoint, every, resume)
     watchers = _watchers(history, tensorboard)
+    if resume and checkpoint is not None:
+        watchers.append(checkpoints.Announcer(checkpoint, json))
 
     dataset = options.load_data(data)
     shape = dataset.train.images.shape[1:]
-    chosen = layers_for(chosen, dataset.name, shape, len(dataset.classes), base)
+    chosen = options.layers_for(chosen, dataset.name, shape, len(dataset.classes), base)
     network = Network(chosen, shape, seed, classes=dataset.classes, engine=engine)
     images, labels = dataset.train.images[:limit], dataset.train.labels[:limit]
     if not json:
@@ -151,7 +156,8 @@ def train(
         say(f"{network.flat.size:,} parameters, {network.engine.name} engine, recipe {base.name}")
     # a diverging run is reported once, as an error, and not by NumPy
     stopping = [] if patience is None else [EarlyStopping(patience)]
-    with reporter(json) as report, np.errstate(over="ignore", invalid="ignore"), _diverging():
+    quiet = np.errstate(over="ignore", invalid="ignore")
+    with checkpoints.as_options(checkpoint), reporter(json) as report, quiet, _diverging():
         rows = network.fit(
             images,
             labels,
@@ -167,6 +173,9 @@ def train(
             label_smoothing=label_smoothing,
             augmentation=augmentation,
             threads=threads,
+            checkpoint=checkpoint,
+            every=every,
+            resume=resume,
         )
     network.save(out)
     best = stopping[0].best_epoch if stopping else None
@@ -210,23 +219,3 @@ def default_out(data: str) -> Path:
     """In the current folder, after the data."""
     stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if "/" in data else Path(data).stem)
     return Path(f"convlet-{stem}.safetensors")
-
-
-def layers_for(
-    layers: tuple[Layer, ...] | None, name: str, shape: Shape, classes: int, recipe: Recipe
-) -> tuple[Layer, ...]:
-    """Layers that fit the data of this name: those of --layers, the recipe's, or smaller ones.
-
-    shape: of an image.  Raises `ArchitectureError`, `InputError`.
-    """
-    if layers is None:
-        large_enough = min(shape[:2]) >= 16
-        return recipe.layers(classes) if large_enough else options.fitting_layers(shape, classes)
-    with options.named("--layers"):
-        units = group(layers, shape)[-1].output_shape[0]
-    if units != classes:
-        raise InputError(
-            f"--layers ends with {units} classes, but {name} has {classes}:"
-            f" end with dense {classes}, softmax"
-        )
-    return layers

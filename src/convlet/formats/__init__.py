@@ -1,5 +1,5 @@
 """Files that convlet writes and reads."""
 
-from convlet.formats.model import load
+from convlet.formats.model import load, load_checkpoint
 
-__all__ = ["load"]
+__all__ = ["load", "load_checkpoint"]

@@ -82,6 +82,16 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
     return network
 
 
+def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Network:
+    """The network in a checkpoint of `fit(checkpoint=...)`, as it was then.
+
+    engine: as for `Network`.  Raises as `load` does.
+    """
+    from convlet.checkpoint import load
+
+    return load(path, engine)
+
+
 def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str, float]]:
     """The first number of each array that is NaN or infinite: its place, as w0[1, 2], and value."""
     for name, values in arrays.items():

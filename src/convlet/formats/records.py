@@ -25,6 +25,9 @@ BLANK = "0" * 64  # stands for the checksum while it is computed
 OWN_FIELDS = ("checksum", "convlet_version", "format", "format_version")
 
 
+READERS = {"convlet-model": "convlet.load", "convlet-checkpoint": "convlet.load_checkpoint"}
+
+
 class OtherVersionError(ModelFileError):
     """A file of another version of its format: not damaged, but not for this program."""
 
@@ -134,6 +137,11 @@ def _read(
 def _check_fields(fields: Mapping[str, str], name: str, kind: str, versions: Sequence[int]) -> None:
     """Refuse another kind of file, another version of its format, a missing field."""
     if fields.get("format") != kind:
+        if (reader := READERS.get(fields.get("format", ""))) is not None:
+            raise ModelFileError(
+                f"{name}: the field 'format' is {fields['format']!r}, expected {kind!r}:"
+                f" read it with {reader}"
+            )
         raise damaged(name, "the field 'format'", fields.get("format"), repr(kind))
     found, known = fields.get("format_version"), [str(version) for version in versions]
     if found not in known:

@@ -1,0 +1,159 @@
+"""What the metadata of a checkpoint say, checked field by field before anything is changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from convlet.checkpoint.identity import Identity
+from convlet.engine import Float64
+from convlet.formats.header import Spec, damaged, parse_json
+from convlet.inputs import as_input_shape
+from convlet.stages import group
+from convlet.text import parse_layers
+from convlet.training import Row, Run
+
+FIELDS = ("callbacks", "identity", "position")
+COLUMNS = ("train_loss", "test_loss", "test_accuracy", "seconds")  # of the history
+MOST = 1 << 53  # of every whole number in a checkpoint
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands."""
+
+    first_epoch: int  # of the network's life when the run began
+    epoch: int  # of the run, from 1
+    step: int  # done in this epoch
+    steps: int  # an epoch
+    updates: int  # done in the run
+    stopped: bool  # a callback ended the run after the last epoch
+    slots: int  # of the optimiser
+
+    @property
+    def epochs(self) -> int:
+        """Whole epochs of the network's life."""
+        return self.first_epoch + self.epoch - 1
+
+    def words(self) -> str:
+        """For people."""
+        if self.step:
+            return f"after step {self.step} of {self.steps} of epoch {self.epochs + 1}"
+        return f"after epoch {self.epochs}" if self.updates else "before the first step"
+
+
+def place_of(run: Run) -> Place:
+    """Where a run that is not `closing` stands."""
+    return Place(
+        first_epoch=run.first_epoch,
+        epoch=run.epoch,
+        step=run.step,
+        steps=run.steps,
+        updates=run.updates,
+        # inside an epoch it is an interruption, which a resumed run does not repeat
+        stopped=run.stop and run.step == 0,
+        slots=len(run.slots),
+    )
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The metadata of a checkpoint."""
+
+    identity: Identity
+    place: Place
+    states: list[dict[str, Any]]  # kind, values, and the size of each vector, of each callback
+    parameters: int  # of the network
+
+    def specs(self) -> dict[str, Spec]:
+        """The arrays that there must be."""
+        specs: dict[str, Spec] = {
+            "sums": ("F64", (3,)),
+            "history": ("F64", (self.place.epoch - 1, len(COLUMNS))),
+            "weights": ("F32", (self.parameters,)),
+        }
+        specs |= {f"slot{n}": ("F32", (self.parameters,)) for n in range(self.place.slots)}
+        for n, state in enumerate(self.states):
+            vectors: dict[str, int] = state["vectors"]
+            specs |= {f"callback{n}.{key}": ("F32", (size,)) for key, size in vectors.items()}
+        return specs
+
+
+def parse(name: str, metadata: Mapping[str, str]) -> Parsed:
+    """The metadata of the file called name.  Raises `ModelFileError`."""
+    if tuple(sorted(metadata)) != FIELDS:
+        raise damaged(name, "the list of fields", sorted(metadata), f"{list(FIELDS)}")
+    found: dict[str, Any] = {}
+    readers = {"callbacks": _states, "identity": _identity, "position": _place}
+    for field, read in readers.items():
+        try:
+            found[field] = read(parse_json(metadata[field]))
+        except (ValueError, TypeError, KeyError) as error:
+            what = f"what a checkpoint has ({error!s:.200})"
+            raise damaged(name, f"the field {field!r}", metadata[field], what) from error
+    identity, parameters = found["identity"]
+    return Parsed(identity, found["position"], found["callbacks"], parameters)
+
+
+def parse_rows(table: Float64, place: Place, validated: bool) -> tuple[Row, ...]:
+    """The history; without validation data the two measures of a test are None."""
+    rows = []
+    for n, (train_loss, test_loss, test_accuracy, seconds) in enumerate(table.tolist(), start=1):
+        if not validated:
+            test_loss = test_accuracy = None
+        rows.append(Row(place.first_epoch + n, train_loss, test_loss, test_accuracy, seconds))
+    return tuple(rows)
+
+
+def _identity(found: Any) -> tuple[Identity, int]:
+    """With the number of parameters of the network that it names."""
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    classes = found["classes"]
+    if classes is not None and not (
+        isinstance(classes, list) and all(isinstance(one, str) for one in classes)
+    ):
+        raise ValueError("classes is no list of names")
+    if not (isinstance(found["layers"], str) and isinstance(found["validation"], str)):
+        raise ValueError("layers or validation is no text")
+    stages = group(parse_layers(found["layers"]), as_input_shape(found["input_shape"]))
+    if classes is not None and len(classes) != stages[-1].output_shape[0]:
+        raise ValueError("classes and layers do not fit")
+    return found, sum(stage.parameter_count for stage in stages)
+
+
+def _place(found: Any) -> Place:
+    fields = tuple(Place.__dataclass_fields__)
+    if not isinstance(found, dict) or tuple(found) != fields:
+        raise ValueError(f"it has not the keys {fields}")
+    stopped = found["stopped"]
+    numbers = [value for key, value in found.items() if key != "stopped"]
+    if type(stopped) is not bool or not all(type(n) is int and 0 <= n < MOST for n in numbers):
+        raise ValueError("it has other values than whole numbers")
+    place = Place(**found)
+    if not (
+        place.epoch >= 1
+        and place.step <= place.steps
+        and place.steps >= 1
+        and place.slots <= 2
+        and place.updates == (place.epoch - 1) * place.steps + place.step
+    ):
+        raise ValueError("its numbers do not fit together")
+    return place
+
+
+def _states(found: Any) -> Sequence[dict[str, Any]]:
+    if not isinstance(found, list):
+        raise ValueError("it is no list")
+    for state in found:
+        if not isinstance(state, dict) or tuple(state) != ("kind", "values", "vectors"):
+            raise ValueError("a state has not kind, values and vectors")
+        values, vectors = state["values"], state["vectors"]
+        if not (
+            isinstance(state["kind"], str)
+            and isinstance(values, dict)
+            and isinstance(vectors, dict)
+            and not values.keys() & vectors.keys()
+            and all(type(size) is int and 0 <= size < MOST for size in vectors.values())
+        ):
+            raise ValueError("a state holds something else")
+    return found

@@ -1,0 +1,135 @@
+"""--checkpoint, --every and --resume of `convlet train`: their checks, and what is said of them."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convlet.checkpoint import newest, place_of
+from convlet.cli import options
+from convlet.cli.console import printable, say
+from convlet.errors import FileError, InputError, ModelFileError
+from convlet.inputs import as_count
+from convlet.training import Callback, Run
+
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", metavar="DIR", help="Write checkpoints to this folder."),
+]
+Every = Annotated[
+    int | None,
+    typer.Option(
+        "--every",
+        parser=options.whole,
+        metavar="N",
+        help="A checkpoint after every N steps of an epoch, too.",
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the newest checkpoint in the folder.")
+]
+
+_NAMES = (
+    "layers",
+    "engine",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "seed",
+    "optimizer",
+    "schedule",
+    "clip_norm",
+    "label_smoothing",
+)
+_OPTIONS = {
+    **{name: f"--{name.replace('_', '-')}" for name in _NAMES},
+    "augmentation": "--augment",
+    "optimizer.momentum": "--momentum",
+    "optimizer.weight_decay": "--weight-decay",
+    "patience": "--patience",
+    "checkpoint": "--checkpoint",
+    **dict.fromkeys(("data", "validation", "input_shape", "classes"), "DATA"),
+}
+"""What an error of the library begins with, and what it is called on the command line."""
+
+
+def check(folder: Path | None, every: int | None, resume: bool) -> None:
+    """Refuse wrong values.  Raises `InputError`, `FileError`."""
+    if every is not None:
+        as_count(every, "--every")
+    for option, given in (("--every", every is not None), ("--resume", resume)):
+        if folder is None and given:
+            raise InputError(f"{option} is given, but --checkpoint is not: name the folder")
+    if folder is not None:
+        _refuse_unwritable(folder)
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Before the data are read; the folder need not be there yet."""
+    where = f"--checkpoint is {str(folder)!r}"
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{where}, which is not a folder: name a folder")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise FileError(f"{where}, but {str(there)!r} is not a folder: choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise FileError(
+            f"{where}, but the folder {str(there)!r} cannot be written to: {reason}"
+        ) from None
+
+
+class Announcer(Callback):
+    """Says where a resumed run goes on: on stdout, or on stderr beside JSON."""
+
+    def __init__(self, folder: Path, as_json: bool) -> None:
+        self.folder, self.as_json = folder, as_json
+
+    def on_begin(self, run: Run) -> None:
+        words = place_of(run).words()
+        if newest(self.folder) is None:
+            text = f"no checkpoint in {self.folder} yet: the run begins"
+        elif run.stop or run.epoch > run.epochs:
+            text = f"the run in {self.folder} is finished, {words}: nothing is left to train"
+        else:
+            text = f"going on from {self.folder}, {words}"
+        if self.as_json:
+            print(f"convlet: {printable(text)}", file=sys.stderr, flush=True)
+        else:
+            say(text)
+
+
+@contextmanager
+def as_options(folder: Path | None) -> Iterator[None]:
+    """Inside, errors name options, and an interruption says from where the run can go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        path = None
+        with suppress(FileError):
+            path = None if folder is None else newest(folder)
+        if path is None:
+            raise
+        raise type(stop)(f"go on with --resume from {path}") from None
+    except (InputError, FileError, ModelFileError) as error:
+        if folder is None:
+            raise
+        raise type(error)(_renamed(str(error), os.path.abspath(folder))) from error
+
+
+def _renamed(text: str, folder: str) -> str:
+    if text.startswith(tuple(folder + rest for rest in (" ", "/checkpoint-", "/lock"))):
+        return f"--checkpoint: {text}"
+    if text.startswith("callbacks with a state "):
+        return f"--patience: {text}"
+    name, _, rest = text.removeprefix("EarlyStopping: ").partition(" ")
+    option = _OPTIONS.get(name) or _OPTIONS.get(name.partition(".")[0])
+    return f"{option} {rest}".replace("resume=True", "--resume") if option else text

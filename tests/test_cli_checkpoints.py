@@ -1,0 +1,281 @@
+"""`convlet train --checkpoint DIR --every N --resume`: what is refused, and what is said."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convlet
+from convlet.checkpoint.lock import Lock
+from convlet.cli import main
+
+LAYERS = "flatten, dense 3, softmax"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """An .npz file: 60 + 30 images whose bright row tells the class."""
+    rng = np.random.default_rng(0)
+    parts = {}
+    for part, count in (("train", 60), ("test", 30)):
+        y = rng.integers(0, 3, count)
+        x = rng.integers(0, 100, (count, 6, 6)).astype(np.uint8)
+        x[np.arange(count), 2 * y] += 150
+        parts |= {f"x_{part}": x, f"y_{part}": y}
+    path = tmp_path_factory.mktemp("data") / "rows.npz"
+    np.savez(path, **parts)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _in_a_new_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+def train(images, *options, epochs="2", layers=LAYERS):
+    how = ["--recipe", "plain", "--layers", layers, "--epochs", epochs, "--batch-size", "8"]
+    return main(["train", str(images), *how, "--out", "m.safetensors", *options])
+
+
+def assert_refused(images, capsys, *options, match, **changes):
+    """Status 2, and one line that holds match; what was said before on stdout does not matter."""
+    capsys.readouterr()
+    assert train(images, *options, **changes) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("convlet: error: ")
+    assert err.count("\n") == 1
+    assert match in err
+
+
+def rows_of(out):
+    *rows, last = [json.loads(line) for line in out.splitlines()]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows], last
+
+
+# ------------------------------------------------------------------------------------------- resume
+
+
+def test_a_resumed_run_ends_as_the_whole_one(images, capsys):
+    options = ["--optimizer", "momentum", "--checkpoint", "run", "--json"]
+    assert train(images, *options[:2], "--json", epochs="5") == 0
+    rows, last = rows_of(capsys.readouterr().out)
+    whole = Path("m.safetensors").read_bytes()
+    assert train(images, *options) == 0
+    first, _ = rows_of(capsys.readouterr().out)
+    Path("m.safetensors").unlink()
+    assert train(images, *options, "--resume", "--history", "rows.csv", epochs="5") == 0
+    out, err = capsys.readouterr()
+    rest, end = rows_of(out)
+    assert err == "convlet: going on from run, after epoch 2\n"
+    assert first + rest == rows
+    assert end["test_accuracy"] == last["test_accuracy"]
+    assert Path("m.safetensors").read_bytes() == whole
+    assert len(convlet.watch.read_history("rows.csv")) == 5
+
+
+def test_a_finished_run_is_said_to_be_one_and_the_model_is_written(images, capsys):
+    assert train(images, "--checkpoint", "run") == 0
+    whole = Path("m.safetensors").read_bytes()
+    Path("m.safetensors").unlink()
+    capsys.readouterr()
+    assert train(images, "--checkpoint", "run", "--resume") == 0
+    out, err = capsys.readouterr()
+    assert "the run in run is finished, after epoch 2: nothing is left to train\n" in out
+    assert "epoch 1/2" not in out
+    assert out.endswith("model saved in m.safetensors\n")
+    assert err == ""
+    assert Path("m.safetensors").read_bytes() == whole
+
+
+def test_an_early_stop_is_a_finish(capsys):
+    """Noise: what is learned of it soon makes the test loss rise."""
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((90, 6, 6)).astype(np.float32), rng.integers(0, 3, 90)
+    images = Path("noise.npz")
+    np.savez(images, x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    options = ["--checkpoint", "run", "--patience", "1"]
+    assert train(images, *options, epochs="50") == 0
+    out = capsys.readouterr().out
+    whole = Path("m.safetensors").read_bytes()
+    assert "epoch 50/50" not in out
+    assert train(images, *options, "--resume", epochs="50") == 0
+    again = capsys.readouterr().out
+    assert "nothing is left to train" in again
+    assert out.splitlines()[-2] == again.splitlines()[-2]  # the accuracy, of which epoch, and when
+    assert Path("m.safetensors").read_bytes() == whole
+
+
+def test_an_empty_folder_is_said_to_be_one(images, capsys):
+    assert train(images, "--checkpoint", "new/run", "--resume") == 0
+    assert "no checkpoint in new/run yet: the run begins\n" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("default")  # of a terminal, not of these tests
+def test_a_damaged_checkpoint_is_one_line_and_the_run_goes_on(images, capsys):
+    assert train(images, "--checkpoint", "run") == 0
+    newest = sorted(Path("run").glob("*.safetensors"))[-1]
+    newest.write_bytes(newest.read_bytes()[:99])
+    capsys.readouterr()
+    assert train(images, "--checkpoint", "run", "--resume") == 0
+    out, err = capsys.readouterr()
+    assert err.startswith(f"convlet: warning: {newest.absolute()}: ")
+    assert err.endswith("checkpoint-00001-000000.safetensors is used, after epoch 1\n")
+    assert err.count("\n") == 1
+    assert "going on from run, after epoch 1\n" in out
+
+
+def test_every_is_in_steps(images, monkeypatch):
+    written = []
+    real = os.replace
+
+    def noting(source, target):
+        written.append(Path(target).name)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", noting)
+    assert train(images, "--checkpoint", "run", "--every", "3", epochs="1") == 0
+    assert [name[11:23] for name in written[:-1]] == [
+        "00000-000000",
+        "00000-000003",
+        "00000-000006",
+        "00001-000000",
+    ]
+
+
+# ---------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (["--every", "5"], "--every is given, but --checkpoint is not"),
+        (["--resume"], "--resume is given, but --checkpoint is not"),
+        (["--checkpoint", "run", "--every", "0"], "--every is 0, expected a whole number from 1"),
+        (["--checkpoint", "run", "--every", "x"], "--every is 'x', expected a whole number"),
+        (["--checkpoint", "a_file"], "--checkpoint is 'a_file', which is not a folder"),
+        (["--checkpoint", "a_file/run"], "--checkpoint is 'a_file/run', but '"),
+        (["--checkpoint", "/proc/run"], "--checkpoint is '/proc/run', but the folder '/proc' can"),
+    ],
+)
+def test_wrong_options_are_refused_before_the_data_are_read(
+    images, capsys, options, match, monkeypatch
+):
+    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    Path("a_file").write_text("")
+    assert_refused(images, capsys, *options, match=match)
+    assert os.listdir() == ["a_file"]
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (["--learning-rate", "0.2"], "--learning-rate is 0.2, but "),
+        (["--batch-size", "9"], "--batch-size is 9, but "),
+        (["--seed", "1"], "--seed is 1, but "),
+        (["--optimizer", "adam"], "--optimizer is Adam, but "),
+        (["--momentum", "0.5"], "--momentum is 0.5, but "),
+        (["--weight-decay", "0.5"], "--weight-decay is 0.5, but "),
+        (["--schedule", "cosine"], "--schedule is Cosine, but "),
+        (["--clip-norm", "2"], "--clip-norm is 2.0, but "),
+        (["--label-smoothing", "0.5"], "--label-smoothing is 0.5, but "),
+        (["--augment", "flip"], "--augment is Augmentation, but "),
+        (["--engine", "reference"], "--engine is reference, but "),
+        (["--limit", "50"], "DATA is 50 images 6x6x1 uint8, sha256 "),
+        (["--patience", "3"], "--patience: callbacks with a state are EarlyStopping, but "),
+        (["--epochs", "1"], "--epochs is 1, but "),
+    ],
+)
+def test_another_run_is_refused_by_the_name_of_the_option(images, capsys, options, match):
+    assert train(images, "--checkpoint", "run") == 0
+    assert_refused(images, capsys, "--checkpoint", "run", "--resume", *options, match=match)
+
+
+def test_another_network_is_refused(images, capsys):
+    assert train(images, "--checkpoint", "run") == 0
+    layers = "flatten, dense 4, relu, dense 3, softmax"
+    options = ["--checkpoint", "run", "--resume"]
+    assert_refused(images, capsys, *options, match="--layers is flatten, dense 4", layers=layers)
+
+
+def test_another_patience_is_refused(images, capsys):
+    options = ["--checkpoint", "run", "--patience"]
+    assert train(images, *options, "3") == 0
+    match = "--patience is 4, but the checkpoint is of a run with 3"
+    assert_refused(images, capsys, *options, "4", "--resume", match=match)
+
+
+def test_a_run_in_the_folder_is_not_overwritten(images, capsys):
+    assert train(images, "--checkpoint", "run") == 0
+    match = "which holds a run already"
+    assert_refused(images, capsys, "--checkpoint", "run", match=match)
+    assert_refused(images, capsys, "--checkpoint", "run", match="go on with it by --resume")
+
+
+def test_an_error_of_another_option_keeps_its_words(images, capsys, monkeypatch):
+    """A history file on a full disk; the checkpoint is written, and the run can go on."""
+    real = convlet.watch.CSV.line
+
+    def line(self, row):
+        if row.epoch == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, row)
+
+    options = ["--checkpoint", "run", "--history", "rows.csv"]
+    with monkeypatch.context() as patch:
+        patch.setattr(convlet.watch.CSV, "line", line)
+        match = "convlet: error: rows.csv cannot be written: No space left on device"
+        assert_refused(images, capsys, *options, match=match)
+    assert train(images, *options, "--resume") == 0
+    assert "going on from run, after step 8 of 8 of epoch 2\n" in capsys.readouterr().out
+    assert len(convlet.watch.read_history("rows.csv")) == 2
+
+
+def test_a_folder_in_use(images, capsys):
+    Path("run").mkdir()
+    lock = Lock("run")
+    folder = Path("run").absolute()
+    match = f"--checkpoint: {folder} is in use: process {os.getpid()} writes its checkpoints there"
+    assert_refused(images, capsys, "--checkpoint", "run", match=match)
+    lock.release()
+    assert train(images, "--checkpoint", "run") == 0
+
+
+def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(images, capsys, monkeypatch):
+    real, count = os.fsync, [0]
+
+    def full(file):
+        count[0] += 1
+        if count[0] == 5:  # two in each save: the third one fails
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file)
+
+    match = "000000.safetensors cannot be written: No space left on device: free some space on"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert_refused(images, capsys, "--checkpoint", "run", match=match, epochs="9")
+    assert sorted(os.listdir("run")) == [
+        "checkpoint-00000-000000.safetensors",
+        "checkpoint-00001-000000.safetensors",
+        "lock",
+    ]
+    assert not Path("m.safetensors").exists()
+    assert convlet.load_checkpoint("run/checkpoint-00001-000000.safetensors").epochs == 1
+
+
+def test_a_diverged_run_names_step_stage_and_the_last_good_checkpoint(images, capsys):
+    layers = "flatten, dense 30, dense 30, dense 3, softmax"  # no ReLU that could die
+    assert_refused(
+        images, capsys, "--checkpoint", "run", "--every", "1", "--learning-rate", "1e5",
+        match=" is not finite, first in ", layers=layers,
+    )  # fmt: skip
+    train(images, "--checkpoint", "run", "--every", "1", "--learning-rate", "1e5", "--resume",
+          layers=layers)  # fmt: skip
+    err = capsys.readouterr().err
+    good = Path(err.split("last good checkpoint: ")[1].strip())
+    assert "of stage " in err
+    assert "try a --learning-rate below" in err
+    assert good == sorted(Path("run").absolute().glob("*.safetensors"))[-1]
+    assert np.isfinite(convlet.load_checkpoint(good).flat).all()
