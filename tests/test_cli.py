@@ -1,16 +1,20 @@
 """The command line as a whole: help, version, errors of one line, exit statuses."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 import convlet
+import convlet.__main__
 from convlet import cli
 from convlet.cli import main
+from convlet.cli.options import refuse_unwritable
 
 COMMANDS = ("train", "evaluate", "predict", "show", "check")
 
@@ -51,6 +55,24 @@ def test_help_names_every_command(capsys):
     out = capsys.readouterr().out
     for name in COMMANDS:
         assert f"│ {name} " in out
+
+
+def test_help_of_train_says_what_the_defaults_are(capsys):
+    main(["train", "--help"])
+    words = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    options = dict(re.findall(r"(--[a-z-]+) [A-Z]+ (.*?)(?= --[a-z-]+ [A-Z]+ |$)", words))
+    for option in ("--epochs", "--batch-size", "--learning-rate", "--schedule"):
+        assert "[default: (of the recipe)]" in options[option]
+    for option in ("--optimizer", "--momentum", "--weight-decay", "--learning-rate", "--schedule"):
+        assert option in options["--recipe"].partition("plain with")[2]  # see read_recipe's `plain`
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_h_is_help(command, capsys):
+    assert main([*command, "-h"]) == 0
+    short = capsys.readouterr().out
+    main([*command, "--help"])
+    assert capsys.readouterr().out == short
 
 
 def test_version(capsys):
@@ -137,6 +159,33 @@ def test_train_refuses_out_before_it_reads_the_data(out, part, capsys, monkeypat
     Path("a_file").write_text("")
     Path("a_folder").mkdir()
     assert_refused(["train", "--out", out], capsys, f"--out is {out!r}", part)
+
+
+@pytest.mark.parametrize("option", ["--out", "--history"])
+def test_train_refuses_a_write_protected_file_before_it_reads_the_data(option, capsys, monkeypatch):
+    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    Path("old.jsonl").write_text("")
+    Path("link.jsonl").symlink_to("old.jsonl")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may do anything
+    for name in ("old.jsonl", "link.jsonl"):
+        part = "it is there and write-protected: choose a place"
+        assert_refused(["train", option, name], capsys, f"{option} is {name!r}", part)
+
+
+def test_train_refuses_a_link_to_nowhere_before_it_reads_the_data(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    Path("dangling").symlink_to("missing/m.safetensors")
+    Path("circle").symlink_to("circle")
+    folder = f"folder {str(tmp_path / 'missing')!r} does not exist"
+    assert_refused(["train", "--out", "dangling"], capsys, "--out is 'dangling'", folder)
+    assert_refused(["train", "--out", "circle"], capsys, "--out is 'circle'", "lead in a circle")
+
+
+def test_a_link_to_a_new_file_may_be_written(tmp_path):
+    Path("folder").mkdir()
+    Path("link").symlink_to("folder/new.safetensors")
+    refuse_unwritable(Path("link"), "--out")
+    assert list(Path("folder").iterdir()) == []
 
 
 def test_layers_that_do_not_fit_the_data(capsys):
@@ -227,8 +276,7 @@ def test_full_disk_is_one_line():
         command = [sys.executable, "-m", "convlet", "show"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
     assert done.returncode == 2
-    assert done.stderr.count(b"\n") == 1
-    assert done.stderr.startswith(b"convlet: error: ")
+    assert done.stderr == b"convlet: error: stdout: No space left on device\n"
 
 
 def test_closed_stdout():
@@ -256,6 +304,28 @@ def test_only_the_first_ctrl_c_counts(capsys, monkeypatch):
     assert main(["train"]) == 2
     assert capsys.readouterr().err == "convlet: error: the second did nothing\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_while_the_command_line_is_imported():
+    code = """
+import signal, sys
+from convlet.__main__ import main
+
+class Impatient:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Impatient())
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "convlet: interrupted\n")
+
+
+def test_the_command_is_that_of_the_module():
+    (command,) = entry_points(group="console_scripts", name="convlet")
+    assert command.load() is convlet.__main__.main
 
 
 def test_an_ignored_ctrl_c_stays_ignored(monkeypatch):

@@ -235,6 +235,29 @@ def test_predict_inverts(model, capsys):
     assert dark["classes"] == bright["classes"]
 
 
+def test_predict_takes_floats_as_the_network_does(model, capsys):
+    images, _ = make_images(2, 6)
+    floats = images[1] / np.float32(255)
+    np.save("levels.npy", images)
+    np.save("floats.npy", floats)
+    np.save("dark.npy", 1 - floats)
+    assert main(["predict", str(model), "levels.npy", "floats.npy", "--json"]) == 0
+    _, levels, mixed = json_lines(capsys)
+    assert mixed["classes"] == [
+        {"class": guess["class"], "probability": pytest.approx(guess["probability"], rel=1e-5)}
+        for guess in levels["classes"]
+    ]
+    assert main(["predict", str(model), "floats.npy", "--json"]) == 0
+    assert main(["predict", str(model), "dark.npy", "--invert", "--json"]) == 0
+    alone, inverted = json_lines(capsys)
+    assert alone["classes"] == mixed["classes"]
+    expected = convlet.load(model).predict_proba(floats[None])[0].max()
+    assert alone["classes"][0]["probability"] == pytest.approx(float(expected))
+    assert [guess["probability"] for guess in inverted["classes"]] == pytest.approx(
+        [guess["probability"] for guess in alone["classes"]], rel=1e-4
+    )
+
+
 def test_predict_refuses_a_missing_image_before_it_answers(model, capsys):
     np.save("good.npy", make_images(1, 6)[0])
     assert main(["predict", str(model), "good.npy", "missing.png"]) == 2

@@ -61,6 +61,42 @@ def test_class_folders_are_divided_by_every_fifth(tmp_path):
     assert data.test.labels.tolist() == [0, 1, 1]
 
 
+def test_a_class_folder_whose_name_is_no_unicode_is_refused(tmp_path):
+    class_folder(tmp_path / "good", 5, 0)
+    bad = tmp_path / os.fsdecode(b"caf\xe9")  # Latin-1, not UTF-8
+    try:
+        class_folder(bad, 5, 0)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system knows Unicode only")
+    expected = r"expected class folders with names in valid Unicode, found 'caf\\udce9': rename it"
+    with pytest.raises(DataError, match=expected):
+        datasets.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        (1, GREY),
+        (2, GREY[:, ::-1]),
+        (3, GREY[::-1, ::-1]),
+        (6, np.rot90(GREY)),  # the camera was turned: a viewer turns the pixels clockwise
+        (8, np.rot90(GREY, -1)),
+    ],
+)
+def test_pictures_are_turned_as_their_exif_data_say(tmp_path, orientation, stored):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "turned.png", stored, exif=exif)
+    np.testing.assert_array_equal(datasets.read_image(path, (4, 3))[..., 0], GREY)
+    path = save(tmp_path / "turned.jpg", stored, exif=exif, quality=100)
+    np.testing.assert_allclose(datasets.read_image(path, (4, 3))[..., 0], GREY, atol=4)
+    for name in "ab":
+        for n in range(5):
+            save(tmp_path / "data" / name / f"{n}.png", stored, exif=exif)
+    data = datasets.load(tmp_path / "data")
+    np.testing.assert_array_equal(data.test.images[1, ..., 0], GREY)
+
+
 def test_train_and_test_folders(tmp_path):
     rows = {("train", "b"): COLOUR, ("train", "a"): 255 - COLOUR, ("test", "b"): COLOUR // 2}
     for (part, name), pixels in rows.items():
@@ -275,6 +311,16 @@ def test_npy_with_one_image_or_several(tmp_path):
     assert datasets.read_images(path, (4, 3, 3)).shape == (2, 4, 3, 3)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+def test_npy_of_floats_keeps_its_values(tmp_path, dtype):
+    array = (np.stack([GREY, 1000.0 - GREY]) / 8).astype(dtype)
+    np.save(tmp_path / "images.npy", array)
+    images = datasets.read_images(tmp_path / "images.npy", (4, 3, 1))
+    assert images.dtype == np.float32
+    assert images.dtype.isnative
+    np.testing.assert_array_equal(images[..., 0], array.astype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("array", "input_shape", "message"),
     [
@@ -282,7 +328,9 @@ def test_npy_with_one_image_or_several(tmp_path):
         (GREY, (4, 3, 3), r"image of shape \(4, 3, 3\) .*found shape \(4, 3\)"),
         (COLOUR[None, None], (4, 3, 3), r"found shape \(1, 1, 4, 3, 3\)"),
         (np.zeros((0, 4, 3), np.uint8), (4, 3, 1), r"found shape \(0, 4, 3\)"),
-        (GREY / 255, (4, 3, 1), "expected uint8, 0 to 255, found float64"),
+        (GREY.astype(int), (4, 3, 1), r"expected uint8 \(0 to 255\) or a float, found int64: save"),
+        (GREY * np.nan, (4, 3, 1), r"image\.npy: expected finite float32 .*nan at position \(0,"),
+        (GREY + 1e300, (4, 3, 1), r"expected finite float32 numbers, found inf at position"),
         (np.array([{}], object), (4, 3, 1), "Python objects, which are never loaded"),
     ],
 )
@@ -312,7 +360,7 @@ def test_image_files_that_cannot_be_read(tmp_path):
     with pytest.raises(FileError, match="device"):
         datasets.read_image(tmp_path / "pipe.png", (4, 3, 1))
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(DataError, match="expected a whole PNG, JPEG, BMP image"):
+    with pytest.raises(DataError, match=r"expected a whole .* image, .* another format: convert"):
         datasets.read_image(tmp_path / "text.png", (4, 3, 1))
 
 

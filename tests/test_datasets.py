@@ -406,6 +406,48 @@ def test_npz_with_floats(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "labels",
+    [
+        lambda y: y.astype(float),
+        lambda y: y.astype(">f2"),
+        lambda y: np.eye(3)[y],
+        lambda y: np.eye(3, dtype=bool)[y],
+        lambda y: np.asfortranarray(np.eye(3, dtype=np.int32)[y]),
+    ],
+)
+def test_npz_with_labels_as_fit_takes_them(tmp_path, labels):
+    path = write_npz(tmp_path, y_train=labels(TRAIN_Y), y_test=labels(TEST_Y))
+    assert_small(datasets.load(path), path.stem)
+
+
+def test_npz_with_two_classes_as_booleans(tmp_path):
+    data = datasets.load(write_npz(tmp_path, y_train=TRAIN_Y > 0, y_test=TEST_Y > 0))
+    assert data.train.labels.tolist() == (TRAIN_Y > 0).astype(int).tolist()
+    assert data.classes == ("0", "1")
+
+
+@pytest.mark.parametrize("kind", ["idx", "idx.gz", "npz", "compressed npz"])
+def test_counts_that_do_not_match_are_refused_before_memory_is_taken(tmp_path, kind):
+    images = np.zeros((1 << 14, 32, 32), np.uint8)  # 16 MiB
+    if "npz" in kind:
+        save = np.savez if kind == "npz" else np.savez_compressed
+        save(tmp_path / "data.npz", **ARRAYS | {"x_train": images})
+        path = tmp_path / "data.npz"
+    else:
+        path = write_folder(tmp_path, FILES | {IMAGES: TRAIN_X})
+        (path / IMAGES).unlink()
+        datasets.write_idx(path / (IMAGES + kind[3:]), images)
+    del images
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"expected 16384 labels, one for each .*, found 6"):
+            datasets.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"x_test": None}, "expected the arrays x_train, y_train, x_test, y_test or .*found x_tr"),
@@ -413,8 +455,15 @@ def test_npz_with_floats(tmp_path):
         ({"y_train": np.array(list("abcabc"))}, r"\[y_train\]: expected numbers, found <U1"),
         ({"x_train": TRAIN_X.astype(int)}, r"\[x_train\]: expected uint8 or a float, found int64"),
         ({"x_train": TRAIN_X[0]}, r"\[x_train\]: expected images .*found shape \(4, 3\)"),
-        ({"y_train": TRAIN_Y / 2}, r"\[y_train\]: expected labels \(n,\), whole .*float64"),
-        ({"y_train": np.eye(3)[TRAIN_Y]}, r"\[y_train\]: expected labels \(n,\).*\(6, 3\)"),
+        ({"y_train": TRAIN_Y / 2}, r"\[y_train\]: expected .* whole numbers, found 0.5 at"),
+        ({"y_train": TRAIN_Y * np.nan}, r"\[y_train\]: expected .* whole numbers, found nan at"),
+        ({"y_train": TRAIN_Y + np.inf}, r"\[y_train\]: expected labels 0 to .*, found inf at pos"),
+        (
+            {"y_train": np.full((6, 3), 1 / 3)},
+            r"\[y_train\]: expected one-hot rows, .*, found \[0.33.* at position 0",
+        ),
+        ({"y_train": np.ones((6, 3))}, r"\[y_train\]: expected one-hot .*1.0, 1.0, 1.0\] at"),
+        ({"y_train": TRAIN_Y[:, None, None]}, r"\[y_train\]: expected labels \(n,\).*\(6, 1, 1\)"),
         ({"y_train": -TRAIN_Y.astype(int)}, r"\[y_train\]: .*found -1 at position 1"),
         (
             {"y_train": TRAIN_Y.astype(int) + (1 << 40)},

@@ -369,12 +369,13 @@ def assert_softmax_values() -> None:
 
 
 def assert_softmax_is_finite() -> None:
-    for dtype in (np.float32, np.float64):
-        z = np.array([[1e4, -1e4, 0], [-1e4, -1e4, -1e4], [3e38, 0, -3e38]], dtype)
-        with np.errstate(over="ignore"):  # in float32 3e38 - -3e38 is infinite, its softmax right
-            s = eq.softmax(z)
+    for dtype in (np.float16, np.float32, np.float64):
+        most = np.finfo(dtype).max
+        z = np.array([[1e4, -1e4, 0], [-1e4, -1e4, -1e4], [most, 0, -most], [-most] * 3], dtype)
+        s = eq.softmax(z)
         assert s.dtype == dtype
-        np.testing.assert_allclose(s, [[1, 0, 0], [1 / 3] * 3, [1, 0, 0]], rtol=1e-6)
+        expected = [[1, 0, 0], [1 / 3] * 3, [1, 0, 0], [1 / 3] * 3]
+        np.testing.assert_allclose(s, expected, rtol=max(1e-6, np.finfo(dtype).eps))
 
 
 def assert_softmax_jacobian_is_equation_12() -> None:
@@ -424,6 +425,14 @@ def assert_mean_cost_derivative_values() -> None:
     np.testing.assert_allclose(eq.mean_cost_derivative(costs, weight), [0.25, 0, 0.75], rtol=1e-15)
 
 
+def assert_large_weights_are_shares() -> None:
+    """Their sum is no number of float32."""
+    costs = np.arange(20, dtype=np.float32)
+    for weight in (np.full(20, 3e38, np.float32), np.full(20, 6e4, np.float16)):
+        assert eq.mean_cost(costs, weight) == pytest.approx(9.5, rel=1e-6)
+        np.testing.assert_allclose(eq.mean_cost_derivative(costs, weight), [0.05] * 20, rtol=1e-6)
+
+
 def assert_cross_entropy_values() -> None:
     z = np.array([[log(1), log(2), log(5)]] * 2)
     classes = eq.cross_entropy(z, np.array([1, 2]))
@@ -438,6 +447,21 @@ def assert_cross_entropy_does_not_underflow() -> None:
         z = np.array([[1e4, -1e4]] * 2, dtype)
         assert eq.cross_entropy(z, np.array([0, 1])).tolist() == [0, 20000]
         assert eq.cross_entropy_dz(z, np.array([0, 1])).tolist() == [[0, 0], [1, -1]]
+
+
+def assert_cross_entropy_has_no_term_where_y_is_0() -> None:
+    """Not even at the ends of a dtype, where the logarithm of the probability is no number."""
+    for dtype in (np.float16, np.float32, np.float64):
+        most = np.finfo(dtype).max
+        z = np.array([[most, -most, 0], [-most, -most, -most]], dtype)
+        costs = eq.cross_entropy(z, np.array([0, 2]))
+        assert costs.dtype == dtype
+        np.testing.assert_allclose(costs, [0, log(3)], rtol=1e-3)
+        soft = eq.cross_entropy(z, np.array([[1, 0, 0], [0.5, 0.5, 0]], dtype))
+        np.testing.assert_allclose(soft, [0, log(3)], rtol=1e-3)
+        # the true cost, twice the greatest number, is none of this dtype
+        assert eq.cross_entropy(z, np.array([1, 0]))[0] == np.inf
+        assert eq.cross_entropy_dz(z, np.array([1, 0]))[0].tolist() == [1, -1, 0]
 
 
 def assert_cross_entropy_dz_is_equation_15() -> None:
@@ -476,6 +500,11 @@ def test_equal_weights_are_none_and_a_weight_of_two_is_a_sample_twice():
     assert weighted == pytest.approx(eq.mean_cost(twice), rel=1e-15)
 
 
+@pytest.mark.equation(13)
+def test_large_weights_are_shares():
+    assert_large_weights_are_shares()
+
+
 @pytest.mark.equation(14)
 def test_cross_entropy_values():
     assert_cross_entropy_values()
@@ -484,6 +513,11 @@ def test_cross_entropy_values():
 @pytest.mark.equation(14, 15)
 def test_cross_entropy_does_not_underflow():
     assert_cross_entropy_does_not_underflow()
+
+
+@pytest.mark.equation(14, 15)
+def test_cross_entropy_has_no_term_where_y_is_0():
+    assert_cross_entropy_has_no_term_where_y_is_0()
 
 
 @pytest.mark.equation(15)

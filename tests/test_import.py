@@ -1,7 +1,13 @@
 """`import convlet` loads NumPy and the core, nothing else."""
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
+
+import convlet
 
 HEAVY = ["sklearn", "PIL", "typer", "rich", "matplotlib", "pooch", "scipy", "onnx", "hypothesis"]
 
@@ -24,3 +30,18 @@ def test_every_public_name_is_there():
     assert names == sorted(names, key=lambda name: (not name.isupper(), name))
     assert {"Network", "Conv2D", "History", "InputError", "load", "parse_layers"} <= set(names)
     assert {"SGD", "Adam", "AdamW", "OneCycle", "Augmentation", "Dropout"} <= set(names)
+
+
+def test_every_dependency_is_imported():
+    """What nothing imports need not be installed."""
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    dependencies = tomllib.loads(text)["project"]["dependencies"]
+    needed = {re.match(r"[\w-]+", one)[0] for one in dependencies}
+    imported = set()
+    for path in Path(convlet.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+    assert needed <= imported

@@ -12,6 +12,7 @@ from convlet.inputs import (
     as_positive,
     as_sample_weight,
     as_seed,
+    as_share,
 )
 
 SHAPE = (3, 4, 2)
@@ -204,6 +205,7 @@ def test_weights_become_float32_and_none_stays():
         ([np.inf, 1, 1], r"sample_weight\[0\] is inf, expected a finite number"),
         ([1e39, 1, 1], r"sample_weight\[0\] is inf, expected a finite number"),
         ([0, 0, 0], r"sample_weight is 0 everywhere, expected at least one positive weight"),
+        ([0, 1e-300, 0], r"sample_weight is at most 1e-300, which float32 rounds to 0: scale"),
         (
             [1, 1],
             r"sample_weight has shape \(2,\) and dtype int64, expected \(3,\) numbers, one for",
@@ -228,6 +230,9 @@ def test_numbers_that_are_taken():
     assert as_seed(0) == 0
     assert as_positive(np.float32(0.5), "rate", 1) == 0.5
     assert as_positive(1, "rate", 1) == 1.0
+    assert as_positive(np.finfo(np.float32).tiny, "rate", 1) == 2.0**-126
+    assert as_share(np.float32(0.5), "share") == as_share(np.float64(0.5), "share") == 0.5
+    assert as_share(np.uint8(0), "share") == 0.0
     assert as_input_shape([28, 27]) == (28, 27, 1)
     assert as_input_shape(np.array([28, 27, 3])) == (28, 27, 3)
 
@@ -251,13 +256,25 @@ def test_wrong_seeds_are_refused(value):
 
 
 @pytest.mark.parametrize(
-    "value", [0, -0.1, np.nan, np.inf, "0.1", None, True, 1e7, 10**400, [0.1], 1j]
+    "value", [0, -0.1, np.nan, np.inf, "0.1", None, True, np.True_, 1e7, 10**400, [0.1], 1j]
 )
 def test_wrong_positive_numbers_are_refused(value):
     with pytest.raises(
         InputError, match=r"learning_rate is .*, expected a number above 0, at most"
     ):
         as_positive(value, "learning_rate", 1e6)
+
+
+@pytest.mark.parametrize("value", [1e-39, 1e-300, 5e-324])
+def test_numbers_that_float32_rounds_away_are_refused(value):
+    with pytest.raises(InputError, match=r"learning_rate is .*, expected 1.18e-38 or more"):
+        as_positive(value, "learning_rate", 1e6)
+
+
+@pytest.mark.parametrize("value", [np.float32(1), np.float64(-0.1), np.True_, True, "0", None])
+def test_wrong_shares_are_refused(value):
+    with pytest.raises(InputError, match=r"share is .*, expected a number from 0, below 1"):
+        as_share(value, "share")
 
 
 @pytest.mark.parametrize(
@@ -279,6 +296,8 @@ def test_wrong_positive_numbers_are_refused(value):
 )
 def test_wrong_input_shapes_are_refused(value):
     with pytest.raises(
-        InputError, match=r"input_shape is .*, expected \(rows, columns, channels\)"
+        InputError,
+        match=r"input_shape is .*, expected \(rows, columns, channels\), as in \(28, 28, 1\): each"
+        r" from 1 to 65536, together at most 67108864",
     ):
         as_input_shape(value)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convlet import ArchitectureError, Conv2D, Dense, Flatten, MaxPool2D, ReLU, Softmax
+from convlet import ArchitectureError, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
 from convlet import equations as eq
 
 
@@ -17,6 +17,20 @@ def test_one_number_stands_for_two():
     assert MaxPool2D(3, 2).stride == (2, 2)
     assert Conv2D(np.int64(8), np.uint8(5), [1, np.int32(2)]) == Conv2D(8, 5, (1, 2))
     assert type(Conv2D(np.int64(8), 5).channels) is int
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    assert Dropout(np.float32(0.5)) == Dropout(np.float64(0.5)) == Dropout(0.5)
+    assert type(Dropout(np.float32(0.5)).rate) is float
+    assert Dropout(np.int64(0)) == Dropout(0.0)
+    assert Dense(np.uint8(8), bias=np.False_) == Dense(8, bias=False)
+    assert type(Dense(8, np.True_).bias) is bool
+    assert Conv2D(8, 5, padding=np.int16(1)) == Conv2D(8, 5, padding=1)
+    for wrong in (np.True_, np.float32(0.995)):
+        with pytest.raises(ArchitectureError, match=r"rate is .*, expected a number from 0 to"):
+            Dropout(wrong)
+    with pytest.raises(ArchitectureError, match=r"units is 8.0, expected a whole number"):
+        Dense(np.float32(8))
 
 
 def test_layers_are_frozen():

@@ -164,6 +164,15 @@ def test_code_of_the_docs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(names["z"], z, rtol=1e-4, atol=1e-5)
 
 
+def test_no_weights_are_drawn_to_be_overwritten(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = tiny()
+    saved.save(path)
+    monkeypatch.setattr("convlet.network.initial_weights", lambda *rest: pytest.fail("drawn"))
+    assert convlet.load(path).flat.tobytes() == saved.flat.tobytes()
+
+
 # ------------------------------------------------------------ damage
 
 

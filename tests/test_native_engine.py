@@ -23,9 +23,13 @@ A stage in Winograd's form (native/winograd.h) takes its sums another way: the b
 winograd.py takes the place of gamma_n sum |t| there, and is 0 where all pixels of a window are.
 """
 
+import copy
+import pickle
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, log2, prod
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -637,3 +641,38 @@ def test_images_beyond_the_core_are_left_to_the_reference():
     with pytest.warns(RuntimeWarning, match="30 ReLU"):
         net = Network(layers, (4, 4, 1))
     assert net.engine.name == "reference"
+
+
+# ------------------------------------------------------------------------ copies, other processes
+
+
+def after_training(net: Network) -> bytes:
+    """The bits of the parameters and of a prediction after one more epoch."""
+    draws = np.random.default_rng(0)
+    x, y = draws.integers(0, 256, (20, 6, 6), np.uint8), draws.integers(0, 3, 20)
+    net.fit(x, y, epochs=1, batch_size=8, threads=1)
+    return net.flat.tobytes() + net.predict_proba(x, threads=1).tobytes()
+
+
+def trained_network() -> Network:
+    net = Network("conv 2 3, relu, pool 2, flatten, dropout 0.5, dense 3, softmax", (6, 6, 1))
+    after_training(net)
+    return net
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_copy_goes_on_with_the_same_bits(target, again):
+    net = trained_network()
+    other = again(net)
+    assert (other.engine.name, other.epochs) == ("native", 1)
+    expected = after_training(net)
+    assert after_training(other) == expected
+    assert not np.shares_memory(other.flat, net.flat)
+
+
+@pytest.mark.skipif(not TARGETS, reason="this CPU has none of the targets")
+def test_another_process_goes_on_with_the_same_bits():
+    net = trained_network()
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        there = pool.submit(after_training, net).result(timeout=60)
+    assert there == after_training(net)

@@ -5,6 +5,7 @@ import pytest
 
 from convlet import (
     ArchitectureError,
+    Callback,
     Conv2D,
     ConvletError,
     Dense,
@@ -20,7 +21,7 @@ SHAPE = (6, 7, 2)
 
 
 def network(**options) -> Network:
-    return Network(LAYERS, SHAPE, engine="reference", **options)
+    return Network(LAYERS, SHAPE, **{"engine": "reference", **options})
 
 
 def samples(count: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -119,6 +120,25 @@ def test_images_of_one_channel_may_leave_it_out():
     assert net.predict_proba(x).tobytes() == net.predict_proba(x[..., None]).tobytes()
 
 
+def test_parameters_of_another_network_are_copied():
+    other = network(seed=5)
+    net = network(flat=other.flat)
+    assert net.flat.tobytes() == other.flat.tobytes()
+    assert net.flat.dtype == np.float32
+    assert not np.shares_memory(net.flat, other.flat)
+    for wrong in (other.flat[1:], other.flat[None], ["a"]):
+        with pytest.raises(InputError, match=r"flat has shape .*, expected \(\d+,\) numbers"):
+            network(flat=wrong)
+
+
+def test_a_parameter_is_written_to_and_not_replaced():
+    net = network()
+    net.parameters["w0"][...] = 7
+    assert (net.parameters["w0"] == 7).all()
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        net.parameters["w0"] = np.zeros_like(net.parameters["w0"])
+
+
 # --------------------------------------------------------------------------- evaluation, gradients
 
 
@@ -150,6 +170,15 @@ def test_gradients_are_those_of_the_recursion():
         assert derivative.dtype == np.float32
         scale = np.abs(expected[name]).max()
         np.testing.assert_allclose(derivative, expected[name], rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("engine", ["reference", "auto"])
+def test_weights_whose_sum_is_no_float32_are_shares(engine):
+    net, (x, y) = network(engine=engine), samples()
+    large = np.full(len(y), 3e38)
+    for name, derivative in net.gradients(x, y, large).items():
+        np.testing.assert_allclose(derivative, net.gradients(x, y)[name], atol=1e-6)
+    assert net.evaluate(x, y, large) == pytest.approx(net.evaluate(x, y))
 
 
 # ------------------------------------------------------------------------------------ refused input
@@ -188,6 +217,10 @@ def test_wrong_layers_are_refused(layers, message):
         ({"classes": "abc"}, r"classes is 'abc', expected one name \(str\) for each class"),
         ({"classes": [1, 2, 3]}, r"classes is \[1, 2, 3\], expected one name"),
         ({"classes": 3}, r"classes is 3, expected one name"),
+        (
+            {"classes": ["a", "b\udcff", "c"]},
+            r"classes\[1\] is 'b\\udcff', expected valid Unicode: rename that class",
+        ),
     ],
 )
 def test_wrong_options_are_refused(options, message):
@@ -256,7 +289,13 @@ def test_wrong_samples_are_refused_before_any_work(method):
         ({"learning_rate": "fast"}, r"learning_rate is 'fast', expected a number above 0"),
         ({"seed": -1}, r"seed is -1, expected a whole number from 0"),
         ({"validation": 3}, r"validation is a int, expected a pair \(x, y\) or None"),
-        ({"validation": (1, 2, 3)}, r"validation is a tuple, expected a pair \(x, y\)"),
+        ({"validation": (1, 2, 3)}, r"validation is a tuple with 3 in it, expected a pair"),
+        ({"validation": (samples()[0],)}, r"validation is a tuple with 1 in it, expected a pair"),
+        ({"callbacks": None}, r"callbacks is None, expected a sequence of convlet.Callback: \[cal"),
+        ({"callbacks": Callback()}, r"callbacks is <.*Callback .*, expected a sequence of convlet"),
+        ({"callbacks": [Callback(), print]}, r"callbacks\[1\] is <built.*>, expected .* on_begin"),
+        ({"callbacks": [Callback]}, r"callbacks\[0\] is <class .*make an object of that class"),
+        ({"callbacks": "bar"}, r"callbacks\[0\] is 'b', expected a convlet.Callback"),
         ({"validation": (np.ones((1, 2)), [0])}, r"validation x has shape \(1, 2\), expected \(n,"),
         ({"validation": (samples()[0], [0])}, r"validation y has 1 labels for 5 images"),
     ],

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 import convlet._native as _native
-from convlet import SGD, Adam, AdamW, DivergedError, InputError, Network, backprop, native
+from convlet import (
+    SGD,
+    Adam,
+    AdamW,
+    Augmentation,
+    Cosine,
+    DivergedError,
+    InputError,
+    Network,
+    backprop,
+    native,
+)
 from convlet.engine import ReferenceEngine, Rule, Samples
 from convlet.optimizers import NAMES, as_optimizer
 from convlet.stages import views
@@ -387,3 +398,13 @@ def test_trajectories_are_those_of_pytorch(optimizer, make_optimizer):
     rule = Rule(optimizer, slots)
     net.engine.train(net.flat, data, np.arange(160) % 80, 8, ETA, rule=rule)
     assert np.linalg.norm(net.flat - right) < 1e-6 * np.linalg.norm(right)
+
+
+def test_numbers_of_numpy_are_taken():
+    half = np.float32(0.5)
+    assert SGD(half, weight_decay=np.int64(0)) == SGD(0.5)
+    assert Adam(beta1=half) == Adam(beta1=0.5)
+    assert Cosine(warm_up=half) == Cosine(warm_up=0.5)
+    assert Augmentation(shift=np.uint8(2), rotation=half) == Augmentation(shift=2, rotation=0.5)
+    with pytest.raises(InputError, match=r"momentum is np.True_, expected a number"):
+        SGD(np.True_)

@@ -120,3 +120,9 @@ def test_any_text_is_read_or_refused(text):
     except ArchitectureError:
         return
     assert parse_layers(format_layers(layers)) == layers
+
+
+@pytest.mark.parametrize("value", [5, None, b"flatten", ["flatten"]])
+def test_what_is_no_text_is_refused(value):
+    with pytest.raises(ArchitectureError, match=r"layers is .*, expected a text, as in \"conv 8"):
+        parse_layers(value)

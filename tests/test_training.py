@@ -221,6 +221,31 @@ def test_callbacks_are_told_in_order():
     assert events == [(name, *moment) for moment in moments for name in "ab"]
 
 
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_callback_that_fails_to_begin_does_not_leave_others_open(error):
+    class Fail(Callback):
+        def on_begin(self, run):
+            raise error("not now")
+
+    events: list = []
+    callbacks = [Recorder("a", events), Fail(), Recorder("b", events)]
+    with pytest.raises(error, match="not now"):
+        network().fit(*data(), epochs=1, callbacks=callbacks)
+    assert events == [("a", "begin", 1), ("a", "end", 1)]
+
+
+def test_what_has_the_methods_is_a_callback():
+    class Other:
+        """No subclass, such as one that an optional library brings."""
+
+        def __getattr__(self, name):
+            return lambda *arguments: events.append(name)
+
+    events: list = []
+    network().fit(*data(), epochs=1, batch_size=1000, callbacks=iter([Other()]))
+    assert events == ["on_begin", "on_step", "on_epoch", "on_end"]
+
+
 def test_a_run_counts_steps_and_samples():
     seen = []
 

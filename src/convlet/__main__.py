@@ -1,7 +1,18 @@
-"""`python -m convlet`: the command line."""
+"""The command `convlet`, also `python -m convlet`: the command line, ready for Ctrl-C at once."""
 
 import sys
 
-from convlet.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line -> its exit status.  Ctrl-C counts while Python still imports, too."""
+    try:
+        from convlet import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        print("convlet: interrupted", file=sys.stderr)
+        return 130  # 128 + SIGINT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from convlet.equations import Array
 from convlet.errors import InputError
+from convlet.inputs import is_number
 from convlet.randomness import Purpose, words
 
 Float64 = NDArray[np.float64]
@@ -43,8 +44,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name, most in _MOST.items():
             value = getattr(self, name)
-            wrong = isinstance(value, bool) or not isinstance(value, int | float)
-            if wrong or not 0 <= value <= most or (name == "sigma" and value < 0.5):
+            if not is_number(value) or not 0 <= value <= most or (name == "sigma" and value < 0.5):
                 least = 0.5 if name == "sigma" else 0
                 raise InputError(
                     f"Augmentation: {name} is {value!r}, expected a number from {least} to {most}"

@@ -170,8 +170,14 @@ def softmax(z: Array) -> Array:
 
     No overflow for any finite z.
     """
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    e = np.exp(below_maximum(z))
     return e / e.sum(axis=-1, keepdims=True)  # (11)
+
+
+def below_maximum(z: Array) -> Array:
+    """z less its maximum over the last axis: 0 or below, -inf where the dtype ends."""
+    with np.errstate(over="ignore"):
+        return z - z.max(axis=-1, keepdims=True)
 
 
 def softmax_jacobian(z: Array) -> Array:
@@ -200,6 +206,7 @@ def sample_weights(like: Array, weight: Array | None) -> Array:
     """Factors of the samples in (13), which add up to 1 -> (B,), in the dtype of like (B, ...)."""
     if weight is None:
         return np.full(len(like), 1 / len(like), like.dtype)
+    weight = weight.astype(np.result_type(weight, np.float64))  # a sum of float32 may overflow
     return np.asarray(weight / weight.sum(), like.dtype)
 
 
@@ -208,11 +215,12 @@ def cross_entropy(z: Array, y: Array) -> Array:
 
     z (..., M), y (..., M) distributions or (...) classes -> J^b (...).
     From z by log-sum-exp, - sum_i y_i log S_i(z) = sum_i y_i (log sum_k e^z_k - z_i), so that no
-    probability underflows.
+    probability underflows.  Where y_i = 0 there is no term, whatever z_i.
     """
-    shifted = z - z.max(axis=-1, keepdims=True)
+    shifted, y = below_maximum(z), distribution(y, z)
     log_s = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return -(distribution(y, z) * log_s).sum(axis=-1)  # (14)
+    terms = np.multiply(y, log_s, out=np.zeros_like(log_s), where=y != 0)
+    return -terms.sum(axis=-1)  # (14)
 
 
 def cross_entropy_dz(z: Array, y: Array) -> Array:

@@ -4,7 +4,8 @@ Every refusal names the parameter, its value, what was expected and the shapes i
 """
 
 import operator
-from math import isfinite
+from math import isfinite, prod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ import numpy as np
 from convlet.equations import Array
 from convlet.errors import InputError
 from convlet.layers import Shape
+
+MOST_ROWS = 1 << 16  # of an image; also columns, channels
+MOST_PIXELS = 1 << 26  # times channels
 
 
 def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
@@ -131,8 +135,28 @@ def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Ar
             f"{name}[{bad[0]}] is {omega[bad[0]]}, expected a finite number of 0 or more"
         )
     if not omega.any():
+        if weight.any():
+            raise InputError(
+                f"{name} is at most {weight.max():g}, which float32 rounds to 0: scale it up"
+            )
         raise InputError(f"{name} is 0 everywhere, expected at least one positive weight")
     return omega
+
+
+def as_vector(value: Any, size: int, name: str) -> Array:
+    """A copy as float32 (size,)."""
+    vector = _as_array(value, name, f"({size},) numbers")
+    if vector.dtype.kind not in "buif" or vector.shape != (size,):
+        raise InputError(
+            f"{name} has shape {vector.shape} and dtype {vector.dtype}, expected ({size},) numbers,"
+            " one for each parameter"
+        )
+    return np.array(vector, np.float32)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold a text: a lone surrogate stands for a byte of a name that is none."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def as_count(value: Any, name: str, least: int = 1, most: int = 1 << 31) -> int:
@@ -168,13 +192,18 @@ def as_seed(value: Any) -> int:
 
 
 def as_positive(value: Any, name: str, most: float) -> float:
-    """A number in (0, most]."""
+    """A number in (0, most] that is a normal one of float32, in which it will be used."""
     try:
-        number = float("nan") if isinstance(value, bool | str) else float(value)
+        number = float("nan") if isinstance(value, bool | np.bool_ | str) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not (isfinite(number) and 0 < number <= most):
         raise InputError(f"{name} is {value!r}, expected a number above 0, at most {most:g}")
+    least = float(np.finfo(np.float32).tiny)
+    if number < least:
+        raise InputError(
+            f"{name} is {value!r}, expected {least:.3g} or more, the least normal float32"
+        )
     return number
 
 
@@ -185,10 +214,15 @@ def as_limit(value: Any, name: str, most: float) -> float | None:
 
 def as_share(value: Any, name: str) -> float:
     """A number in [0, 1)."""
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
+    number = float(value) if is_number(value) else -1.0
     if not 0 <= number < 1:
         raise InputError(f"{name} is {value!r}, expected a number from 0, below 1")
-    return float(number)
+    return number
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number of Python or NumPy."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
 def as_input_shape(value: Any) -> tuple[int, int, int]:
@@ -199,12 +233,9 @@ def as_input_shape(value: Any) -> tuple[int, int, int]:
         shape = ()
     if len(shape) == 2:
         shape = (*shape, 1)
-    if (
-        len(shape) != 3
-        or not all(1 <= n <= 1 << 16 for n in shape)
-        or shape[0] * shape[1] * shape[2] > 1 << 26
-    ):
+    if len(shape) != 3 or not all(1 <= n <= MOST_ROWS for n in shape) or prod(shape) > MOST_PIXELS:
         raise InputError(
-            f"input_shape is {value!r}, expected (rows, columns, channels), as in (28, 28, 1)"
+            f"input_shape is {value!r}, expected (rows, columns, channels), as in (28, 28, 1):"
+            f" each from 1 to {MOST_ROWS}, together at most {MOST_PIXELS}"
         )
     return shape[0], shape[1], shape[2]

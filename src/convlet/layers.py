@@ -148,6 +148,7 @@ class Dropout:
     rate: float = 0.5
 
     def __post_init__(self) -> None:
+        _set(self, "rate", _plain(self.rate))
         number = isinstance(self.rate, int | float) and not isinstance(self.rate, bool)
         if not number or not 0 <= self.rate <= 0.99:
             raise ArchitectureError(_wrong(self, "rate", self.rate, "a number from 0 to 0.99"))
@@ -180,6 +181,7 @@ class Dense:
 
     def __post_init__(self) -> None:
         _set(self, "units", _count(self, "units", self.units))
+        _set(self, "bias", _plain(self.bias))
         if not isinstance(self.bias, bool):
             raise ArchitectureError(_wrong(self, "bias", self.bias, "True or False"))
 
@@ -251,8 +253,8 @@ def _pair(layer: object, name: str, value: Any) -> Pair:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy integers as int; everything else as it is."""
-    if hasattr(value, "dtype") and value.dtype.kind in "iu" and value.ndim == 0:
+    """Numbers and truth values of NumPy as those of Python; everything else as it is."""
+    if hasattr(value, "dtype") and value.dtype.kind in "buif" and value.ndim == 0:
         return value.item()
     return value
 

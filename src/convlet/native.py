@@ -60,6 +60,7 @@ class NativeEngine:
     def __init__(self, stages: Sequence[Stage]) -> None:
         if TARGET.name is None:
             raise InputError(f"engine is 'native', but {TARGET.why}")
+        self.stages = tuple(stages)
         self.multiply_adds = sum(stage.multiply_adds for stage in stages)
         self.classes = stages[-1].output_shape[0]
         self.dropout = any(isinstance(layer, Dropout) for stage in stages for layer in stage.sigma)
@@ -68,6 +69,10 @@ class NativeEngine:
             self.core = _native.Engine(TARGET.name, stage_specs(stages), count)
         except ValueError as error:
             raise InputError(f"engine is 'native', but {error}: use the reference engine") from None
+
+    def __reduce__(self) -> tuple[type["NativeEngine"], tuple[tuple[Stage, ...]]]:
+        """A copy, or an engine in another process, is made anew: the core has no state to keep."""
+        return NativeEngine, (self.stages,)
 
     def logits(self, parameters: Float32, images: Array, threads: int | None = None) -> Float32:
         return self._predict(parameters, images, False, threads)

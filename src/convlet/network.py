@@ -1,8 +1,9 @@
 """`Network`: layers with parameters, and everything one does with them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from os import PathLike
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,8 @@ class Network:
     layers: a sequence of layers, their text form ("conv 8 5, relu, pool 2, ..."), or None for the
     network of (23).  input_shape: (rows, columns, channels).  seed: of the initial weights, He
     uniform in +-sqrt(6 / fan-in); biases are 0.  classes: one name a class, or None.
-    engine: "auto", "native" or "reference".
+    engine: "auto", "native" or "reference".  flat: the parameters, as in the `flat` of another
+    network, which are copied; None draws them.
 
     Raises `ArchitectureError` where layers do not fit, `InputError` for another wrong argument.
     """
@@ -48,6 +50,7 @@ class Network:
         *,
         classes: Sequence[str] | None = None,
         engine: str = "auto",
+        flat: Any = None,
     ) -> None:
         self.classes = _class_names(classes)
         self.layers = _as_layers(layers, 10 if self.classes is None else len(self.classes))
@@ -62,14 +65,22 @@ class Network:
         self.epochs = 0
         """Epochs trained so far: the shuffle of the next one is keyed by it."""
         self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
-        self.flat: Float32 = initial_weights(self.stages, inputs.as_seed(seed))
+        seed = inputs.as_seed(seed)
+        self.flat: Float32 = (
+            initial_weights(self.stages, seed)
+            if flat is None
+            else inputs.as_vector(flat, sum(map(prod, self.shapes.values())), "flat")
+        )
         """All parameters, one after the other."""
         self.engine: Engine = make_engine(engine, self.stages)
 
     @property
-    def parameters(self) -> dict[str, Float32]:
-        """Each parameter by name, "w0", "b0", ...: a view, so writing to it changes the network."""
-        return views(self.flat, self.shapes)
+    def parameters(self) -> Mapping[str, Float32]:
+        """Each parameter by name, "w0", "b0", ...: a view, so writing to it changes the network.
+
+        As in `parameters["w0"][...] = array`; without [...] it is a TypeError.
+        """
+        return MappingProxyType(views(self.flat, self.shapes))
 
     def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32:
         """Class probabilities x^L.
@@ -165,9 +176,10 @@ class Network:
         held_out = None
         if validation is not None:
             if not (isinstance(validation, tuple | list) and len(validation) == 2):
-                raise InputError(
-                    f"validation is a {type(validation).__name__}, expected a pair (x, y) or None"
-                )
+                found = f"a {type(validation).__name__}"
+                if isinstance(validation, tuple | list):
+                    found += f" with {len(validation)} in it"
+                raise InputError(f"validation is {found}, expected a pair (x, y) or None")
             held_out = self.samples(*validation, None, name="validation ")
         settings = training.Settings(
             epochs=inputs.as_count(epochs, "epochs"),
@@ -181,12 +193,13 @@ class Network:
             augmentation=as_augmentation(augmentation),
         )
         threads = inputs.as_threads(threads)
+        told = training.as_callbacks(callbacks)
         if checkpoint is None:
-            return training.fit(self, data, held_out, settings, tuple(callbacks), threads)
+            return training.fit(self, data, held_out, settings, told, threads)
         from convlet.checkpoint import Folder
 
         with Folder(checkpoint, every, resume, data, held_out) as folder:
-            return training.fit(self, data, held_out, settings, tuple(callbacks), threads, folder)
+            return training.fit(self, data, held_out, settings, told, threads, folder)
 
     def find_learning_rate(
         self,
@@ -311,4 +324,7 @@ def _class_names(classes: Sequence[str] | None) -> tuple[str, ...] | None:
     names = () if isinstance(classes, str) or not isinstance(classes, Iterable) else tuple(classes)
     if not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"classes is {classes!r}, expected one name (str) for each class")
+    for k, name in enumerate(names):
+        if not inputs.is_unicode(name):
+            raise InputError(f"classes[{k}] is {name!r}, expected valid Unicode: rename that class")
     return names

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from convlet.equations import Array
 from convlet.errors import InputError
+from convlet.inputs import is_number
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def as_optimizer(value: Optimizer | str) -> Optimizer:
 
 def _in_range(owner: object, name: str, least: float, below: float) -> None:
     value = getattr(owner, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < below:
+    if not is_number(value) or not least <= value < below:
         kind = type(owner).__name__
         raise InputError(
             f"{kind}: {name} is {value!r}, expected a number from {least} to {below:g}"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.errors import InputError
+from convlet.inputs import is_number
 
 Factors = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -162,7 +163,7 @@ def _whole(owner: object, name: str) -> None:
 
 def _number(owner: object, name: str, least: float, most: float) -> None:
     value = getattr(owner, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+    if not is_number(value) or not least <= value <= most:
         kind = type(owner).__name__
         raise InputError(f"{kind}: {name} is {value!r}, expected a number from {least} to {most}")
     object.__setattr__(owner, name, float(value))

@@ -7,7 +7,7 @@ import numpy as np
 
 from convlet.engine import Float32
 from convlet.errors import InputError
-from convlet.inputs import as_count
+from convlet.inputs import as_count, is_number
 from convlet.training import Callback, Row, Run
 
 
@@ -29,8 +29,7 @@ class EarlyStopping(Callback):
         self, patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
         self.patience = as_count(patience, "patience")
-        number = isinstance(min_delta, int | float) and not isinstance(min_delta, bool)
-        if not number or not 0 <= min_delta < inf:
+        if not is_number(min_delta) or not 0 <= min_delta < inf:
             raise InputError(f"min_delta is {min_delta!r}, expected a number of 0 or more")
         if not isinstance(restore_best, bool):
             raise InputError(f"restore_best is {restore_best!r}, expected True or False")

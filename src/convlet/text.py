@@ -37,6 +37,8 @@ def parse_layers(text: str) -> tuple[Layer, ...]:
 
     Raises `ArchitectureError` that names the wrong layer and word.
     """
+    if not isinstance(text, str):
+        raise ArchitectureError(f'layers is {text!r}, expected a text, as in "conv 8 5, relu, ..."')
     parts = text.split(",")
     if len(parts) > MAX_LAYERS:
         raise ArchitectureError(f"layers: {len(parts)} layers, expected at most {MAX_LAYERS}")

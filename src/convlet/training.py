@@ -1,6 +1,6 @@
 """The training loop: epochs of shuffled minibatches, told to callbacks a few times a second."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, overload
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convlet import backprop
 from convlet.augmentation import Augmentation
 from convlet.engine import Float32, Rule, Samples, as_floats
-from convlet.errors import DivergedError
+from convlet.errors import DivergedError, InputError
 from convlet.optimizers import SGD, Optimizer
 from convlet.randomness import Purpose, permutation
 from convlet.schedules import Constant, Schedule
@@ -172,6 +172,23 @@ class Callback:
         """Take back what `state` gave; called after `on_begin` of a resumed run."""
 
 
+def as_callbacks(value: Any) -> tuple[Callback, ...]:
+    """Callbacks, checked: a subclass of `Callback`, or whatever has its methods."""
+    methods = [name for name in vars(Callback) if not name.startswith("_")]
+    if not isinstance(value, Iterable):
+        raise InputError(
+            f"callbacks is {value!r}, expected a sequence of convlet.Callback: [callback] for one,"
+            " () for none"
+        )
+    callbacks = tuple(value)
+    for n, one in enumerate(callbacks):
+        missing = [name for name in methods if not callable(getattr(one, name, None))]
+        if missing or isinstance(one, type):
+            hint = f"it has no {missing[0]}" if missing else "make an object of that class"
+            raise InputError(f"callbacks[{n}] is {one!r}, expected a convlet.Callback: {hint}")
+    return callbacks
+
+
 class Checkpoints(Protocol):
     """What `fit` asks of checkpoints; see checkpoint/."""
 
@@ -213,8 +230,7 @@ def fit(
     error: BaseException | None = None
     if checkpoints is not None:
         checkpoints.begin(run)
-    for callback in callbacks:
-        callback.on_begin(run)
+    _begin(run, callbacks)
     try:
         if checkpoints is not None:
             checkpoints.start(run, callbacks)
@@ -238,6 +254,17 @@ def fit(
             for callback in callbacks:
                 callback.on_end(run)
     return run.history
+
+
+def _begin(run: Run, callbacks: Sequence[Callback]) -> None:
+    """Tell the callbacks; if one refuses, those before it are told of the end."""
+    for n, callback in enumerate(callbacks):
+        try:
+            callback.on_begin(run)
+        except BaseException:
+            for begun in callbacks[:n]:
+                begun.on_end(run)
+            raise
 
 
 def _epoch(

@@ -153,9 +153,12 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
     saved = read(path)
     identity = saved.identity
     network = Network(
-        identity["layers"], identity["input_shape"], classes=identity["classes"], engine=engine
+        identity["layers"],
+        identity["input_shape"],
+        classes=identity["classes"],
+        engine=engine,
+        flat=saved.arrays["weights"],
     )
-    network.flat[...] = saved.arrays["weights"]
     network.epochs = saved.place.epochs
     return network
 

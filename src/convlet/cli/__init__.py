@@ -32,6 +32,7 @@ app = typer.Typer(
     epilog="Example: convlet train mnist --epochs 5",
     add_completion=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 
@@ -94,9 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return fail(f"out of memory: {error or 'take a smaller network or batch size'}")
     except OSError as error:
+        place = error.filename or ("stdout" if _output_fails() else None)
         _drop_output()
-        place = "" if error.filename is None else f"{error.filename}: "
-        return fail(f"{place}{error.strerror or error}")
+        return fail(f"{place}: {error.strerror or error}" if place else error.strerror or error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -116,6 +117,15 @@ def _usage(error: typer.BadParameter) -> str:
     """The message of a wrong call, in the form of the other errors."""
     message = error.format_message().removesuffix(".")
     return message[:1].lower() + message[1:]
+
+
+def _output_fails() -> bool:
+    """Whether stdout is what cannot be written: then what it holds fails again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _drop_output() -> None:

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from convlet import load as load_model
 from convlet.cli import options
-from convlet.cli.console import print_table, say, say_json, warn
+from convlet.cli.console import print_table, say, say_json
+from convlet.cli.models import load_with_data
 from convlet.cli.progress import decimals, percent
-from convlet.errors import InputError
 
 EXAMPLE = "Example: convlet evaluate mnist.safetensors mnist"
 
@@ -22,22 +21,9 @@ def evaluate(
     Loss, accuracy, and the share of each class that is recognised (recall).
     """
     options.check_threads(threads)
-    network = load_model(model)
-    dataset = options.load_data(data)
+    network, dataset = load_with_data(model, data)
     images, labels = dataset.test.images, dataset.test.labels
-    if images.shape[1:] != network.input_shape:
-        raise InputError(
-            f"{dataset.name} has images {options.size(images.shape[1:])}, but {model} was trained"
-            f" on {options.size(network.input_shape)}: choose the data that it was trained on"
-        )
-    if len(dataset.classes) != network.class_count:
-        raise InputError(
-            f"{dataset.name} has {len(dataset.classes)} classes, but {model} knows"
-            f" {network.class_count}: choose the data that it was trained on"
-        )
-    names = network.classes or tuple(dataset.classes)
-    if names != tuple(dataset.classes):
-        warn(f"the classes of {dataset.name} have other names than those of {model}")
+    names = network.classes or dataset.classes
 
     loss, accuracy = network.evaluate(images, labels, threads=threads)
     right = network.predict(images, threads=threads) == labels

@@ -11,6 +11,7 @@ import typer
 
 from convlet import datasets
 from convlet.errors import ArchitectureError, FileError, InputError
+from convlet.formats.atomic import mode_of, reason_of
 from convlet.inputs import as_count, as_input_shape
 from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
 from convlet.recipes import Recipe
@@ -178,11 +179,16 @@ def size(shape: Sequence[int]) -> str:
 def refuse_unwritable(path: Path, option: str) -> None:
     """Raise `FileError` where a file could not be written: long work should not end with that."""
     where = f"{option} is {str(path)!r}"
-    if path.exists() and not path.is_file():
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
+    if target.exists() and not target.is_file():
         raise FileError(f"{where}, which is not a file: name a file to write")
-    folder = path.parent
+    folder = target.parent
     if not folder.is_dir():
         raise FileError(f"{where}, but the folder {str(folder)!r} does not exist: make it first")
+    try:
+        mode_of(str(target))
+    except OSError as error:
+        raise FileError(f"{where}, which cannot be written: {reason_of(error)}") from None
     try:
         with tempfile.TemporaryFile(dir=folder):  # asking for permissions would not tell everything
             pass

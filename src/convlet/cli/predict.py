@@ -11,6 +11,8 @@ from convlet import load as load_model
 from convlet.cli import options
 from convlet.cli.console import print_table, say_json
 from convlet.cli.progress import percent
+from convlet.engine import as_floats
+from convlet.equations import Array
 from convlet.inputs import as_count
 
 EXAMPLE = "Example: convlet predict mnist.safetensors digit.png --resize --top 2"
@@ -39,9 +41,10 @@ def predict(
     for path in images:
         found = datasets.read_images(path, network.input_shape, resize=resize)
         names += [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
-        arrays.append(found)
-    x = np.concatenate(arrays)
-    probabilities = network.predict_proba(~x if invert else x, threads=threads)  # ~u: 255 - u
+        arrays.append(inverted(found) if invert else found)
+    if len({array.dtype for array in arrays}) > 1:  # some uint8, some floats
+        arrays = [as_floats(array) for array in arrays]
+    probabilities = network.predict_proba(np.concatenate(arrays), threads=threads)
     classes = network.classes or tuple(map(str, range(network.class_count)))
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     answers = [
@@ -59,3 +62,8 @@ def predict(
         for place, (k, share) in enumerate(answer)
     ]
     print_table(("image", "class", "probability"), rows, "<<>")
+
+
+def inverted(images: Array) -> Array:
+    """Dark and bright swapped: 255 - u for levels, 1 - x for floats, of which 1 is white."""
+    return ~images if images.dtype == np.uint8 else 1 - images

@@ -21,6 +21,7 @@ from convlet.stopping import EarlyStopping
 from convlet.text import format_layers
 from convlet.training import Callback
 
+RECIPES = "of the recipe"
 EXAMPLE = "Example: convlet train mnist --epochs 3 --out mnist.safetensors"
 
 
@@ -32,18 +33,30 @@ def train(
         typer.Option(
             metavar="NAME",
             help="What options are unless given: plain, default or best.",
-            show_default="default; plain with --optimizer, --learning-rate or --schedule",
+            show_default="default; plain with --optimizer, --momentum, --weight-decay,"
+            " --learning-rate or --schedule",
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(parser=options.whole, metavar="N", help="How often every image is used."),
+        typer.Option(
+            parser=options.whole,
+            metavar="N",
+            help="How often every image is used.",
+            show_default=RECIPES,
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(parser=options.whole, metavar="N", help="Images in one step.")
+        int | None,
+        typer.Option(
+            parser=options.whole, metavar="N", help="Images in one step.", show_default=RECIPES
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(parser=options.real, metavar="X", help="Step size, eta.")
+        float | None,
+        typer.Option(
+            parser=options.real, metavar="X", help="Step size, eta.", show_default=RECIPES
+        ),
     ] = None,
     seed: Annotated[
         int,

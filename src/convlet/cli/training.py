@@ -31,7 +31,12 @@ WeightDecay = Annotated[
 ]
 ScheduleName = Annotated[
     str | None,
-    typer.Option("--schedule", metavar="NAME", help=f"Of the learning rate: {', '.join(KINDS)}."),
+    typer.Option(
+        "--schedule",
+        metavar="NAME",
+        help=f"Of the learning rate: {', '.join(KINDS)}.",
+        show_default="of the recipe",
+    ),
 ]
 ClipNorm = Annotated[
     float | None,

@@ -39,30 +39,12 @@ def make_split(
     """A split of arrays from a file.  The names are those of files, or of arrays in a file.
 
     images: (n, rows, columns) or (n, rows, columns, channels), uint8 or finite floats.
-    labels: (n,) whole numbers.  Raises `DataError`.
+    labels: (n,) whole numbers of any dtype, or (n, classes) one-hot.  Raises `DataError`.
     """
-    if images.ndim not in (3, 4):
-        raise DataError(
-            f"{images_name}: expected images (n, rows, columns) or (n, rows, columns, channels),"
-            f" found shape {images.shape}"
-        )
+    check_shapes(images.shape, labels.shape, images_name, labels_name)
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise DataError(f"{images_name}: expected uint8 or a float, found {images.dtype}")
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise DataError(
-            f"{labels_name}: expected labels (n,), whole numbers,"
-            f" found shape {labels.shape} {labels.dtype}"
-        )
-    if images.size == 0:
-        raise DataError(
-            f"{images_name}: expected at least one image of at least one pixel,"
-            f" found shape {images.shape}"
-        )
-    if len(images) != len(labels):
-        raise DataError(
-            f"{labels_name}: expected {len(images)} labels, one for each image of {images_name},"
-            f" found {len(labels)}"
-        )
+    labels = _as_classes(labels, labels_name)
     outside = (labels < 0) | (labels >= MAX_CLASSES)
     if outside.any():
         first = int(outside.argmax())
@@ -71,10 +53,35 @@ def make_split(
             f" found {labels[first]} at position {first}"
         )
     if images.dtype.kind == "f":
-        images = _as_float32(images, images_name)
+        images = as_float32(images, images_name)
     if images.ndim == 3:
         images = images[..., None]
     return Split(np.ascontiguousarray(images), np.ascontiguousarray(labels, np.int64))
+
+
+def check_shapes(
+    images: tuple[int, ...], labels: tuple[int, ...], images_name: str, labels_name: str
+) -> None:
+    """Refuse shapes that no split has: files tell them before their entries take memory."""
+    if len(images) not in (3, 4):
+        raise DataError(
+            f"{images_name}: expected images (n, rows, columns) or (n, rows, columns, channels),"
+            f" found shape {images}"
+        )
+    if len(labels) not in (1, 2):
+        raise DataError(
+            f"{labels_name}: expected labels (n,), or one-hot (n, classes), found shape {labels}"
+        )
+    if 0 in images:
+        raise DataError(
+            f"{images_name}: expected at least one image of at least one pixel,"
+            f" found shape {images}"
+        )
+    if images[0] != labels[0]:
+        raise DataError(
+            f"{labels_name}: expected {images[0]} labels, one for each image of {images_name},"
+            f" found {labels[0]}"
+        )
 
 
 def make_dataset(
@@ -111,7 +118,33 @@ def every_fifth(count: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def _as_float32(images: NDArray[Any], name: str) -> NDArray[np.float32]:
+def _as_classes(labels: NDArray[Any], name: str) -> NDArray[Any]:
+    """Labels (n,) as whole numbers; one-hot rows (n, classes) become the place of their 1."""
+    if labels.dtype.kind not in "buif":
+        raise DataError(f"{name}: expected labels that are whole numbers, found {labels.dtype}")
+    if labels.ndim == 2:
+        one_hot = ((labels == 0) | (labels == 1)).all(axis=1) & (labels.sum(axis=1) == 1)
+        if not one_hot.all():
+            first = int(one_hot.argmin())
+            raise DataError(
+                f"{name}: expected one-hot rows, a single 1 among zeros,"
+                f" found {labels[first].tolist()!s:.80} at position {first}"
+            )
+        return np.asarray(labels.argmax(axis=1))
+    if labels.dtype.kind == "f":
+        labels = labels.astype(np.float64)  # float16 ends below the limit
+        whole = labels == np.floor(labels)  # infinity is refused as a number out of range
+        if not whole.all():
+            first = int(whole.argmin())
+            raise DataError(
+                f"{name}: expected labels that are whole numbers, found {labels[first]}"
+                f" at position {first}"
+            )
+    return labels
+
+
+def as_float32(images: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Images as finite float32.  name: of the file, or of an array in it.  Raises `DataError`."""
     with np.errstate(over="ignore"):  # what overflows is found below
         images = images.astype(np.float32, copy=False)
     finite = np.isfinite(images)

@@ -59,6 +59,13 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
+def read_idx_header(path: str | os.PathLike[str]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """dtype and shape of what `read_idx` would give.  Raises `DataError`, `FileError`."""
+    with open_unpacked(path) as (stream, _):
+        dtype, shape = _read_header(stream, file_name(path))
+    return dtype.newbyteorder("="), shape
+
+
 def write_idx(path: str | os.PathLike[str], array: Any) -> None:
     """Write array as an IDX file, packed if the name ends in .gz, in one atomic step.
 

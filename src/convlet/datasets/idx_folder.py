@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convlet.datasets.dataset import Dataset, Split, make_dataset, make_split
-from convlet.datasets.idx import read_idx
+from convlet.datasets.dataset import Dataset, Split, check_shapes, make_dataset, make_split
+from convlet.datasets.idx import read_idx, read_idx_header
 from convlet.errors import DataError
 from convlet.formats.atomic import file_error
 
@@ -64,17 +63,20 @@ def load_idx(
 
 
 def _read_split(images: Path, labels: Path) -> Split:
-    # the small file first: a wrong one is found before the large one is unpacked
-    y = _read_uint8(labels, (1,), "labels")
-    return make_split(_read_uint8(images, (3, 4), "images"), y, str(images), str(labels))
+    # headers first: files that do not belong together are refused before their entries take memory
+    x_shape, y_shape = _shape(images, (3, 4), "images"), _shape(labels, (1,), "labels")
+    check_shapes(x_shape, y_shape, str(images), str(labels))
+    y = read_idx(labels)  # the small file first: damage is found sooner
+    return make_split(read_idx(images), y, str(images), str(labels))
 
 
-def _read_uint8(path: Path, dimensions: tuple[int, ...], what: str) -> NDArray[np.uint8]:
-    array = read_idx(path)
-    if array.dtype != np.uint8 or array.ndim not in dimensions:
+def _shape(path: Path, dimensions: tuple[int, ...], what: str) -> tuple[int, ...]:
+    """The shape in the header of a file of uint8."""
+    dtype, shape = read_idx_header(path)
+    if dtype != np.uint8 or len(shape) not in dimensions:
         expected = " or ".join(map(str, dimensions))
         raise DataError(
             f"{path}: expected {what}, uint8 with {expected} dimensions,"
-            f" found {array.dtype} with {array.ndim}"
+            f" found {dtype} with {len(shape)}"
         )
-    return array
+    return shape

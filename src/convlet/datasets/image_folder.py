@@ -11,6 +11,7 @@ from convlet.datasets.pictures import SUFFIXES, open_picture
 from convlet.datasets.streams import MAX_BYTES
 from convlet.errors import DataError
 from convlet.formats.atomic import file_error
+from convlet.inputs import is_unicode
 
 CHANNELS = {"L": 1, "RGB": 3}
 IGNORED = ("thumbs.db", "desktop.ini")
@@ -82,6 +83,11 @@ def _class_files(folder: Path) -> Files:
             " a data set (train-images-idx3-ubyte, ...), found neither"
         )
     for name, paths in files.items():
+        if not is_unicode(name):
+            raise DataError(
+                f"{folder}: expected class folders with names in valid Unicode,"
+                f" found {name!r}: rename it"
+            )
         if not paths:
             raise DataError(f"{folder / name}: expected images of this class, found none")
         for path in paths:

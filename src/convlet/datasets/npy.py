@@ -7,13 +7,13 @@ import zlib
 from io import BytesIO
 from lzma import LZMAError
 from math import prod
-from typing import IO, Any
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from convlet.datasets.dataset import Dataset, make_dataset, make_split
+from convlet.datasets.dataset import Dataset, check_shapes, make_dataset, make_split
 from convlet.datasets.streams import MAX_BYTES, open_regular, read_up_to
 from convlet.errors import ConvletError, DataError
 
@@ -47,8 +47,8 @@ def load_npz(name: str, path: str | os.PathLike[str]) -> Dataset:
     """The data set of an .npz file with the arrays x_train, y_train, x_test, y_test.
 
     Or train_images, train_labels, test_images, test_labels.  Images are uint8 or floats, (n, rows,
-    columns) or (n, rows, columns, channels); labels are whole numbers (n,).  Raises `DataError`,
-    `FileError`.
+    columns) or (n, rows, columns, channels); labels are whole numbers (n,) of any dtype, or
+    one-hot (n, classes).  Raises `DataError`, `FileError`.
     """
     source = os.fspath(path)
     with open_regular(path) as file:
@@ -84,6 +84,13 @@ def _read_members(file: IO[bytes], source: str) -> list[tuple[NDArray[Any], str]
         total = sum(info.file_size for info, _ in members)
         if total > MAX_BYTES:
             raise DataError(f"{source}: expected at most {MAX_BYTES} bytes, found {total}")
+        shapes = []
+        for info, name in members:
+            with archive.open(info) as stream:
+                shapes.append(_checked_header(stream, info.file_size, name).shape)
+        # by their headers, before the memory is taken
+        for x, y in ((0, 1), (2, 3)):
+            check_shapes(shapes[x], shapes[y], members[x][1], members[y][1])
         arrays = []
         for info, name in members:
             with archive.open(info) as stream:
@@ -91,9 +98,27 @@ def _read_members(file: IO[bytes], source: str) -> list[tuple[NDArray[Any], str]
         return arrays
 
 
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    fortran: bool  # order
+    dtype: np.dtype[Any]
+    bytes: int  # of the entries
+
+
 def _read_array(stream: IO[bytes], size: int, name: str) -> NDArray[Any]:
     """The array of an .npy stream of size bytes."""
-    shape, fortran, dtype, header = _read_header(stream, name)
+    header = _checked_header(stream, size, name)
+    data = read_up_to(stream, header.bytes)
+    # what is there, as a directory of a .zip may promise more; at the end it compares its checksum
+    _check_size(header, len(data) + len(stream.read(1)), name)
+    order: Literal["F", "C"] = "F" if header.fortran else "C"
+    array: NDArray[Any] = np.frombuffer(data, header.dtype).reshape(header.shape, order=order)
+    return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def _checked_header(stream: IO[bytes], size: int, name: str) -> _Header:
+    """The header of an .npy stream of size bytes, of an array that can be read."""
+    shape, fortran, dtype, length = _read_header(stream, name)
     if dtype.hasobject:
         raise DataError(f"{name}: expected numbers, found Python objects, which are never loaded")
     if dtype.kind not in "buif":
@@ -102,21 +127,20 @@ def _read_array(stream: IO[bytes], size: int, name: str) -> NDArray[Any]:
         raise DataError(
             f"{name}: expected at most {MAX_DIMENSIONS} dimensions, none negative, found {shape}"
         )
-    expected = prod(shape) * dtype.itemsize
     if prod(max(n, 1) for n in shape) * dtype.itemsize > MAX_BYTES:
         raise DataError(f"{name}: expected at most {MAX_BYTES} bytes, found shape {shape} {dtype}")
-    # the size first; then what is there, as a directory of a .zip may promise more
-    found = size - header
-    if found == expected:
-        data = read_up_to(stream, expected)
-        found = len(data) + len(stream.read(1))  # at the end the .zip compares its checksum
-    if found != expected:
+    header = _Header(shape, fortran, dtype, prod(shape) * dtype.itemsize)
+    _check_size(header, size - length, name)
+    return header
+
+
+def _check_size(header: _Header, found: int, name: str) -> None:
+    """Refuse another number of bytes behind a header than it promises."""
+    if found != header.bytes:
         raise DataError(
-            f"{name}: expected {expected} bytes for shape {shape} {dtype}, found {found}: it is"
-            " cut off or has trailing bytes"
+            f"{name}: expected {header.bytes} bytes for shape {header.shape} {header.dtype},"
+            f" found {found}: it is cut off or has trailing bytes"
         )
-    array: NDArray[Any] = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

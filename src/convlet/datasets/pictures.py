@@ -31,12 +31,14 @@ def pillow() -> ModuleType:
 
 @contextmanager
 def open_picture(path: str | os.PathLike[str]) -> Iterator["Image"]:
-    """An image file whose header is read, its pixels not yet.
+    """An image file whose header is read, its pixels not yet; turned as its EXIF data say.
 
     Whatever a decoder says while it is open becomes a `DataError`.  Raises `DataError`,
     `FileError`, `MissingDependencyError`.
     """
     library = pillow()
+    from PIL import ImageOps, UnidentifiedImageError
+
     name = os.fspath(path)
     with open_regular(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is wrong is an error here, the rest no news
@@ -47,11 +49,14 @@ def open_picture(path: str | os.PathLike[str]) -> Iterator["Image"]:
                     raise DataError(
                         f"{name}: expected at most {MAX_PIXELS} pixels, found {columns} x {rows}"
                     )
+                if "exif" in picture.info:  # asked, as Pillow would search a PNG to its end for it
+                    ImageOps.exif_transpose(picture, in_place=True)
                 yield picture
         except ConvletError:
             raise
         except Exception as error:  # decoders fail on strangers' bytes in many ways
+            unknown = isinstance(error, UnidentifiedImageError)  # its text names a Python object
             raise DataError(
                 f"{name}: expected a whole {', '.join(FORMATS)} image, found a damaged file or"
-                f" another format ({error})"
+                f" another format{'' if unknown else f' ({error})'}: convert it, or get it again"
             ) from error

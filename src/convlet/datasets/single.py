@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convlet.datasets.dataset import as_float32
 from convlet.datasets.npy import read_npy
 from convlet.datasets.pictures import open_picture, pillow
 from convlet.errors import DataError
@@ -17,6 +18,7 @@ from convlet.layers import Shape
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+Images = NDArray[np.uint8] | NDArray[np.float32]
 MODES = {1: "L", 3: "RGB"}
 # 16 and 32 bits would be cut to 8, not scaled
 CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
@@ -24,7 +26,7 @@ CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 def read_image(
     path: str | os.PathLike[str], input_shape: Sequence[int], resize: bool = False
-) -> NDArray[np.uint8]:
+) -> Images:
     """One image (rows, columns, channels), as `read_images` reads it.
 
     Raises the same, and `DataError` for a file with several images.
@@ -32,18 +34,19 @@ def read_image(
     images = read_images(path, input_shape, resize)
     if len(images) != 1:
         raise DataError(f"{file_name(path)}: expected one image, found {len(images)}")
-    first: NDArray[np.uint8] = images[0]
+    first: Images = images[0]
     return first
 
 
 def read_images(
     path: str | os.PathLike[str], input_shape: Sequence[int], resize: bool = False
-) -> NDArray[np.uint8]:
+) -> Images:
     """The images of a file as (n, rows, columns, channels), for a network of this input_shape.
 
     A PNG, JPEG or BMP file holds one; it becomes grey or RGB after the number of channels, and
-    with resize is stretched to the size.  An .npy file holds uint8 (rows, columns, channels) or a
-    stack (n, rows, columns, channels), without channels if there is one; resize leaves it alone.
+    with resize is stretched to the size.  An .npy file holds (rows, columns, channels) or a stack
+    (n, rows, columns, channels), without channels if there is one, of uint8 or of finite floats,
+    which become float32 and keep their values; resize leaves it alone.
 
     Raises `DataError`, `FileError`, `MissingDependencyError`, `InputError` for input_shape.
     """
@@ -54,11 +57,11 @@ def read_images(
     return _picture(name, shape, resize)[None]
 
 
-def _stack(array: NDArray[np.generic], shape: Shape, name: str) -> NDArray[np.uint8]:
-    if array.dtype != np.uint8:
+def _stack(array: NDArray[Any], shape: Shape, name: str) -> Images:
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise DataError(
-            f"{name}: expected uint8, 0 to 255, found {array.dtype}: save it again as uint8,"
-            " floats of 0 to 1 times 255"
+            f"{name}: expected uint8 (0 to 255) or a float, found {array.dtype}: save it again as"
+            " one of them"
         )
     one = (shape, shape[:2]) if shape[2] == 1 else (shape,)
     if array.shape in one:
@@ -68,7 +71,8 @@ def _stack(array: NDArray[np.generic], shape: Shape, name: str) -> NDArray[np.ui
             f"{name}: expected an image of shape {shape} or a stack (n, {shape[0]}, {shape[1]},"
             f" {shape[2]}), found shape {array.shape}: change the array, --resize does not"
         )
-    return np.ascontiguousarray(array.reshape(-1, *shape), np.uint8)
+    stack = np.ascontiguousarray(array.reshape(-1, *shape))
+    return stack if stack.dtype == np.uint8 else as_float32(stack, name)
 
 
 def _picture(name: str, shape: Shape, resize: bool) -> NDArray[np.uint8]:

@@ -40,7 +40,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | Iterable[bytes | me
     name = file_name(path)
     try:
         target = os.path.realpath(name)
-        mode = _mode_of(target)
+        mode = mode_of(target)
         folder = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _replace(target, mode, [data] if isinstance(data, bytes) else data)
@@ -66,13 +66,20 @@ def file_name(path: object, name: str = "path") -> str:
 
 def file_error(done: str, name: str, error: OSError) -> FileError:
     """The system's refusal in our words.  done: "written" or "read"."""
-    reason = error.strerror or str(error)
+    return FileError(f"{name} cannot be {done}: {reason_of(error)}")
+
+
+def reason_of(error: OSError) -> str:
+    """The system's reason, and how to mend it."""
     mend = _MEND.get(error.errno or 0, "choose another file or folder")
-    return FileError(f"{name} cannot be {done}: {reason}: {mend}")
+    return f"{error.strerror or error}: {mend}"
 
 
-def _mode_of(target: str) -> int | None:
-    """Permissions of the file that will be replaced, None if there is none."""
+def mode_of(target: str) -> int | None:
+    """Permissions of the file that will be replaced, None if there is none.
+
+    target: without symbolic links.  Raises `OSError` where a file must not be replaced.
+    """
     try:
         found = os.lstat(target)
     except FileNotFoundError:

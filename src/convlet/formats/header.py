@@ -1,7 +1,7 @@
 """The header of a safetensors file, in one canonical form: fields of text, and what each array is.
 
-The safetensors library writes metadata in random order; assembled here, equal content gives equal
-bytes.  docs/model-file.md describes every byte.
+The safetensors library writes metadata in random order and arrays in an order of its own; assembled
+here, equal content gives equal bytes.  docs/model-file.md describes every byte.
 """
 
 import json

@@ -74,9 +74,10 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
     for where, value in _not_finite(record.arrays):
         raise damaged(name, where, value, "finite numbers")
     found = _describe(name, record.metadata)
-    network = Network(found.layers, found.input_shape, classes=found.classes, engine=engine)
-    for key, parameter in network.parameters.items():
-        parameter[...] = record.arrays[key]
+    flat = np.concatenate([values.ravel() for values in record.arrays.values()])
+    network = Network(
+        found.layers, found.input_shape, classes=found.classes, engine=engine, flat=flat
+    )
     network.epochs = found.epochs
     return network
 
