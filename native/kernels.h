@@ -88,6 +88,9 @@ struct Affine {
     float y, x;
 };
 
+// Floats of a row of the scratch of `smooth`: zeros, whole vectors of W columns, zeros.
+constexpr Index smooth_row(int W, int radius) { return Index(W + 15) / 16 * 16 + 2 * radius; }
+
 // How a step changes w, in the symbols of convlet/optimizers.py: g is the gradient times `scale`.
 struct UpdateRule {
     enum class Kind { sgd, momentum, nesterov, adam } kind = Kind::sgd;
