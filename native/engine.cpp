@@ -696,7 +696,7 @@ TrainingResult Engine::train(float* parameters, const Training& job, double* cos
             const Minibatch batch{job.images, job.targets, std::min(job.batch_size, total - first)};
             costs[result.steps] = 0;
             rule.rate = job.rates[result.steps];
-            rule.keep = static_cast<float>(1 - job.rates[result.steps] * job.decay);
+            rule.decay = static_cast<float>(job.rates[result.steps] * job.decay);
             power1 *= rule.exact_beta1, power2 *= rule.exact_beta2;
             rule.unbias1 = static_cast<float>(1 / (1 - power1));
             rule.unbias2 = static_cast<float>(1 / (1 - power2));

@@ -95,7 +95,7 @@ constexpr Index smooth_row(int W, int radius) { return Index(W + 15) / 16 * 16 +
 struct UpdateRule {
     enum class Kind { sgd, momentum, nesterov, adam } kind = Kind::sgd;
     float rate = 0;                  // eta
-    float keep = 1;                  // 1 - eta lambda, decoupled weight decay
+    float decay = 0;                 // eta lambda, decoupled weight decay
     float scale = 1;                 // of the gradient, less than 1 where its norm is clipped
     float beta1 = 0, beta2 = 0;      // beta1 is mu of momentum
     float rest1 = 0, rest2 = 0;      // 1 - beta1, 1 - beta2
