@@ -36,6 +36,9 @@ struct Augmentation {
         for (const double w : weight) taps.push_back(static_cast<float>(w / sum));
     }
 
+    // Of the Gaussian, pixels.
+    int radius() const { return static_cast<int>(taps.size() / 2); }
+
     // The map from the new image to the old one.
     Affine draw(Philox& words) const {
         const double down = shift * signed_unit(words), right = shift * signed_unit(words);

@@ -199,15 +199,18 @@ public:
                  arena.bordered.get() + (i + 1) * row + R);
         if (!a.taps.empty()) {
             Philox noise(regularisation.seed, Purpose::augment, id, 1, regularisation.epoch);
-            for (Index n = 0; n < Index(H) * W; ++n) {
-                const std::uint64_t word = noise.next();
-                arena.field[0][n] = 0x1p-31f * static_cast<float>(static_cast<std::int32_t>(word));
-                arena.field[1][n] =
-                    0x1p-31f * static_cast<float>(static_cast<std::int32_t>(word >> 32));
+            float *dy = arena.field[0].get(), *dx = arena.field[1].get();
+            const Index size = Index(H) * W;
+            for (Index n = 0; n < size; n += 4) {
+                const Philox::Block block = noise.block();
+                for (Index k = 0; k < 4 && n + k < size; ++k) {
+                    dy[n + k] = 0x1p-31f * static_cast<float>(static_cast<std::int32_t>(block[k]));
+                    dx[n + k] =
+                        0x1p-31f * static_cast<float>(static_cast<std::int32_t>(block[k] >> 32));
+                }
             }
-            const int radius = static_cast<int>(a.taps.size() / 2);
-            for (int n = 0; n < 2; ++n)
-                k_.smooth(arena.field[n].get(), H, W, a.taps.data(), radius, arena.field[2].get());
+            for (float* field : {dy, dx})
+                k_.smooth(field, H, W, a.taps.data(), a.radius(), arena.scratch_field.get());
         }
         const bool elastic = !a.taps.empty();
         k_.warp(arena.bordered.get(), H, W, R, map, elastic ? arena.field[0].get() : nullptr,
@@ -664,7 +667,8 @@ TrainingResult Engine::train(float* parameters, const Training& job, double* cos
     threads = useful_threads(threads, largest);
     auto space = borrow(threads, largest);
     if (job.regularisation.augmentation)
-        space->prepare_augmentation(job.images.rows, job.images.columns, job.images.channels);
+        space->prepare_augmentation(job.images.rows, job.images.columns, job.images.channels,
+                                    job.regularisation.augmentation->radius());
     Step step(kernels_, plan_, parameters, *space, job.regularisation);
     for (std::size_t l = 0; l < plan_.convs.size(); ++l)
         step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
@@ -692,7 +696,7 @@ TrainingResult Engine::train(float* parameters, const Training& job, double* cos
             const Minibatch batch{job.images, job.targets, std::min(job.batch_size, total - first)};
             costs[result.steps] = 0;
             rule.rate = job.rates[result.steps];
-            rule.keep = static_cast<float>(1 - job.rates[result.steps] * job.decay);
+            rule.decay = static_cast<float>(job.rates[result.steps] * job.decay);
             power1 *= rule.exact_beta1, power2 *= rule.exact_beta2;
             rule.unbias1 = static_cast<float>(1 / (1 - power1));
             rule.unbias2 = static_cast<float>(1 / (1 - power2));
@@ -715,7 +719,7 @@ TrainingResult Engine::train(float* parameters, const Training& job, double* cos
 void Engine::augment(Images images, Index n, const Augmentation& augmentation, std::uint64_t seed,
                      std::uint64_t epoch, float* out) {
     Workspace space(plan_, 1, 1);
-    space.prepare_augmentation(images.rows, images.columns, images.channels);
+    space.prepare_augmentation(images.rows, images.columns, images.channels, augmentation.radius());
     Passes passes(kernels_, plan_, nullptr, &space);
     passes.regularisation = {seed, epoch, 0, false, &augmentation};
     const Index row = Index(images.columns) * images.channels;

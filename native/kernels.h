@@ -88,11 +88,14 @@ struct Affine {
     float y, x;
 };
 
+// Floats of a row of the scratch of `smooth`: zeros, whole vectors of W columns, zeros.
+constexpr Index smooth_row(int W, int radius) { return Index(W + 15) / 16 * 16 + 2 * radius; }
+
 // How a step changes w, in the symbols of convlet/optimizers.py: g is the gradient times `scale`.
 struct UpdateRule {
     enum class Kind { sgd, momentum, nesterov, adam } kind = Kind::sgd;
     float rate = 0;                  // eta
-    float keep = 1;                  // 1 - eta lambda, decoupled weight decay
+    float decay = 0;                 // eta lambda, decoupled weight decay
     float scale = 1;                 // of the gradient, less than 1 where its norm is clipped
     float beta1 = 0, beta2 = 0;      // beta1 is mu of momentum
     float rest1 = 0, rest2 = 0;      // 1 - beta1, 1 - beta2

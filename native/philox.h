@@ -3,6 +3,7 @@
 // 2011.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace convlet {
@@ -17,17 +18,19 @@ public:
            std::uint64_t epoch)
         : key_{seed, static_cast<std::uint64_t>(purpose)}, counter_{0, sample, place, epoch} {}
 
+    using Block = std::array<std::uint64_t, 4>;
+
     std::uint64_t next() {
         if (used_ == 4) {
-            ++counter_[0];  // NumPy counts before it draws
-            draw();
+            words_ = block();
             used_ = 0;
         }
         return words_[used_++];
     }
 
-private:
-    void draw() {
+    // The next four words, after a whole number of blocks: blocks do not wait for each other.
+    Block block() {
+        ++counter_[0];  // NumPy counts before it draws
         constexpr std::uint64_t m0 = 0xD2E7470EE14C6C93, m1 = 0xCA5A826395121157;
         constexpr std::uint64_t w0 = 0x9E3779B97F4A7C15, w1 = 0xBB67AE8584CAA73B;
         std::uint64_t c0 = counter_[0], c1 = counter_[1], c2 = counter_[2], c3 = counter_[3];
@@ -42,10 +45,12 @@ private:
             k0 += w0;
             k1 += w1;
         }
-        words_[0] = c0, words_[1] = c1, words_[2] = c2, words_[3] = c3;
+        return {c0, c1, c2, c3};
     }
 
-    std::uint64_t key_[2], counter_[4], words_[4] = {};
+private:
+    std::uint64_t key_[2], counter_[4];
+    Block words_{};
     int used_ = 4;
 };
 

@@ -11,11 +11,12 @@ namespace convlet::CONVLET_TARGET {
 inline void update(const UpdateRule& rule, float* w, const float* gradient, float* m, float* v,
                    Index n) {
     using Kind = UpdateRule::Kind;
-    const V step = same<8>(-rule.rate), keep = same<8>(rule.keep), scale = same<8>(rule.scale);
+    const V step = same<8>(-rule.rate), decay = same<8>(0 - rule.decay), scale = same<8>(rule.scale);
     const V beta1 = same<8>(rule.beta1), beta2 = same<8>(rule.beta2);
     each_vector(n, [&]<bool cut>(Index at, int lanes) {
         const V g = loaded<8, cut>(gradient + at, lanes) * scale;
-        const V kept = loaded<8, cut>(w + at, lanes) * keep;  // w <- (1 - eta lambda) w
+        const V whole = loaded<8, cut>(w + at, lanes);
+        const V kept = fma(decay, whole, whole);  // w <- w - eta lambda w
         V direction = g;
         if (rule.kind == Kind::momentum || rule.kind == Kind::nesterov) {
             const V velocity = fma(beta1, loaded<8, cut>(m + at, lanes), g);  // m <- mu m + g

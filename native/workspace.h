@@ -50,12 +50,12 @@ struct Arena {
     Buffer<Winner> plane_winners[2];
     Buffer<std::int32_t> offset, count;  // Survivors
     Buffer<float> delta;
-    Buffer<float> features_error;      // (samples, features)
-    Buffer<float> lanes[2], truth;     // (units, samples)
-    Buffer<float> factor, cost;        // (samples)
-    Buffer<float> mask;                // of dropout, one sample
-    Buffer<float> bordered, field[3];  // of augmentation
-    Buffer<float> partial[3];          // blocks of a chunk that wait for their sibling
+    Buffer<float> features_error;                     // (samples, features)
+    Buffer<float> lanes[2], truth;                    // (units, samples)
+    Buffer<float> factor, cost;                       // (samples)
+    Buffer<float> mask;                               // of dropout, one sample
+    Buffer<float> bordered, field[2], scratch_field;  // of augmentation
+    Buffer<float> partial[3];  // blocks of a chunk that wait for their sibling
 };
 
 // Rows of the dense part, a row a sample.
@@ -145,11 +145,12 @@ struct Workspace {
         }
     }
 
-    // Room for augmented images of this size.
-    void prepare_augmentation(int rows, int columns, int channels) {
+    // Room for augmented images of this size, their fields smoothed to this radius.
+    void prepare_augmentation(int rows, int columns, int channels, int radius) {
         for (Arena& arena : arenas) {
             arena.bordered = Buffer<float>(Index(rows + 3) * (columns + 3) * channels);
             for (Buffer<float>& field : arena.field) field = Buffer<float>(Index(rows) * columns);
+            arena.scratch_field = Buffer<float>(rows * smooth_row(columns, radius));
         }
     }
 };

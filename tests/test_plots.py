@@ -156,6 +156,13 @@ def test_the_confusion_matrix_shows_its_counts_and_names():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("names", "turn"), [("ab", 0), (("cat", "dog"), 90)])
+def test_only_long_names_are_turned(names, turn):
+    network = reader(2, names=tuple(names))
+    figure = plots.confusion_matrix(network, images_of([0, 1], 1.0, 2), np.array([0, 1]))
+    assert {tick.get_rotation() for tick in figure.axes[0].get_xticklabels()} == {turn}
+
+
 def test_labels_may_be_distributions():
     network = reader()
     y = np.array([[0.9, 0.1, 0.0], [0.0, 0.2, 0.8]])
@@ -341,6 +348,9 @@ def test_the_reliability_diagram_shows_the_bins():
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert_allclose(heights, found.accuracy[found.count > 0])
     assert f"expected calibration error {100 * found.error:.2f} %" in texts(figure)
+    dots = figure.axes[0].lines[-1]
+    assert_allclose(dots.get_xydata()[:, 1], heights)
+    assert not dots.get_clip_on()  # a dot at 0 or 1 is seen whole
 
 
 # --------------------------------------------------------------------------------- files, libraries

@@ -12,7 +12,7 @@ import chromium
 from convlet import History, InputError, MissingDependencyError, Network, Row, measures
 from convlet.cli import main
 from convlet.datasets.pictures import open_picture
-from convlet.report import html
+from convlet.report import html, results
 
 report = pytest.importorskip("convlet.report").report
 pytest.importorskip("matplotlib")
@@ -114,6 +114,23 @@ def test_the_confusion_matrix_is_a_table(case, page):
     assert [int(row[2]) for row in frequent] == sorted(counts[counts > 0], reverse=True)
 
 
+def test_numbers_stand_out_from_their_cells():
+    """Contrast (WCAG 2) with the page's ink or with white, on paper and in the dark."""
+    counts = np.diag([1000] * 12)
+    counts[0] = np.arange(12) * 80  # tints of all kinds
+    markup = str(results.confusions(counts, tuple("abcdefghijkl")))
+    cells = re.findall(r'<td class="(\w+)" style="--tint:(\d+)%(;color:#fff)?">', markup)
+    assert len(cells) == 22
+    full = {"right": (0, 114, 178), "wrong": (200, 86, 0)}
+    for paper, ink in (((255, 255, 255), (28, 33, 38)), ((20, 24, 28), (228, 232, 235))):
+        for kind, tint, white in cells:
+            shares = np.array([int(tint), 100 - int(tint)]) / 100
+            cell = np.rint(shares @ np.array([full[kind], paper])).astype(int)
+            text = (255, 255, 255) if white else ink
+            low, high = sorted(luminance(f"rgb{tuple(map(int, c))}") for c in (cell, text))
+            assert (high + 0.05) / (low + 0.05) > 3.5
+
+
 def test_the_network_is_a_table(case, page):
     rows = rows_after(page, ["stage", "layer"])
     assert rows[0] == ["", "input", "", "10 x 10 x 1", "", ""]
@@ -135,7 +152,8 @@ def test_mistakes_are_the_most_confident_ones(case, page):
     network, x, y = case
     p = network.predict_proba(x)
     worst = measures.worst_mistakes(p, y, 24)
-    cards = re.findall(r'alt="test image (\d+)"[^>]*><figcaption>said <b>.*?</b> ([\d.]+) %', page)
+    card = r'alt="test image (\d+)"[^>]*><figcaption>said <b>.*?</b><br>([\d.]+) %<br>is '
+    cards = re.findall(card, page)
     assert cards == [(str(n), f"{100 * p[n].max():.2f}") for n in worst]
 
 

@@ -45,7 +45,7 @@ class SGD:
 
     def update(self, w: Array, g: Array, slots: Sequence[Array], eta: float, t: int) -> None:
         """One step, in place.  w, g and each slot (n,)."""
-        w *= w.dtype.type(1 - eta * self.weight_decay)
+        w -= w.dtype.type(eta * self.weight_decay) * w
         if not self.momentum:
             w -= w.dtype.type(eta) * g  # (21): w <- w - eta (1/B) sum_b dJ^b/dw
             return
@@ -91,7 +91,7 @@ class Adam:
         v += number(1 - self.beta2) * g * g
         m_hat = m * number(1 / (1 - self.beta1**t))
         v_hat = v * number(1 / (1 - self.beta2**t))
-        w *= number(1 - eta * self.weight_decay)
+        w -= number(eta * self.weight_decay) * w
         w -= number(eta) * (m_hat / (v_hat**0.5 + number(self.epsilon)))
 
 

@@ -238,7 +238,8 @@ void augmentation(const Kernels& k, int part) {
     Hash hash;
     const int H = 1 + random.below(30), W = 1 + random.below(30), R = random.one_of({1, 1, 2, 3});
     const int radius = random.below(14);
-    std::vector<float> taps = random.numbers(2 * radius + 1), scratch(H * W);
+    std::vector<float> taps = random.numbers(2 * radius + 1);
+    std::vector<float> scratch(H * smooth_row(W, radius));
     std::vector<float> dy = random.numbers(H * W), dx = random.numbers(H * W);
     k.smooth(dy.data(), H, W, taps.data(), radius, scratch.data());
     hash(dy);

@@ -27,7 +27,6 @@ def draw(picture: "Figure", found: Calibration) -> None:
     axes = picture.subplots()
     title = f"expected calibration error {100 * found.error:.2f} %"
     plain(axes, title, "probability of the predicted class", "share that is right")
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     width = found.edges[1] - found.edges[0]
     filled = found.count > 0
     axes.bar(
@@ -38,7 +37,11 @@ def draw(picture: "Figure", found: Calibration) -> None:
         color=BLUE,
         alpha=0.85,
     )
-    axes.plot(found.confidence[filled], found.accuracy[filled], "o", color=INK, markersize=4)
+    axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1)  # above the bars
+    (dots,) = axes.plot(
+        found.confidence[filled], found.accuracy[filled], "o", color=INK, markersize=4, zorder=3
+    )
+    dots.set_clip_on(False)  # many lie on the very edge
     for edge, count in zip(found.edges[:-1][filled], found.count[filled], strict=True):
         axes.text(edge + width / 2, 1.04, f"{count:,}", ha="center", fontsize=SMALL - 1, color=INK)
     axes.text(0.01, 1.04, "images", fontsize=SMALL - 1, color=GREY)

@@ -54,7 +54,8 @@ def draw(picture: "Figure", counts: Counts, names: tuple[str, ...]) -> None:
     places = range(0, classes, step)
     texts = [label(names[k], 16) for k in places]
     size = NORMAL if classes <= NUMBERED else SMALL - 2
-    axes.set_xticks(places, texts, rotation=90, fontsize=size, color=INK, parse_math=False)
+    turn = 0 if max(map(len, texts)) <= 2 and classes <= NUMBERED else 90
+    axes.set_xticks(places, texts, rotation=turn, fontsize=size, color=INK, parse_math=False)
     axes.set_yticks(places, texts, fontsize=size, color=INK, parse_math=False)
     axes.set_xlabel("predicted", fontsize=NORMAL, color=INK)
     axes.set_ylabel("truth", fontsize=NORMAL, color=INK)

@@ -89,7 +89,7 @@ def confusions(counts: measures.Counts, names: Names) -> Html:
 
 
 def _matrix(counts: measures.Counts, names: Names) -> Html:
-    tints = confusion.tints(counts)
+    tints, shades = confusion.tints(counts), confusion.shades(counts)
     head = tag("tr", tag("th", scope="col"), *(tag("th", text(n), scope="col") for n in names))
     rows = []
     for i, name in enumerate(names):
@@ -101,7 +101,7 @@ def _matrix(counts: measures.Counts, names: Names) -> Html:
             colour = "right" if i == j else "wrong"
             # over the page's own background, so that faint is faint in the dark too
             style = f"--tint:{100 * tints[i, j]:.0f}%" + (
-                ";color:#fff" if tints[i, j] > 0.6 else ""
+                ";color:#fff" if confusion.is_dark(shades[i, j]) else ""
             )
             cells.append(tag("td", f"{counts[i, j]}", class_=colour, style=style))
         rows.append(tag("tr", *cells))
@@ -191,7 +191,7 @@ def mistakes(found: Predictions, names: Names) -> Html:
         words = (
             "said ",
             tag("b", text(names[said])),
-            " ",
+            "<br>",
             percent(float(found.probabilities[n, said])),
             "<br>is ",
             tag("b", text(names[truth])),
