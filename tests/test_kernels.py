@@ -625,6 +625,32 @@ def test_conv_dw_dx_is_equations_3_and_2(k, ordered):
         memory.assert_guards_whole()
 
 
+@pytest.mark.parametrize("x_pixel", [8, 16, 24, 32, 48, 64])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_conv_dw_dx_has_the_same_bits_on_every_target(ordered, x_pixel):
+    """Of survivors in the order of their places, and of others if the shape says so."""
+    rng = np.random.default_rng(x_pixel)
+    for size in range(1, 10):
+        case = Case((2, size), (1, 1), (5, 12), (0, 0), x_pixel, 3, x_pixel, "none", ordered)
+        K, count = case.K, 40
+        place = np.stack([rng.choice(5 * 12, count, replace=False) for _ in range(K)])
+        if ordered:
+            place.sort(axis=1)
+        offset = (place // 12 * case.x_row + place % 12 * x_pixel).astype(np.int32)
+        delta = rng.standard_normal((K, count)).astype(np.float32)
+        x = rng.standard_normal(case.x_shape).astype(np.float32)
+        packed = case.packed(rng.standard_normal((2, size, x_pixel, K)).astype(np.float32))
+        results = set()
+        for name in TARGETS:
+            dx, dw = np.zeros_like(x), np.zeros_like(packed)
+            lists = offset, delta, np.full(K, count, np.int32)
+            kernels = _native.testing.Kernels(name)
+            kernels.conv_dw_dx(case.shape, x, packed, *lists, True, dw, dx)
+            assert dx.any()
+            results.add((dw.tobytes(), dx.tobytes()))
+        assert len(results) == 1, f"{size} columns of {x_pixel} floats"
+
+
 # --------------------------------------------------------------------------------- products (6)-(8)
 
 
