@@ -422,6 +422,43 @@ def test_winograd_is_exactly_the_bias_where_every_pixel_is_zero(k, T):
     assert exact > 200
 
 
+@pytest.mark.equation(1, 10)
+@pytest.mark.parametrize("T", [3, 5])
+@pytest.mark.parametrize("nothing", [0.0, -0.0])
+def test_winograd_is_exactly_the_bias_beside_other_pixels(k, T, nothing):
+    """One tile has blank outputs and others: a blank one that wins is the bias, also of -0."""
+    rng = np.random.default_rng(24)
+    exact = 0
+    for _ in range(40):
+        case = Case((T, T), (1, 1), (10, 12), (0, 0), 24, 17, 24, "channel")
+        memory = Memory()
+        lit = rng.random(case.x_shape[:2]) < 0.05
+        x = np.where(lit[..., None], rng.standard_normal(case.x_shape), nothing)
+        x = x.astype(np.float32)
+        w = rng.standard_normal((*case.kernel, case.R, case.K)).astype(np.float32)
+        b = rng.standard_normal(case.K).astype(np.float32)
+        out, winner = memory.empty(5, 6, 17), memory.numbers(np.zeros((5, 6, 24)))
+        taps, scratch = winograd_room(case, memory.array(w), k, memory)
+        pool = _native.testing.Fused.pool
+        frame, bias = memory.array(case.frame(x)), memory.array(b)
+        k.winograd(case.shape, pool, frame, taps, bias, 0, 0, out, 6 * 17, 17, winner, scratch)
+        z = eq.conv2d(x.astype(np.float64), w.astype(np.float64))
+        blank = ~eq.patches(lit[..., None], case.kernel, (1, 1)).any(axis=(2, 3, 4))
+        z = np.where(blank[..., None], 0, z)
+        others = eq.max_pool(np.where(blank[..., None], -np.inf, z))
+        some = np.stack([blank[i::2, j::2] for i in (0, 1) for j in (0, 1)]).sum(axis=0)
+        wins = ((some > 0) & (some < 4))[..., None] & (others < -1e-3)
+        assert (out == b)[wins].all()
+        first = eq.patches(blank[..., None], (2, 2), (2, 2)).reshape(5, 6, 4).argmax(axis=-1)
+        i, j = np.indices((5, 6))
+        place = (2 * i + first // 2) * case.x_shape[1] + 2 * j + first % 2
+        at = np.broadcast_to(place[..., None], wins.shape)
+        np.testing.assert_array_equal(winner[..., :17][wins], at[wins])
+        exact += wins.sum()
+        memory.assert_guards_whole()
+    assert exact > 500
+
+
 @pytest.mark.equation(1)
 @pytest.mark.parametrize(("T", "growth"), [(3, 5), (5, 20)])
 def test_winograd_is_near_the_sum(k, T, growth):
