@@ -130,6 +130,43 @@ print("ok")
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
 
 
+@needs_fork
+@needs_native
+def test_children_forked_in_the_middle_of_calls_use_the_same_network():
+    """Another thread may hold any lock of the engine at the moment of the fork, for good."""
+    code = f"""
+import os, signal, sys, threading, warnings
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: fork beside threads
+from test_threads import data, make
+net, images = make(), data().images[:1]
+right = net.predict_proba(images).tobytes()
+stop = threading.Event()
+def predict():
+    while not stop.is_set():
+        net.engine.predict(net.flat, images, 1)
+callers = [threading.Thread(target=predict) for _ in range(2)]
+for caller in callers:
+    caller.start()
+status = []
+for _ in range(100):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)  # ends a child that waits
+        os._exit(0 if net.predict_proba(images).tobytes() == right else 1)
+    status.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    if status[-1]:
+        break
+stop.set()
+for caller in callers:
+    caller.join()
+assert not any(status), status
+print("ok")
+"""
+    done = run_python(code)
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_multiprocessing(method):
@@ -319,6 +356,33 @@ print("ok")
 """
         done = run_python(code)
         assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
+@needs_native
+@pytest.mark.parametrize("team", [1, 2])
+def test_ctrl_c_is_heard_inside_a_chunk_of_long_work(team):
+    """Images so large that a chunk of them takes longer than people wait."""
+    code = INTERRUPTED.format(
+        here=str(Path(__file__).parent),
+        prepare=f"""
+from convlet import Network
+from convlet.engine import Samples
+layers = "conv 32 3 padding same, relu, conv 64 3 padding same, relu, pool 4, flatten, "
+net = Network(layers + "dense 5, softmax", (96, 96, 1))
+big = Samples(np.zeros((16 * {team}, 96, 96, 1), np.uint8), np.zeros(16 * {team}, np.int32))
+begin = time.perf_counter()
+net.engine.gradients(net.flat, big, {team})
+whole = time.perf_counter() - begin
+big = Samples(np.repeat(big.images, 4, axis=0), np.repeat(big.targets, 4))
+""",
+        call=f"net.engine.gradients(net.flat, big, {team})",
+    )
+    code += """
+assert seconds < max(0.2, whole / 2), (seconds, whole)
+print("ok")
+"""
+    done = run_python(code)
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
 
 
 @needs_native
