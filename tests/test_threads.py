@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -632,7 +633,43 @@ def test_quota_of_the_cgroup(monkeypatch, files, quota):
 def test_inside_a_worker():
     assert not threads.inside_a_worker()
     assert at_once_named("Dask-Default-Threads-1") is True
+    assert at_once_named("0-Dask-Default-Threads-25573-0") is True
     assert at_once_named("MainThread-2") is False
+
+
+def test_threads_of_dask_are_workers(monkeypatch):
+    """Its scheduler of threads uses a ThreadPoolExecutor without a name; others may be alone."""
+    assert at_once_named("ThreadPoolExecutor-0_1") is ("dask.threaded" in sys.modules)
+    monkeypatch.setitem(sys.modules, "dask.threaded", threading)
+    assert at_once_named("ThreadPoolExecutor-0_1") is True
+    assert at_once_named("asyncio_0") is False
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_workers_of_a_process_pool_use_one_thread(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(1, mp_context=context) as executor, context.Pool(1) as pool:
+        assert executor.submit(threads.inside_a_worker).result(60) is True
+        assert pool.apply(threads.inside_a_worker) is True
+
+
+def test_a_process_of_its_own_is_no_worker():
+    code = """
+import multiprocessing
+from convlet import threads
+def main():
+    assert not threads.inside_a_worker()
+if __name__ == "__main__":
+    process = multiprocessing.get_context("fork").Process(target=main)
+    process.start()
+    process.join()
+    print(process.exitcode)
+"""
+    done = run_python(code)
+    assert done.stdout == "0\n", done.stderr
 
 
 def at_once_named(name: str) -> bool:
