@@ -412,12 +412,12 @@ CONVLET_INLINE void tile_of(int columns, int rows, const F& f) {
     }
 }
 
-// Every tile of every channel, in equal parts that are whole multiples of `unit` floats;
-// `make(k, p, n)` gives what runs at channel k, kernel row p, float n.
+// Every tile of every channel, in equal parts of at most `most_floats` that are whole multiples of
+// `unit` floats; `make(k, p, n)` gives what runs at channel k, kernel row p, float n.
 template <int W, int most, int most_rows, class Make>
-CONVLET_INLINE void each_tile(const ConvShape& s, int most_columns, const Make& make) {
-    const int vectors = static_cast<int>(s.run()) / W;
-    const int columns = ceil_div(vectors, ceil_div(vectors, most_columns));
+CONVLET_INLINE void each_tile(const ConvShape& s, int most_floats, int unit, const Make& make) {
+    const int floats = static_cast<int>(s.run()), vectors = floats / W;
+    const int columns = ceil_div(floats, ceil_div(floats, most_floats) * unit) * unit / W;
     const int limit = least(most_rows, most / columns);
     const int rows = ceil_div(s.rows, ceil_div(s.rows, limit));
     for (int k = 0; k < s.K; ++k)
@@ -448,7 +448,8 @@ struct SurvivorsTile {
 // straddles two earlier stores stalls, so a vector is never wider than a pixel's step.
 //
 // (2) takes one kernel row after the other, and where survivors are in no order the same parts of
-// it on every target: 48 floats, which is what 16 registers hold.
+// it on every target: at most 48 floats, which is what 16 registers hold, in whole vectors of the
+// widest target.
 template <int CHAINS, bool BOTH>
 CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const float* packed,
                                   const Survivors& list, bool first, float* dw, float* dx) {
@@ -468,13 +469,12 @@ CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const floa
                                            run};
     };
     constexpr int rows = BOTH ? 1 : 8;
-    const auto columns = [&](int W) {
-        return BOTH && !s.ordered ? 48 / W : least(tile_columns, most);
-    };
+    const bool parts = BOTH && !s.ordered;
+    const auto floats = [&](int W) { return parts ? 48 : least(tile_columns, most) * W; };
     if (widest > 8 && s.x_pixel % widest == 0)
-        each_tile<widest, most, rows>(s, columns(widest), make);
+        each_tile<widest, most, rows>(s, floats(widest), widest, make);
     else
-        each_tile<8, most, rows>(s, columns(8), make);
+        each_tile<8, most, rows>(s, floats(8), parts && s.x_pixel % 16 == 0 ? 16 : 8, make);
 }
 
 // A run of one vector has too few sums to hide how long a multiply-add takes: two chains there.

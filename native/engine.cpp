@@ -28,6 +28,29 @@ private:
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// Whether work goes on; only the calling thread, number 0, asks for signals.
+class Stop {
+public:
+    explicit Stop(const Interrupted& interrupted) : poll_(interrupted) {}
+    bool operator()(int thread) {
+        if (thread == 0 && poll_()) stop_.store(true, std::memory_order_relaxed);
+        return stopped();
+    }
+    bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+
+private:
+    Poll poll_;
+    std::atomic<bool> stop_{false};
+};
+
+// The same from inside of an item, where one sample is long work.
+struct Look {
+    Stop& stop;
+    int thread;
+    bool often;
+    bool given_up() const { return often && stop(thread); }
+};
+
 // The stages of one network with one set of parameters; the loops of (16)-(21) over them.
 class Passes {
 public:
@@ -379,11 +402,11 @@ public:
     int chunks() const { return static_cast<int>((batch_.size + space_.chunk - 1) / space_.chunk); }
 
     // An item of phase A: a chunk of samples forward, backward, and its convolution gradients.
-    void samples(int chunk, int thread) {
+    void samples(int chunk, int thread, Stop& stop) {
         const Index first = Index(chunk) * space_.chunk;
-        run_chunk(space_.arenas[thread], first,
-                  static_cast<int>(std::min<Index>(space_.chunk, batch_.size - first)),
-                  space_.partials.get() + chunk * plan_.partial);
+        const int count = static_cast<int>(std::min<Index>(space_.chunk, batch_.size - first));
+        run_chunk(space_.arenas[thread], first, count,
+                  space_.partials.get() + chunk * plan_.partial, {stop, thread, plan_.long_work()});
     }
 
     // An item of phase B: sums over the minibatch for one range of the flat vector.
@@ -451,9 +474,10 @@ public:
     const Passes& passes() const { return passes_; }
 
 private:
-    void run_chunk(const Arena& arena, Index first, int count, float* partial) {
+    void run_chunk(const Arena& arena, Index first, int count, float* partial, Look look) {
         const DenseRows& rows = space_.rows[0];
         for (int s = 0; s < count; ++s) {
+            if (look.given_up()) return;
             float* features = rows.x[0].get() + (first + s) * plan_.features_row;
             const Index sample = space_.samples[first + s];
             if (first + s + 1 < batch_.size)
@@ -464,7 +488,8 @@ private:
         passes_.forward_dense(rows, first, count, space_.samples.get() + first);
         errors(arena, rows, first, count);
         passes_.backward_dense(arena, rows, first, count);
-        if (!plan_.convs.empty()) tree(arena, 0, (count + block - 1) / block, count, 0, partial);
+        if (!plan_.convs.empty())
+            tree(arena, 0, (count + block - 1) / block, count, 0, partial, look);
     }
 
     // (14), (15) of a chunk: samples are lanes.
@@ -499,16 +524,19 @@ private:
     }
 
     // Blocks [from, from + blocks) of the chunk, added along a binary tree over block numbers.
-    void tree(const Arena& arena, int from, int blocks, int count, int depth, float* partial) {
+    void tree(const Arena& arena, int from, int blocks, int count, int depth, float* partial,
+              Look look) {
         if (blocks == 1) {
-            for (int s = from * block; s < std::min(count, (from + 1) * block); ++s)
+            for (int s = from * block; s < std::min(count, (from + 1) * block); ++s) {
+                if (look.given_up()) return;
                 passes_.backward_convs(arena, s, s == from * block, space_.packed.get(), partial);
+            }
             return;
         }
         const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(blocks)) / 2);
         float* right = arena.partial[std::min(depth, 2)].get();
-        tree(arena, from, left, count, depth + 1, partial);
-        tree(arena, from + left, blocks - left, count, depth + 1, right);
+        tree(arena, from, left, count, depth + 1, partial, look);
+        tree(arena, from + left, blocks - left, count, depth + 1, right, look);
         k_.add(partial, right, plan_.partial);
     }
 
@@ -541,24 +569,22 @@ double power(double b, Index n) {
     return result;
 }
 
-// Phase A of one step after another; the calling thread looks up between its chunks.
+// Phase A of one step after another.
 class PhaseA {
 public:
     PhaseA(Step& step, const Interrupted& interrupted)
-        : step_(step), poll_(interrupted), work_([this](int chunk, int thread) {
-              if (thread == 0 && poll_()) stop_.store(true, std::memory_order_relaxed);
-              if (!stopped()) step_.samples(chunk, thread);
+        : step_(step), stop_(interrupted), work_([this](int chunk, int thread) {
+              if (!stop_(thread)) step_.samples(chunk, thread, stop_);
           }) {}
     bool run(Team& team) {
         team.parallel(step_.chunks(), work_);
         return !stopped();
     }
-    bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+    bool stopped() const { return stop_.stopped(); }
 
 private:
     Step& step_;
-    Poll poll_;
-    std::atomic<bool> stop_{false};
+    Stop stop_;
     const Team::Work work_;
 };
 
@@ -570,8 +596,7 @@ Engine::Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Ind
 Engine::~Engine() = default;
 
 std::unique_ptr<Workspace> Engine::borrow(int threads, Index batch) {
-    {
-        const std::lock_guard lock(mutex_);
+    if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
         for (auto& spare : spare_)
             if (spare->threads == threads && spare->batch == batch) {
                 auto found = std::move(spare);
@@ -584,7 +609,8 @@ std::unique_ptr<Workspace> Engine::borrow(int threads, Index batch) {
 }
 
 void Engine::give_back(std::unique_ptr<Workspace> workspace) {
-    const std::lock_guard lock(mutex_);
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return;
     if (spare_.size() == 2) spare_.erase(spare_.begin());
     spare_.push_back(std::move(workspace));
 }
@@ -600,13 +626,14 @@ bool Engine::predict(const float* parameters, Images images, Index n, bool proba
     const Index rounds = (n + Index(threads) * space->chunk - 1) / (Index(threads) * space->chunk);
     const int chunk = static_cast<int>((n + rounds * threads - 1) / (rounds * threads));
     const Index chunks = (n + chunk - 1) / chunk;
-    std::atomic<bool> stop{false};
-    Poll poll(interrupted);
+    Stop stop(interrupted);
     const auto run = [&](Index first, int thread) {
         const Arena& arena = space->arenas[thread];
         const DenseRows& rows = space->rows[thread];
+        const Look look{stop, thread, plan_.long_work()};
         const int count = static_cast<int>(std::min<Index>(chunk, n - first));
         for (int s = 0; s < count; ++s) {
+            if (look.given_up()) return;
             float* features = rows.x[0].get() + s * plan_.features_row;
             passes.input(arena, images, first + s, 0, features);
             passes.forward_convs(arena, first + s, 0, false, features);
@@ -627,17 +654,14 @@ bool Engine::predict(const float* parameters, Images images, Index n, bool proba
         kernels_.transpose(columns, lanes, M, count, out + first * M, M);
     };
     run_team(threads, [&](Team& team) {
-        for (Index done = 0; done < chunks && !stop; done += most_items)
+        for (Index done = 0; done < chunks && !stop.stopped(); done += most_items)
             team.parallel(static_cast<int>(std::min<Index>(most_items, chunks - done)),
                           [&](int item, int thread) {
-                              if (thread == 0 && poll())
-                                  stop.store(true, std::memory_order_relaxed);
-                              if (!stop.load(std::memory_order_relaxed))
-                                  run((done + item) * chunk, thread);
+                              if (!stop(thread)) run((done + item) * chunk, thread);
                           });
     });
     give_back(std::move(space));
-    return !stop;
+    return !stop.stopped();
 }
 
 bool Engine::gradients(const float* parameters, Images images, Targets targets, Index n,

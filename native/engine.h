@@ -91,7 +91,7 @@ private:
 
     const Kernels& kernels_;
     const Plan plan_;
-    std::mutex mutex_;
+    std::mutex mutex_;  // never waited for: in a forked child it may be held for good
     std::vector<std::unique_ptr<Workspace>> spare_;
 };
 

@@ -38,8 +38,7 @@ constexpr Index winograd_taps_size(const ConvShape& s) {
 constexpr Index winograd_scratch(const ConvShape& s) {
     const Index N = s.rows + 1, tiles = Index(winograd_rows(s)) * (s.J / 2);
     const Index columns = s.J / 2 * 2 + N - 2;
-    return N * N * tiles * (s.x_pixel + (s.K + 7) / 8 * 8) + 16 * N * columns +
-           winograd_rows(s) * columns;
+    return N * N * tiles * (s.x_pixel + (s.K + 7) / 8 * 8) + 16 * N * columns;
 }
 
 // Where a stage's bias begins and how far it moves with (i, j); 0 where it is shared.

@@ -62,9 +62,10 @@ ConvPlan plan_conv(const StageSpec& s, Index pixel) {
 
 Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
     : input(Index(stages[0].H) * stages[0].W * stages[0].R), parameters(parameters_) {
-    partial = packed = taps = scratch = plane = survivors = mask = 0;
+    partial = packed = taps = scratch = plane = survivors = mask = multiply_adds = 0;
     features = static_cast<int>(input);
     for (const StageSpec& s : stages) {
+        multiply_adds += Index(s.I) * s.J * s.rows * s.columns * s.R * s.K;
         if (s.conv) {
             const Index pixel = convs.empty() ? s.R : round_up(s.R, 8);
             ConvPlan plan = plan_conv(s, pixel);

@@ -87,6 +87,8 @@ struct TapsItem {
     int stage, first, last;
 };
 
+inline constexpr int block = 8;  // samples whose convolution gradients are one chain
+
 struct Plan {
     std::vector<ConvPlan> convs;
     std::vector<DensePlan> denses;
@@ -100,12 +102,19 @@ struct Plan {
     Index logits_row;
     Index partial;  // floats of a block's partial gradient
     Index packed;
-    Index taps;        // floats of all kernels in Winograd's form
-    Index scratch;     // floats that the largest of these stages needs
-    Index mask;        // floats of the largest dropout in a convolutional stage
-    Index plane;       // floats of the largest z^l, channels rounded up to 8
-    Index survivors;   // the most room of a stage's lists
-    Index widest_map;  // the largest N or M of a dense stage, or the features
+    Index taps;           // floats of all kernels in Winograd's form
+    Index scratch;        // floats that the largest of these stages needs
+    Index mask;           // floats of the largest dropout in a convolutional stage
+    Index plane;          // floats of the largest z^l, channels rounded up to 8
+    Index survivors;      // the most room of a stage's lists
+    Index widest_map;     // the largest N or M of a dense stage, or the features
+    Index multiply_adds;  // of one image, forward
+    // Whether one image takes so long that the calling thread should look up before the next.
+    bool long_work() const { return multiply_adds >= 1'000'000; }
+    // Samples that a thread takes at a time, some 50 milliseconds at most: the others wait for it.
+    int most_chunk() const {
+        return multiply_adds <= 16'000'000 ? 32 : multiply_adds <= 32'000'000 ? 16 : block;
+    }
 
     explicit Plan(const std::vector<StageSpec>& stages, Index parameters);
 };

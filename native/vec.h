@@ -87,8 +87,6 @@ CONVLET_INLINE Ints<8> select(Mask<8> m, Ints<8> a, Ints<8> b) {
 CONVLET_INLINE Ints<8> operator+(Ints<8> a, Ints<8> b) { return {_mm256_add_epi32(a.v, b.v)}; }
 CONVLET_INLINE Ints<8> operator-(Ints<8> a, Ints<8> b) { return {_mm256_sub_epi32(a.v, b.v)}; }
 CONVLET_INLINE Ints<8> operator&(Ints<8> a, Ints<8> b) { return {_mm256_and_si256(a.v, b.v)}; }
-CONVLET_INLINE Ints<8> operator|(Ints<8> a, Ints<8> b) { return {_mm256_or_si256(a.v, b.v)}; }
-CONVLET_INLINE bool any(Ints<8> a) { return !_mm256_testz_si256(a.v, a.v); }
 template <int N>
 CONVLET_INLINE Ints<8> shift_left(Ints<8> a) {
     return {_mm256_slli_epi32(a.v, N)};
@@ -221,9 +219,6 @@ CONVLET_INLINE Ints<16> select(Mask<16> m, Ints<16> a, Ints<16> b) {
     return {_mm512_mask_blend_epi32(m.v, b.v, a.v)};
 }
 CONVLET_INLINE Ints<16> operator+(Ints<16> a, Ints<16> b) { return {_mm512_add_epi32(a.v, b.v)}; }
-CONVLET_INLINE Ints<16> operator|(Ints<16> a, Ints<16> b) { return {_mm512_or_si512(a.v, b.v)}; }
-CONVLET_INLINE bool any(Ints<16> a) { return _mm512_test_epi32_mask(a.v, a.v) != 0; }
-CONVLET_INLINE Ints<16> as_ints(Vec<16> a) { return {_mm512_castps_si512(a.v)}; }
 #endif
 
 #if defined(__aarch64__)
@@ -276,8 +271,6 @@ CONVLET_INLINE Ints<4> select(Mask<4> m, Ints<4> a, Ints<4> b) {
 CONVLET_INLINE Ints<4> operator+(Ints<4> a, Ints<4> b) { return {vaddq_s32(a.v, b.v)}; }
 CONVLET_INLINE Ints<4> operator-(Ints<4> a, Ints<4> b) { return {vsubq_s32(a.v, b.v)}; }
 CONVLET_INLINE Ints<4> operator&(Ints<4> a, Ints<4> b) { return {vandq_s32(a.v, b.v)}; }
-CONVLET_INLINE Ints<4> operator|(Ints<4> a, Ints<4> b) { return {vorrq_s32(a.v, b.v)}; }
-CONVLET_INLINE bool any(Ints<4> a) { return vmaxvq_u32(vreinterpretq_u32_s32(a.v)) != 0; }
 template <int N>
 CONVLET_INLINE Ints<4> shift_left(Ints<4> a) {
     return {vshlq_n_s32(a.v, N)};
@@ -420,14 +413,6 @@ CONVLET_INLINE Ints<W> operator-(Ints<W> a, Ints<W> b) {
 template <int W>
 CONVLET_INLINE Ints<W> operator&(Ints<W> a, Ints<W> b) {
     return {a.lo & b.lo, a.hi & b.hi};
-}
-template <int W>
-CONVLET_INLINE Ints<W> operator|(Ints<W> a, Ints<W> b) {
-    return {a.lo | b.lo, a.hi | b.hi};
-}
-template <int W>
-CONVLET_INLINE bool any(Ints<W> a) {
-    return any(a.lo) || any(a.hi);
 }
 template <int W>
 CONVLET_INLINE Mask<W> operator>=(Ints<W> a, Ints<W> b) {

@@ -107,19 +107,15 @@ void winograd_taps_of(const ConvShape& s, const float* w, int first, int last, f
 }
 
 // A row of tiles, their pixels turned: v (N, N, tiles, x_pixel) from tile `at` on, W channels.
-// `lines` has room for N vectors a column; bits 0 and 1 of lit[c] are set where column c has a
-// pixel that is not 0 in its rows 0..T-1, in its rows 1..T.
+// `lines` has room for N vectors a column.
 template <int T, int W>
 void winograd_pixels(const ConvShape& s, const float* x, int row_tiles, int at, int tiles,
-                     float* lines, float* v, std::int32_t* lit) {
+                     float* lines, float* v) {
     constexpr int N = T + 1;
     const int columns = 2 * row_tiles + N - 2;
     for (int c = 0; c < columns; ++c) {
         Vec<W> d[N];
         for (int n = 0; n < N; ++n) d[n] = loaded<W>(x + n * s.x_row + c * s.x_pixel);
-        Ints<W> middle = as_ints(d[1]);
-        for (int n = 2; n < T; ++n) middle = middle | as_ints(d[n]);
-        lit[c] |= any(middle | as_ints(d[0])) + 2 * any(middle | as_ints(d[T]));
         of_pixels(d);
         for (int n = 0; n < N; ++n) store(lines + (c * N + n) * W, d[n]);
     }
@@ -136,11 +132,14 @@ void winograd_pixels(const ConvShape& s, const float* x, int row_tiles, int at, 
 }
 
 // A row of tiles of W channels from their products m (N, N, tiles, width): z, then P(R(z)).
+//
+// Where every pixel under an output is 0, z is the bias to the last bit, as R'(0) asks: the first
+// output of a row uses no row of B^T that meets the last pixel, the second none that meets the
+// first, so that what stands beside a window never comes into its sum.
 template <int T, int W, bool cut, bool way_back>
 void winograd_outputs(const ConvShape& s, Fused fused, const float* m, Index width, int row_tiles,
-                      int at, int tiles, BiasView b, const std::int32_t* lit, int lanes,
-                      std::int32_t place, float* out, Index out_pixel, Winner* winner,
-                      Index winner_pixel) {
+                      int at, int tiles, BiasView b, int lanes, std::int32_t place, float* out,
+                      Index out_pixel, Winner* winner, Index winner_pixel) {
     constexpr int N = T + 1;
     const std::int32_t down = static_cast<std::int32_t>(s.x_row / s.x_pixel);
     const Index point = Index(tiles) * width;
@@ -164,18 +163,6 @@ void winograd_outputs(const ConvShape& s, Fused fused, const float* m, Index wid
                 z[i][j] = z[i][j] + loaded<W, cut>(b.b + i * b.row + (2 * tile + j) * b.pixel,
                                                    lanes);  // (1), (17)
             }
-        // where every pixel under an output is 0, so is the sum, to the last bit: R'(0) asks
-        const std::int32_t* seen = lit + 2 * tile;
-        int inner = 0;
-        for (int q = 1; q < T; ++q) inner |= seen[q];
-        const int left = inner | seen[0], right = inner | seen[T];
-        if ((left & right) != 3)
-#pragma GCC unroll 2
-            for (int i = 0; i < 2; ++i)
-#pragma GCC unroll 2
-                for (int j = 0; j < 2; ++j)
-                    if (!((j ? right : left) >> i & 1))
-                        z[i][j] = loaded<W, cut>(b.b + i * b.row + (2 * tile + j) * b.pixel, lanes);
         pooled<W, cut, way_back>(z[0][0], z[0][1], z[1][0], z[1][1], fused, place + 2 * tile, 1,
                                  down, lanes, out + tile * out_pixel,
                                  way_back ? winner + tile * winner_pixel : nullptr);
@@ -220,26 +207,23 @@ template <int T, bool way_back>
 void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u, BiasView b,
                  Grid out, Winner* winner, float* scratch) {
     constexpr int N = T + 1;
-    const int rows = s.I / 2, row_tiles = s.J / 2, columns = 2 * row_tiles + N - 2;
+    const int rows = s.I / 2, row_tiles = s.J / 2;
     if (rows == 0 || row_tiles == 0) return;
     const int group = winograd_rows(s);
     const Index width = ceil_div(s.K, 8) * 8;
     float* v = scratch;
     float* m = v + Index(N) * N * group * row_tiles * s.x_pixel;
     float* lines = m + Index(N) * N * group * row_tiles * width;
-    std::int32_t* lit = reinterpret_cast<std::int32_t*>(lines + Index(N) * columns * 16);
     for (int first = 0; first < rows; first += group) {
         const int count = least(group, rows - first), tiles = count * row_tiles;
-        for (int c = 0; c < count * columns; ++c) lit[c] = 0;
         for (int a = 0; a < count; ++a) {
             const float* from = x + Index(2) * (first + a) * s.x_row;
             int r = 0;
             for (; r + widest <= s.x_pixel; r += widest)
                 winograd_pixels<T, widest>(s, from + r, row_tiles, a * row_tiles, tiles, lines,
-                                           v + r, lit + a * columns);
+                                           v + r);
             for (; r < s.x_pixel; r += 8)
-                winograd_pixels<T, 8>(s, from + r, row_tiles, a * row_tiles, tiles, lines, v + r,
-                                      lit + a * columns);
+                winograd_pixels<T, 8>(s, from + r, row_tiles, a * row_tiles, tiles, lines, v + r);
         }
         for (int n = 0; n < N * N; ++n)
             winograd_products(s, v + Index(n) * tiles * s.x_pixel, u + Index(n) * s.R * width,
@@ -249,7 +233,7 @@ void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u
             const auto panel = [&]<int W, bool cut>(int k) {
                 winograd_outputs<T, W, cut, way_back>(
                     s, fused, m + k, width, row_tiles, a * row_tiles, tiles,
-                    {b.b + 2 * i * b.row + k, b.row, b.pixel}, lit + a * columns, least(W, s.K - k),
+                    {b.b + 2 * i * b.row + k, b.row, b.pixel}, least(W, s.K - k),
                     static_cast<std::int32_t>(2 * i * (s.x_row / s.x_pixel)),
                     out.at + i * out.row + k, out.pixel,
                     way_back ? winner + (Index(i) * row_tiles) * width + k : nullptr, width);

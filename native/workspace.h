@@ -36,10 +36,6 @@ private:
     T* data_ = nullptr;
 };
 
-inline constexpr int block = 8;  // samples whose convolution gradients are one chain
-inline constexpr int most_chunk =
-    32;  // samples that one thread takes at a time, a power of 2 blocks
-
 // What a thread needs for a chunk of samples.
 struct Arena {
     std::vector<Buffer<float>> frames;    // x^l of each sample, per convolution
@@ -91,12 +87,12 @@ struct Workspace {
     Buffer<Index> samples;       // their numbers
 
     Workspace(const Plan& plan, int threads_, Index batch_)
-        : threads(threads_), batch(batch_), chunk(most_chunk) {
+        : threads(threads_), batch(batch_), chunk(plan.most_chunk()) {
         const bool backward = batch > 0;
         if (backward) {
             const Index share = (batch + threads - 1) / threads;
             chunk = static_cast<int>(std::bit_ceil(static_cast<std::size_t>(share)));
-            chunk = std::clamp(chunk, block, most_chunk);
+            chunk = std::clamp(chunk, block, plan.most_chunk());
         }
         const Index lanes = round_up(chunk, sample_lanes);
         arenas.resize(threads);

@@ -315,6 +315,15 @@ def test_show_engine(capsys):
     assert re.fullmatch(r"threads: \d+, .+", threads)
 
 
+@pytest.mark.filterwarnings("ignore:engine is 'native':RuntimeWarning")
+def test_show_engine_says_why_these_layers_have_the_reference_engine(capsys):
+    layers = f"conv 2 2, {'relu, ' * 31}flatten, dense 2, softmax"
+    assert main(["show", "--engine", "--layers", layers]) == 0
+    engine, why, _ = capsys.readouterr().out.splitlines()
+    assert engine == "engine: reference"
+    assert "30 ReLU" in why or "this CPU has none of" in why
+
+
 def test_class_names_cannot_write_to_the_terminal(tmp_path, capsys):
     network = convlet.Network(LAYERS, (12, 12, 1), classes=["[red]a", "b\x1b[2J", "c\nd"])
     network.save("names.safetensors")

@@ -422,6 +422,43 @@ def test_winograd_is_exactly_the_bias_where_every_pixel_is_zero(k, T):
     assert exact > 200
 
 
+@pytest.mark.equation(1, 10)
+@pytest.mark.parametrize("T", [3, 5])
+@pytest.mark.parametrize("nothing", [0.0, -0.0])
+def test_winograd_is_exactly_the_bias_beside_other_pixels(k, T, nothing):
+    """One tile has blank outputs and others: a blank one that wins is the bias, also of -0."""
+    rng = np.random.default_rng(24)
+    exact = 0
+    for _ in range(40):
+        case = Case((T, T), (1, 1), (10, 12), (0, 0), 24, 17, 24, "channel")
+        memory = Memory()
+        lit = rng.random(case.x_shape[:2]) < 0.05
+        x = np.where(lit[..., None], rng.standard_normal(case.x_shape), nothing)
+        x = x.astype(np.float32)
+        w = rng.standard_normal((*case.kernel, case.R, case.K)).astype(np.float32)
+        b = rng.standard_normal(case.K).astype(np.float32)
+        out, winner = memory.empty(5, 6, 17), memory.numbers(np.zeros((5, 6, 24)))
+        taps, scratch = winograd_room(case, memory.array(w), k, memory)
+        pool = _native.testing.Fused.pool
+        frame, bias = memory.array(case.frame(x)), memory.array(b)
+        k.winograd(case.shape, pool, frame, taps, bias, 0, 0, out, 6 * 17, 17, winner, scratch)
+        z = eq.conv2d(x.astype(np.float64), w.astype(np.float64))
+        blank = ~eq.patches(lit[..., None], case.kernel, (1, 1)).any(axis=(2, 3, 4))
+        z = np.where(blank[..., None], 0, z)
+        others = eq.max_pool(np.where(blank[..., None], -np.inf, z))
+        some = np.stack([blank[i::2, j::2] for i in (0, 1) for j in (0, 1)]).sum(axis=0)
+        wins = ((some > 0) & (some < 4))[..., None] & (others < -1e-3)
+        assert (out == b)[wins].all()
+        first = eq.patches(blank[..., None], (2, 2), (2, 2)).reshape(5, 6, 4).argmax(axis=-1)
+        i, j = np.indices((5, 6))
+        place = (2 * i + first // 2) * case.x_shape[1] + 2 * j + first % 2
+        at = np.broadcast_to(place[..., None], wins.shape)
+        np.testing.assert_array_equal(winner[..., :17][wins], at[wins])
+        exact += wins.sum()
+        memory.assert_guards_whole()
+    assert exact > 500
+
+
 @pytest.mark.equation(1)
 @pytest.mark.parametrize(("T", "growth"), [(3, 5), (5, 20)])
 def test_winograd_is_near_the_sum(k, T, growth):
@@ -623,6 +660,32 @@ def test_conv_dw_dx_is_equations_3_and_2(k, ordered):
         assert_same(after[..., : case.R] - start, expected, case)
         assert not after[..., case.R :].any(), f"{case}: errors behind the channels"
         memory.assert_guards_whole()
+
+
+@pytest.mark.parametrize("x_pixel", [8, 16, 24, 32, 48, 64])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_conv_dw_dx_has_the_same_bits_on_every_target(ordered, x_pixel):
+    """Of survivors in the order of their places, and of others if the shape says so."""
+    rng = np.random.default_rng(x_pixel)
+    for size in range(1, 10):
+        case = Case((2, size), (1, 1), (5, 12), (0, 0), x_pixel, 3, x_pixel, "none", ordered)
+        K, count = case.K, 40
+        place = np.stack([rng.choice(5 * 12, count, replace=False) for _ in range(K)])
+        if ordered:
+            place.sort(axis=1)
+        offset = (place // 12 * case.x_row + place % 12 * x_pixel).astype(np.int32)
+        delta = rng.standard_normal((K, count)).astype(np.float32)
+        x = rng.standard_normal(case.x_shape).astype(np.float32)
+        packed = case.packed(rng.standard_normal((2, size, x_pixel, K)).astype(np.float32))
+        results = set()
+        for name in TARGETS:
+            dx, dw = np.zeros_like(x), np.zeros_like(packed)
+            lists = offset, delta, np.full(K, count, np.int32)
+            kernels = _native.testing.Kernels(name)
+            kernels.conv_dw_dx(case.shape, x, packed, *lists, True, dw, dx)
+            assert dx.any()
+            results.add((dw.tobytes(), dx.tobytes()))
+        assert len(results) == 1, f"{size} columns of {x_pixel} floats"
 
 
 # --------------------------------------------------------------------------------- products (6)-(8)

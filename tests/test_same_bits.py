@@ -21,6 +21,8 @@ NETWORKS = {
              (12, 13, 3)),
     "other sigmas": ("conv 9 3 stride 1x2 padding same bias position, pool 3 stride 2, relu, "
                      "conv 17 2 padding 1, pool 2, conv 5 2, flatten, dense 10", (13, 14, 2)),
+    "overlapping pools": ("conv 16 3, relu, conv 12 5, relu, pool 3 stride 2, flatten, dense 10",
+                          (12, 12, 1)),
     "dense": ("flatten, dense 50, relu, dense 33, relu, dense 10", (6, 6, 1)),
     "convolution at the end": ("conv 16 3, pool 2, relu, conv 10 4, flatten", (10, 10, 8)),
 }  # fmt: skip

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,43 @@ stop.set()
 thread.join()
 assert status == [0] * 5, status
 assert work(1, 3) == right
+print("ok")
+"""
+    done = run_python(code)
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
+@needs_fork
+@needs_native
+def test_children_forked_in_the_middle_of_calls_use_the_same_network():
+    """Another thread may hold any lock of the engine at the moment of the fork, for good."""
+    code = f"""
+import os, signal, sys, threading, warnings
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: fork beside threads
+from test_threads import data, make
+net, images = make(), data().images[:1]
+right = net.predict_proba(images).tobytes()
+stop = threading.Event()
+def predict():
+    while not stop.is_set():
+        net.engine.predict(net.flat, images, 1)
+callers = [threading.Thread(target=predict) for _ in range(2)]
+for caller in callers:
+    caller.start()
+status = []
+for _ in range(100):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)  # ends a child that waits
+        os._exit(0 if net.predict_proba(images).tobytes() == right else 1)
+    status.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    if status[-1]:
+        break
+stop.set()
+for caller in callers:
+    caller.join()
+assert not any(status), status
 print("ok")
 """
     done = run_python(code)
@@ -319,6 +357,32 @@ print("ok")
 """
         done = run_python(code)
         assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
+@needs_native
+@pytest.mark.parametrize("team", [1, 2])
+def test_ctrl_c_is_heard_inside_a_chunk_of_long_work(team):
+    """Images so large that a chunk of them takes longer than people wait."""
+    code = INTERRUPTED.format(
+        here=str(Path(__file__).parent),
+        prepare=f"""
+from convlet import Network
+from convlet.engine import Samples
+layers = "conv 32 3 padding same, relu, conv 64 3 padding same, relu, pool 4, flatten, "
+net = Network(layers + "dense 5, softmax", (160, 160, 1))
+big = Samples(np.zeros((32 * {team}, 160, 160, 1), np.uint8), np.zeros(32 * {team}, np.int32))
+begin = time.perf_counter()
+net.engine.gradients(net.flat, big, {team})  # one chunk a thread, if they were as large as any
+whole = time.perf_counter() - begin
+""",
+        call=f"net.engine.gradients(net.flat, big, {team})",
+    )
+    code += """
+assert seconds < max(0.2, whole / 3), (seconds, whole)
+print("ok")
+"""
+    done = run_python(code)
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
 
 
 @needs_native
@@ -568,7 +632,43 @@ def test_quota_of_the_cgroup(monkeypatch, files, quota):
 def test_inside_a_worker():
     assert not threads.inside_a_worker()
     assert at_once_named("Dask-Default-Threads-1") is True
+    assert at_once_named("0-Dask-Default-Threads-25573-0") is True
     assert at_once_named("MainThread-2") is False
+
+
+def test_threads_of_dask_are_workers(monkeypatch):
+    """Its scheduler of threads uses a ThreadPoolExecutor without a name; others may be alone."""
+    assert at_once_named("ThreadPoolExecutor-0_1") is ("dask.threaded" in sys.modules)
+    monkeypatch.setitem(sys.modules, "dask.threaded", threading)
+    assert at_once_named("ThreadPoolExecutor-0_1") is True
+    assert at_once_named("asyncio_0") is False
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_workers_of_a_process_pool_use_one_thread(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(1, mp_context=context) as executor, context.Pool(1) as pool:
+        assert executor.submit(threads.inside_a_worker).result(60) is True
+        assert pool.apply(threads.inside_a_worker) is True
+
+
+def test_a_process_of_its_own_is_no_worker():
+    code = """
+import multiprocessing
+from convlet import threads
+def main():
+    assert not threads.inside_a_worker()
+if __name__ == "__main__":
+    process = multiprocessing.get_context("fork").Process(target=main)
+    process.start()
+    process.join()
+    print(process.exitcode)
+"""
+    done = run_python(code)
+    assert done.stdout == "0\n", done.stderr
 
 
 def at_once_named(name: str) -> bool:
@@ -646,8 +746,9 @@ def test_a_cpu_without_any_target_gets_the_reference_engine_and_one_warning(monk
     target = native.choose_target(None)
     assert target == native.Target(None, "this CPU has none of: avx512, avx2")
     monkeypatch.setattr(native, "TARGET", target)
+    monkeypatch.setattr(engine, "_said", set())
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
+        warnings.simplefilter("always")
         nets = [make(), make()]
         batch = data(count=8)
         nets[0].fit(batch.images, batch.targets, epochs=1)

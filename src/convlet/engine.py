@@ -102,10 +102,13 @@ class Engine(Protocol):
         """
 
 
+_said: set[str] = set()  # what holds for every network is said once in a process
+
+
 def make_engine(name: str, stages: Sequence[Stage]) -> Engine:
     """The engine of that name for these stages; "auto" takes the native one where it can run.
 
-    Where it cannot, "auto" warns once and takes the reference engine.
+    Where it cannot, "auto" warns and takes the reference engine; once, if the reason is the CPU.
     """
     from convlet.native import TARGET, NativeEngine
 
@@ -119,7 +122,10 @@ def make_engine(name: str, stages: Sequence[Stage]) -> Engine:
         if name == "native" or TARGET.error:
             raise
         message = f"{error}; the slow reference engine computes instead"
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        if message not in _said:
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+        if TARGET.name is None:  # of the CPU, whatever the network
+            _said.add(message)
         return ReferenceEngine(stages)
 
 

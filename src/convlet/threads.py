@@ -49,7 +49,14 @@ def inside_a_worker() -> bool:
     process = multiprocessing and multiprocessing.current_process()
     if process and (process.daemon or process.name.startswith(("LokyProcess", "Dask Worker"))):
         return True
-    if threading.current_thread().name.startswith("Dask-"):
+    # a worker of concurrent.futures is no daemon and has no name of its own
+    run = getattr(process, "_target", None)
+    if getattr(run, "__module__", None) == "concurrent.futures.process":
+        return True
+    thread = threading.current_thread().name
+    if "Dask-" in thread:  # of a cluster in this process: 0-Dask-Default-Threads-...
+        return True
+    if thread.startswith("ThreadPoolExecutor-") and "dask.threaded" in sys.modules:
         return True
     joblib = sys.modules.get("joblib.parallel")
     return joblib is not None and (joblib.get_active_backend()[0].nesting_level or 0) > 0

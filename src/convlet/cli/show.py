@@ -75,7 +75,10 @@ def _engine(stages: Sequence[Stage]) -> Iterator[str]:
         yield f"why: {TARGET.why}"
     else:
         yield f"engine: {name}"
-        yield f"why: {TARGET.why}"
+        try:
+            make_engine("native", stages)
+        except InputError as error:
+            yield f"why: {error}"
     count, why = explain()
     yield f"threads: {count}, {why}"
 
