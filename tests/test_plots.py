@@ -458,7 +458,7 @@ def test_plot_draws_each_kind(kind, words, saved, tmp_path, capsys):
         (["pie", "m.safetensors"], "KIND is 'pie', expected one of: curves, confusion"),
         (["filters", "m.safetensors", "--out", "a.gif"], "--out is 'a.gif'"),
         (["filters", "none.safetensors", "--out", "a.png"], "none.safetensors"),
-        (["curves", "m.safetensors"], "ends in .jsonl or .csv"),
+        (["curves", "m.safetensors"], "MODEL is 'm.safetensors', expected a name that ends in"),
         (
             ["activations", "m.safetensors", "data.npz", "--image", "6"],
             "--image is 6, expected 0 to 5",

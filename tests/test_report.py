@@ -283,7 +283,7 @@ def test_the_command_writes_a_page(saved, tmp_path, monkeypatch, capsys):
         (["none.safetensors", "data.npz"], "none.safetensors"),
         (["m.safetensors", "mnist"], "choose the data that it was trained on"),
         (["m.safetensors", "data.npz", "--history", "none.csv"], "none.csv"),
-        (["m.safetensors", "data.npz", "--history", "run.txt"], "run.txt"),
+        (["m.safetensors", "data.npz", "--history", "run.txt"], "--history is 'run.txt'"),
         (["m.safetensors", "data.npz", "--out", "no/page.html"], "--out is 'no/page.html'"),
     ],
 )

@@ -66,7 +66,8 @@ def plot(
 
 def _draw(kind: str, model: Path, data: str, image: int, count: int) -> "Figure":
     if kind == "curves":
-        return plots.training_curves(read_history(model))
+        with options.renamed("path is", "MODEL is"):
+            return plots.training_curves(read_history(model))
     if kind == "filters":
         return plots.filters(load_model(model))
     network, dataset = load_with_data(model, data)

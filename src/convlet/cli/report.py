@@ -33,7 +33,8 @@ def report(
     """
     options.refuse_unwritable(out, "--out")
     figure(1, 1)  # whether matplotlib is there
-    rows = None if history is None else read_history(history)
+    with options.renamed("path is", "--history is"):
+        rows = None if history is None else read_history(history)
     network, dataset = load_with_data(model, data)
     test = dataset.test
     page = make_report(

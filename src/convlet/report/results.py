@@ -75,8 +75,8 @@ def confusions(counts: measures.Counts, names: Names) -> Html:
         alt = f"Confusion matrix of {len(names)} classes; the most frequent ones are listed below"
         matrix = picture_of(drawing, alt)
     what = note(
-        "A row is the truth, a column what was predicted. Blue is right, orange wrong; darker is a"
-        " greater share of the row, the darkest orange the most frequent confusion."
+        "A row is the truth, a column what was predicted. Blue is right, orange wrong; more"
+        " colour is a greater share of the row, the strongest orange the most frequent confusion."
     )
     frequent = (
         table("The most frequent confusions.", ("truth", "predicted", "images"), rows, 2)
