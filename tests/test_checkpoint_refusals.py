@@ -20,7 +20,7 @@ from convlet import (
     Network,
 )
 from convlet.checkpoint import identity
-from convlet.training import Settings
+from convlet.run import Settings
 from small_runs import (
     LAYERS,
     SHAPE,

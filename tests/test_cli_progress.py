@@ -7,7 +7,7 @@ from rich.progress import Progress
 
 from convlet.cli import progress
 from convlet.cli.progress import Bar
-from convlet.training import Row, Settings
+from convlet.run import Row, Settings
 
 RATE = 10_000  # images a second
 STEP = 50  # images

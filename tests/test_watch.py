@@ -12,7 +12,7 @@ import pytest
 import convlet
 from convlet import DataError, FileError, History, InputError, MissingDependencyError, Network, Row
 from convlet.cli import main
-from convlet.training import Callback
+from convlet.run import Callback
 from convlet.watch import CSV, JSONLines, TensorBoard, read_history
 
 ROWS = [

@@ -17,11 +17,11 @@ from convlet.formats import load, load_checkpoint
 from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
 from convlet.network import Evaluation, Network
 from convlet.optimizers import SGD, Adam, AdamW
+from convlet.run import Callback, History, Row, Run
 from convlet.schedules import Constant, Cosine, OneCycle, Step, WarmUp
 from convlet.search import LearningRates
 from convlet.stopping import EarlyStopping
 from convlet.text import format_layers, parse_layers
-from convlet.training import Callback, History, Row, Run
 
 __all__ = [
     "SGD",

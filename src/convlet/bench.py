@@ -10,7 +10,7 @@ from time import perf_counter
 
 from convlet.equations import Array
 from convlet.network import Network
-from convlet.training import Callback, Run
+from convlet.run import Callback, Run
 
 EPOCH = 60_000
 """Images in an epoch of MNIST: times of training are given for so many."""

@@ -17,6 +17,7 @@ from convlet.errors import ArchitectureError, InputError
 from convlet.layers import Layer, Shape
 from convlet.optimizers import Optimizer, as_optimizer
 from convlet.randomness import Purpose, uniform
+from convlet.run import Callback, History, Settings, as_callbacks
 from convlet.schedules import Schedule, as_schedule
 from convlet.search import LearningRates, find_learning_rate, growing_rates
 from convlet.stages import Stage, default_layers, group, parameter_shapes, views
@@ -137,7 +138,7 @@ class Network:
         batch_size: int = 32,
         learning_rate: float = 0.1,
         seed: int = 0,
-        callbacks: Sequence[training.Callback] = (),
+        callbacks: Sequence[Callback] = (),
         *,
         sample_weight: Any = None,
         optimizer: Optimizer | str = "sgd",
@@ -149,7 +150,7 @@ class Network:
         checkpoint: str | PathLike[str] | None = None,
         every: int | None = None,
         resume: bool = False,
-    ) -> training.History:
+    ) -> History:
         """Train by minibatch gradient descent (13), (21) -> a `History`, a row an epoch.
 
         validation: (x, y) to evaluate after every epoch.  seed: of the shuffles, of dropout and
@@ -181,7 +182,7 @@ class Network:
                     found += f" with {len(validation)} in it"
                 raise InputError(f"validation is {found}, expected a pair (x, y) or None")
             held_out = self.samples(*validation, None, name="validation ")
-        settings = training.Settings(
+        settings = Settings(
             epochs=inputs.as_count(epochs, "epochs"),
             batch_size=inputs.as_count(batch_size, "batch_size"),
             learning_rate=inputs.as_positive(learning_rate, "learning_rate", 1e6),
@@ -193,7 +194,7 @@ class Network:
             augmentation=as_augmentation(augmentation),
         )
         threads = inputs.as_threads(threads)
-        told = training.as_callbacks(callbacks)
+        told = as_callbacks(callbacks)
         if checkpoint is None:
             return training.fit(self, data, held_out, settings, told, threads)
         from convlet.checkpoint import Folder

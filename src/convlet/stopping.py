@@ -8,7 +8,7 @@ import numpy as np
 from convlet.engine import Float32
 from convlet.errors import InputError
 from convlet.inputs import as_count, is_number
-from convlet.training import Callback, Row, Run
+from convlet.run import Callback, Row, Run
 
 
 class EarlyStopping(Callback):

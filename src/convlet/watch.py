@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from convlet.errors import DataError, InputError, MissingDependencyError
 from convlet.formats import history
 from convlet.formats.atomic import file_error, file_name, write_atomic
-from convlet.training import Callback, History, Row, Run
+from convlet.run import Callback, History, Row, Run
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter

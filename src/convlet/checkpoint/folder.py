@@ -22,7 +22,7 @@ from convlet.errors import DivergedError, InputError, ModelFileError
 from convlet.formats.atomic import file_error, file_name, write_atomic
 from convlet.formats.header import damaged
 from convlet.formats.records import OtherVersionError
-from convlet.training import Callback, Run
+from convlet.run import Callback, Run
 
 
 class Folder:

@@ -5,9 +5,9 @@ from typing import Any
 
 from convlet.engine import Samples
 from convlet.errors import InputError
+from convlet.run import Run
 from convlet.schedules import Constant, Step
 from convlet.text import format_layers
-from convlet.training import Run
 
 Identity = dict[str, Any]
 """Names and JSON values, as in {"engine": "native", "settings.optimizer": "SGD", ...}."""

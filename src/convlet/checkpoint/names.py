@@ -12,7 +12,7 @@ from math import inf
 from typing import NamedTuple
 
 from convlet.formats.atomic import PREFIX, SUFFIX, file_error
-from convlet.training import Row
+from convlet.run import Row
 
 _NAME = re.compile(r"checkpoint-([0-9]{5,16})-([0-9]{6,16})\.safetensors", re.ASCII)
 _TEMPORARY = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}" + re.escape(SUFFIX), re.ASCII)

@@ -8,9 +8,9 @@ from convlet.checkpoint.identity import Identity
 from convlet.engine import Float64
 from convlet.formats.header import Spec, damaged, parse_json
 from convlet.inputs import as_input_shape
+from convlet.run import Row, Run
 from convlet.stages import group
 from convlet.text import parse_layers
-from convlet.training import Row, Run
 
 FIELDS = ("callbacks", "identity", "position")
 COLUMNS = ("train_loss", "test_loss", "test_accuracy", "seconds")  # of the history

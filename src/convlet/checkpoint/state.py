@@ -19,7 +19,7 @@ from convlet.formats.atomic import file_name
 from convlet.formats.header import Spec, damaged
 from convlet.formats.records import pack, unpack
 from convlet.network import Network
-from convlet.training import Callback, History, Row, Run
+from convlet.run import Callback, History, Row, Run
 
 KIND = "convlet-checkpoint"
 VERSION = 1

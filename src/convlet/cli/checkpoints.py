@@ -15,7 +15,7 @@ from convlet.cli import options
 from convlet.cli.console import printable, say
 from convlet.errors import FileError, InputError, ModelFileError
 from convlet.inputs import as_count
-from convlet.training import Callback, Run
+from convlet.run import Callback, Run
 
 Checkpoint = Annotated[
     Path | None,

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from convlet.cli.console import console, is_live, say, say_json
-from convlet.training import Callback, Row, Run
+from convlet.run import Callback, Row, Run
 
 if TYPE_CHECKING:
     from rich.progress import Progress

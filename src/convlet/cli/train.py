@@ -17,9 +17,9 @@ from convlet.engine import ENGINES
 from convlet.errors import DivergedError, InputError
 from convlet.inputs import as_count, as_positive, as_share
 from convlet.network import Network
+from convlet.run import Callback
 from convlet.stopping import EarlyStopping
 from convlet.text import format_layers
-from convlet.training import Callback
 
 RECIPES = "of the recipe"
 EXAMPLE = "Example: convlet train mnist --epochs 3 --out mnist.safetensors"

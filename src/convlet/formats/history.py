@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 from convlet.datasets.streams import open_regular, read_up_to
 from convlet.errors import DataError
-from convlet.training import History, Row
+from convlet.run import History, Row
 
 Cells = dict[str, Any]
 """One row before it is checked: name -> value."""

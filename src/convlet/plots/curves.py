@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlet.errors import InputError
 from convlet.plots.style import BLUE, GREY, INK, NORMAL, ORANGE, figure, plain
-from convlet.training import Row
+from convlet.run import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from convlet.plots import curves
 from convlet.plots.style import figure
 from convlet.plots.tiles import filter_tiles, mosaic
 from convlet.report.html import Html, chart, image, join, note, section, table, tag, text
-from convlet.training import Row
+from convlet.run import Row
 
 EQUATIONS: dict[type[Layer], str] = {
     Conv2D: "(1), (17)",

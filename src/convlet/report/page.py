@@ -12,7 +12,7 @@ from convlet.plots.predictions import predict
 from convlet.plots.style import class_names, figure
 from convlet.report import about, results
 from convlet.report.html import Html, tag, text
-from convlet.training import Row
+from convlet.run import Row
 
 # The page asks for nothing: what a browser would load or run all the same is forbidden to it.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
