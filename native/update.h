@@ -11,7 +11,8 @@ namespace convlet::CONVLET_TARGET {
 inline void update(const UpdateRule& rule, float* w, const float* gradient, float* m, float* v,
                    Index n) {
     using Kind = UpdateRule::Kind;
-    const V step = same<8>(-rule.rate), decay = same<8>(0 - rule.decay), scale = same<8>(rule.scale);
+    const V step = same<8>(-rule.rate), decay = same<8>(0 - rule.decay),
+            scale = same<8>(rule.scale);
     const V beta1 = same<8>(rule.beta1), beta2 = same<8>(rule.beta2);
     each_vector(n, [&]<bool cut>(Index at, int lanes) {
         const V g = loaded<8, cut>(gradient + at, lanes) * scale;
