@@ -277,6 +277,7 @@ def test_other_python_threads_run_during_a_long_call(team):
 INTERRUPTED = """
 import os, signal, sys, threading, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in the background
 sys.path.insert(0, {here!r})
 from test_threads import data, make
 net, batch = make(), data()

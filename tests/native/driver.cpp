@@ -319,13 +319,16 @@ private:
 std::vector<Builder> networks() {
     const Bias one = Bias::channel;
     Builder usual({16, 16, 1}), odd({11, 12, 2}), plain({5, 5, 1}), wide({9, 9, 8});
+    Builder overlapping({12, 12, 1});  // survivors in no order, under runs of 80 floats
+    overlapping.conv(16, 3, 3, 1, 1, 0, one).relu().conv(12, 5, 5, 1, 1, 0, one).relu();
+    overlapping.pool(3, 2).dense(6);
     usual.conv(8, 5, 5, 1, 1, 0, one).relu().pool(2, 2).conv(16, 3, 3, 1, 1, 0, one);
     usual.relu().pool(2, 2).drop(0.25f).dense(20).relu().drop(0.5f).dense(10);
     odd.conv(5, 3, 2, 1, 2, 1, Bias::position).pool(3, 2).relu();
     odd.conv(9, 2, 2, 1, 1, 1, Bias::none).relu().drop(0.3f).pool(2, 1).relu().dense(7);
     plain.dense(33).relu().relu().dense(4);
     wide.conv(33, 3, 3, 1, 1, 0, one).pool(2, 2).relu().conv(3, 3, 3, 1, 1, 0, one);
-    return {usual, odd, plain, wide};
+    return {usual, odd, plain, wide, overlapping};
 }
 
 struct Run {
