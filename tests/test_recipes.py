@@ -1,0 +1,64 @@
+"""Recipes: their networks and settings.  benchmarks/recipes.py measures their accuracy."""
+
+import numpy as np
+import pytest
+
+import convlet
+from convlet import Augmentation, recipes
+from convlet.cli import main
+
+ALL = [(name, data) for name in recipes.NAMES for data in ("mnist", "fashion-mnist")]
+
+
+@pytest.mark.parametrize(("name", "data"), ALL)
+def test_every_recipe_is_a_network_of_four_stages_that_trains(name, data):
+    recipe = recipes.recipe(name, data)
+    assert recipe.name == name
+    network = convlet.Network(recipe.layers(10), (28, 28, 1))
+    assert len(network.stages) == 4
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (64, 28, 28)).astype(np.uint8), rng.integers(0, 10, 64)
+    before = network.flat.copy()
+    history = network.fit(x, y, **{**recipe.settings(), "epochs": 1})
+    assert np.isfinite(history[-1].train_loss)
+    assert (network.flat != before).any()
+
+
+def test_the_recipe_for_digits_has_at_most_300_000_parameters():
+    assert convlet.Network(recipes.recipe("best", "mnist").layers(10)).flat.size <= 300_000
+
+
+def test_plain_is_13_and_21_and_nothing_else():
+    settings = recipes.recipe("plain").settings()
+    assert settings == {
+        "epochs": 5,
+        "batch_size": 32,
+        "learning_rate": 0.1,
+        "optimizer": convlet.SGD(),
+        "schedule": convlet.Constant(),
+        "augmentation": None,
+    }
+    assert recipes.recipe("plain").layers(10) == convlet.Network().layers
+
+
+def test_things_may_be_mirrored_and_characters_may_not():
+    assert recipes.recipe("best", "fashion-mnist").augmentation == Augmentation(flip=True)
+    for data in ("mnist", "digits"):
+        for name in ("default", "best"):
+            assert not recipes.recipe(name, data).augmentation.flip
+
+
+def test_default_learns_some_of_mnist():
+    """A tenth of the images, one epoch: not the accuracy of the table, but near it."""
+    data = convlet.datasets.load("mnist")
+    recipe = recipes.recipe()
+    network = convlet.Network(recipe.layers(10))
+    network.fit(data.train.images[:6000], data.train.labels[:6000], **recipe.settings())
+    assert network.evaluate(data.test.images, data.test.labels).accuracy > 0.96
+
+
+def test_an_unknown_recipe_is_refused(capsys):
+    with pytest.raises(convlet.InputError, match="recipe is 'fast', expected one of: plain, def"):
+        recipes.recipe("fast")
+    assert main(["train", "--recipe", "fast"]) == 2
+    assert "--recipe is 'fast', expected one of: plain, default, best" in capsys.readouterr().err
