@@ -13,8 +13,8 @@
 namespace convlet {
 namespace {
 
-constexpr int count_bit = 24, generation_bit = 48;
-constexpr std::uint64_t item_mask = (1u << count_bit) - 1;
+constexpr int helpers_bit = 18, count_bit = 36, generation_bit = 54;
+constexpr std::uint64_t item_mask = (1u << helpers_bit) - 1;
 constexpr int last_phase = item_mask;  // as a count: there will be no further phase
 
 void relax() {
@@ -68,11 +68,13 @@ void Team::parallel(int count, const Work& work) {
 
 void Team::take_items(int thread) {
     for (;;) {
-        const std::uint64_t phase = phase_.fetch_add(1, std::memory_order_acq_rel);
-        const int item = static_cast<int>(phase & item_mask);
+        const std::uint64_t mine = std::uint64_t(1) << (thread == 0 ? 0 : helpers_bit);
+        const std::uint64_t phase = phase_.fetch_add(mine, std::memory_order_acq_rel);
+        const int front = static_cast<int>(phase & item_mask);
+        const int back = static_cast<int>(phase >> helpers_bit & item_mask);
         const int count = static_cast<int>(phase >> count_bit & item_mask);
-        if (item >= count || count == last_phase) return;
-        (*work_[phase >> generation_bit & 1])(item, thread);
+        if (front + back >= count || count == last_phase) return;
+        (*work_[phase >> generation_bit & 1])(thread == 0 ? front : count - 1 - back, thread);
         if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) done_.notify_one();
     }
 }

@@ -20,6 +20,8 @@ public:
     const int size;
 
     // Runs work(0), ..., work(count - 1), each once, on whoever is free; returns when all are done.
+    // The caller begins with the first, helpers with the last: phases over the same items then find
+    // in a core's cache what it wrote in the phase before.
     // For the calling thread only.  The work must not throw.
     void parallel(int count, const Work& work);
 
@@ -29,15 +31,16 @@ private:
     void finish();
     void take_items(int thread);
 
-    // generation of the phase (16 bits), its count (24), the next item (24): one word, so that a
-    // late helper cannot take an item of one phase by the count of another
+    // generation of the phase (10 bits), its count (18), how many items the helpers (18) and the
+    // caller (18) have asked for: one word, so that a late helper cannot take an item of one phase
+    // by the count of another
     std::atomic<std::uint64_t> phase_{0};
     std::atomic<int> done_{0};
     const Work* work_[2] = {nullptr, nullptr};  // by parity of the generation
     const int spins_;
 };
 
-inline constexpr int most_items = (1 << 24) - 2048;
+inline constexpr int most_items = (1 << 18) - 2048;
 
 // Runs job(team) on the calling thread with up to `threads` threads in the team.
 void run_team(int threads, const std::function<void(Team&)>& job);
