@@ -7,7 +7,10 @@ import numpy as np
 STEPS = 10
 IMAGES = 64
 TOLERANCE = 2e-4
-"""Of a probability, and of a loss relative to 1 or to itself: float32 sums in other orders."""
+"""Of a probability: float32 sums in other orders."""
+CURVE = 2e-3
+"""Of a loss relative to 1 or to itself: where two pixels of a window are all but equal, rounding
+decides which of them gets the error, and from there the curves part."""
 
 
 class Different(Exception):
@@ -34,9 +37,9 @@ def assert_same(
         return difference / TOLERANCE
     scale = np.maximum(1, np.abs(expected_losses))
     curve = _largest(np.divide(losses, scale), np.divide(expected_losses, scale))
-    if not curve <= TOLERANCE:
-        raise Different(f"{name}: losses differ by {curve:.2g}, expected at most {TOLERANCE:g}")
-    return max(difference, curve) / TOLERANCE
+    if not curve <= CURVE:
+        raise Different(f"{name}: losses differ by {curve:.2g}, expected at most {CURVE:g}")
+    return max(difference / TOLERANCE, curve / CURVE)
 
 
 def _largest(a: Sequence, b: Sequence) -> float:

@@ -32,13 +32,17 @@ constexpr bool winograd_fits(const ConvShape& s) {
 }
 // Rows of tiles that are multiplied at a time, some 16 tiles.
 constexpr int winograd_rows(const ConvShape& s) { return s.J >= 32 ? 1 : 16 / (s.J / 2); }
+// Floats from the array of one point to the next one's: a power of two would put the same element
+// of all of them into the same few sets of the cache.
+constexpr Index winograd_step(Index floats) { return floats + 16; }
 constexpr Index winograd_taps_size(const ConvShape& s) {
-    return Index(s.rows + 1) * (s.rows + 1) * s.R * ((s.K + 7) / 8 * 8);
+    return Index(s.rows + 1) * (s.rows + 1) * winograd_step(s.R * ((s.K + 7) / 8 * 8));
 }
 constexpr Index winograd_scratch(const ConvShape& s) {
     const Index N = s.rows + 1, tiles = Index(winograd_rows(s)) * (s.J / 2);
     const Index columns = s.J / 2 * 2 + N - 2;
-    return N * N * tiles * (s.x_pixel + (s.K + 7) / 8 * 8) + 16 * N * columns;
+    return N * N * (winograd_step(tiles * s.x_pixel) + winograd_step(tiles * ((s.K + 7) / 8 * 8))) +
+           16 * N * columns;
 }
 
 // Where a stage's bias begins and how far it moves with (i, j); 0 where it is shared.

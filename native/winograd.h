@@ -85,7 +85,8 @@ CONVLET_INLINE Vec<W> ninth(Vec<W> y) {
 template <int T>
 void winograd_taps_of(const ConvShape& s, const float* w, int first, int last, float* u) {
     constexpr int N = T + 1;
-    const Index width = ceil_div(s.K, 8) * 8, tap = Index(s.R) * s.K, point = s.R * width;
+    const Index width = ceil_div(s.K, 8) * 8, tap = Index(s.R) * s.K;
+    const Index point = winograd_step(s.R * width);
     for (int r = first; r < last; ++r)
         for (int k = 0; k < s.K; k += 8) {
             V half[N][T];
@@ -119,7 +120,7 @@ void winograd_pixels(const ConvShape& s, const float* x, int row_tiles, int at, 
         of_pixels(d);
         for (int n = 0; n < N; ++n) store(lines + (c * N + n) * W, d[n]);
     }
-    const Index point = Index(tiles) * s.x_pixel;
+    const Index point = winograd_step(Index(tiles) * s.x_pixel);
     for (int b = 0; b < row_tiles; ++b) {
         float* to = v + Index(at + b) * s.x_pixel;
         for (int n = 0; n < N; ++n) {
@@ -142,7 +143,7 @@ void winograd_outputs(const ConvShape& s, Fused fused, const float* m, Index wid
                       Index out_pixel, Winner* winner, Index winner_pixel) {
     constexpr int N = T + 1;
     const std::int32_t down = static_cast<std::int32_t>(s.x_row / s.x_pixel);
-    const Index point = Index(tiles) * width;
+    const Index point = winograd_step(Index(tiles) * width);
     for (int tile = 0; tile < row_tiles; ++tile) {
         const float* from = m + Index(at + tile) * width;
         Vec<W> half[2][N], z[2][2];
@@ -212,8 +213,9 @@ void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u
     const int group = winograd_rows(s);
     const Index width = ceil_div(s.K, 8) * 8;
     float* v = scratch;
-    float* m = v + Index(N) * N * group * row_tiles * s.x_pixel;
-    float* lines = m + Index(N) * N * group * row_tiles * width;
+    const Index most = Index(group) * row_tiles;
+    float* m = v + N * N * winograd_step(most * s.x_pixel);
+    float* lines = m + N * N * winograd_step(most * width);
     for (int first = 0; first < rows; first += group) {
         const int count = least(group, rows - first), tiles = count * row_tiles;
         for (int a = 0; a < count; ++a) {
@@ -226,8 +228,9 @@ void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u
                 winograd_pixels<T, 8>(s, from + r, row_tiles, a * row_tiles, tiles, lines, v + r);
         }
         for (int n = 0; n < N * N; ++n)
-            winograd_products(s, v + Index(n) * tiles * s.x_pixel, u + Index(n) * s.R * width,
-                              tiles, width, m + Index(n) * tiles * width);
+            winograd_products(s, v + n * winograd_step(tiles * s.x_pixel),
+                              u + n * winograd_step(s.R * width), tiles, width,
+                              m + n * winograd_step(tiles * width));
         for (int a = 0; a < count; ++a) {
             const int i = first + a;
             const auto panel = [&]<int W, bool cut>(int k) {
