@@ -94,6 +94,10 @@ def _about(about: dict[str, Any]) -> Iterator[str]:
         "skipped zeros count as done"
     )
     yield (
+        "- everybody starts from the same weights, those after an epoch of training: at first more "
+        "units are alive, and a step of convlet costs more"
+    )
+    yield (
         "- torch-in-order is torch-eager without the shuffle: each minibatch is a slice; convlet "
         "and all others gather shuffled images"
     )

@@ -23,7 +23,6 @@ import numpy as np
 
 import measure
 import report
-import verify
 from convlet import Network, datasets
 from convlet.bench import BATCH_SIZES, NETWORKS, PREDICTIONS
 from layout import Net, as_net
@@ -144,8 +143,15 @@ def main() -> int:
         write_data(folder, data)
 
         def weights(net: Net) -> Path:
-            file = folder / "weights.npz"
-            np.savez(file, **verify.with_biases(Network(NETWORKS[net.name]).parameters))
+            """Those after an epoch of training, from which most steps of a run start.
+
+            What a step costs convlet depends on how many units are alive: more are at first.
+            """
+            file = folder / f"weights-{net.name}.npz"
+            if not file.exists():
+                network = Network(NETWORKS[net.name])
+                network.fit(data.train.images, data.train.labels, epochs=1, learning_rate=0.05)
+                np.savez(file, **network.parameters)
             return file
 
         plan = plan_of(chosen, len(data.train.images))

@@ -52,16 +52,3 @@ def minibatches(batch_size: int, count: int) -> list[list[int]]:
     """Image numbers of the steps, the same for every contender."""
     draws = np.random.default_rng(batch_size)
     return [draws.choice(count, batch_size, replace=False).tolist() for _ in range(STEPS)]
-
-
-def with_biases(flat_weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights with small biases that are not 0.
-
-    With zero biases a blank region has z = 0 exactly, where libraries differ in R'(0): 1/2 in (10),
-    0 elsewhere.
-    """
-    draws = np.random.default_rng(0)
-    return {
-        name: w if name.startswith("w") else draws.uniform(0.01, 0.05, w.shape).astype(np.float32)
-        for name, w in flat_weights.items()
-    }

@@ -33,13 +33,16 @@ def mnist():
 @pytest.fixture
 def case(benchmarks, mnist):
     """A network as layout.Net, its weights, and data as the contenders take it."""
-    layout, verify = benchmarks("layout"), benchmarks("verify")
+    layout = benchmarks("layout")
     network = convlet.Network(bench.NETWORKS["lenet-5"])
     net = layout.as_net("lenet-5", network.stages)
     labels = np.asarray(mnist.train.labels[:500], np.int32)
     contender = benchmarks("contender")
     data = contender.Data(mnist.train.images[:500], labels, mnist.test.images[:64])
-    return net, verify.with_biases(network.parameters), data
+    for name, values in network.parameters.items():  # z = 0 nowhere: libraries differ in R'(0)
+        if name.startswith("b"):
+            values[...] = np.random.default_rng(0).uniform(0.01, 0.05, values.shape)
+    return net, dict(network.parameters), data
 
 
 def results(side, case, chosen):
