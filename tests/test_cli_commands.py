@@ -101,7 +101,7 @@ def test_train_in_a_pipe_prints_a_line_an_epoch(shapes, capsys):
     lines = [line for line in out.splitlines() if line.startswith("epoch ")]
     assert [line.split(",")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     accuracy = re.search(r"test accuracy (\S+ %) after", out)
-    assert f"test accuracy {accuracy[1]}, " in lines[-1]
+    assert f", accuracy {accuracy[1]}, " in lines[-1]
     assert out.endswith("model saved in convlet-shapes.safetensors\n")
     assert convlet.load("convlet-shapes.safetensors").class_count == 3
 

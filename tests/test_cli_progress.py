@@ -28,7 +28,7 @@ def rates_of(monkeypatch, epoch_seconds, epochs=4, test_seconds=0.5, first=1):
     samples = round(epoch_seconds * RATE)
     run = SimpleNamespace(epochs=epochs, samples=samples, epoch=first, seen=0, train_loss=0.5)
     run.settings, run.steps, run.step = Settings(), samples // STEP, 0
-    bar = Bar(Progress(disable=True))
+    bar = Bar(Progress(disable=True), "test")
     bar.on_begin(run)
     clock.now += WARM_UP
     for run.epoch in range(first, epochs + 1):
@@ -59,7 +59,7 @@ def test_rate_is_that_of_training_however_long_an_epoch_is(monkeypatch, epoch_se
 def test_rate_follows_a_change_within_half_a_second(monkeypatch):
     clock = Clock(monkeypatch)
     run = SimpleNamespace(epochs=1, samples=10**6, epoch=1, seen=0, train_loss=0.5, step=0, steps=9)
-    bar = Bar(Progress(disable=True))
+    bar = Bar(Progress(disable=True), "test")
     bar.on_begin(run)
     for pace in (1000, 4000):
         for _ in range(50):

@@ -1,6 +1,7 @@
 """Options of `convlet train` on how steps are taken; `convlet find-lr` and `convlet augment`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,38 @@ def test_patience_saves_the_best_epoch(capsys):
 
     assert train(images, *options[:-1]) == 0
     assert f" of epoch {best + 1} after " in capsys.readouterr().out
+
+
+def test_held_out_images_judge_each_epoch_and_the_test_images_the_end(images, capsys):
+    options = ["--hold-out", "20", "--seed", "4"]
+    assert train(images, *options, "--limit", "50", "--json") == 0
+    *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    data = convlet.datasets.load(str(images))
+    first = replace(data, train=data.train.take(slice(50)))
+    seen = first.hold_out(20, seed=4)
+    network = convlet.load("m.safetensors")
+    held = network.evaluate(seen.test.images, seen.test.labels)
+    assert (held.loss, held.accuracy) == (rows[-1]["test_loss"], rows[-1]["test_accuracy"])
+    test = network.evaluate(data.test.images, data.test.labels)
+    assert last["test_accuracy"] == test.accuracy
+
+    alone = convlet.Network(LAYERS, (6, 6, 1), seed=4)
+    recipe = convlet.recipes.recipe("default", "rows")
+    alone.fit(seen.train.images, seen.train.labels, **{**recipe.settings(), "epochs": 2, "seed": 4})
+    assert network.flat.tobytes() == alone.flat.tobytes()
+
+    assert train(images, *options) == 0
+    out = capsys.readouterr().out
+    assert "40 training images, 20 held out, 30 test images" in out
+    assert "held-out loss" in out
+    assert "test accuracy" in out
+
+
+@pytest.mark.parametrize(("given", "most"), [("60", 59), ("0", 2**31), ("x", 2**31)])
+def test_a_hold_out_leaves_images_to_train_with(images, given, most, capsys):
+    assert train(images, "--hold-out", given) == 2
+    assert f"--hold-out is {given}" in (error := capsys.readouterr().err.replace("'", ""))
+    assert f"from 1 to {most}" in error
 
 
 @pytest.mark.parametrize(

@@ -555,3 +555,39 @@ def test_a_damaged_npz_is_refused(tmp_path):
         except (DataError, FileError):
             continue
         assert_small(loaded, "damaged")
+
+
+def test_hold_out_parts_the_training_images():
+    digits = datasets.load("digits")
+    part = digits.hold_out(300, seed=3)
+    assert (len(part.train.labels), len(part.test.labels)) == (len(digits.train.labels) - 300, 300)
+    assert (part.name, part.classes) == (digits.name, digits.classes)
+
+    def rows(split):
+        flat = split.images.reshape(len(split.images), -1)
+        return np.column_stack([flat, split.labels]).tolist()
+
+    whole = rows(digits.train)
+    for split in (part.train, part.test):  # in their order: found one after the other
+        rest = iter(whole)
+        assert all(row in rest for row in rows(split))
+    assert sorted(rows(part.train) + rows(part.test)) == sorted(whole)
+
+
+def test_the_seed_says_what_is_held_out():
+    digits = datasets.load("digits")
+    parts = [digits.hold_out(100, seed) for seed in (0, 0, 1)]
+    same, other = (
+        parts[0].test.images.tobytes() == part.test.images.tobytes() for part in parts[1:]
+    )
+    assert same
+    assert not other
+    few = np.bincount(digits.hold_out(500).test.labels)
+    assert few.min() > 30  # of 50: every class, though a file may be sorted by class
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.0, True, None, 10**6])
+def test_a_hold_out_of_nothing_or_all_is_refused(count):
+    digits = datasets.load("digits")
+    with pytest.raises(InputError, match=f"count is {count!r}, expected a whole number from 1 to"):
+        digits.hold_out(count)

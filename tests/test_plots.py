@@ -129,7 +129,7 @@ def test_curves_leave_out_what_was_not_measured():
     assert train.get_xdata().tolist() == [1, 2]
     assert (test.get_xdata().tolist(), accuracy.get_ydata().tolist()) == ([2], [80.0])
     words = texts(plots.training_curves(history))
-    assert {"training, during the epoch", "test, after the epoch", "80.00"} <= set(words)
+    assert {"training, during the epoch", "validation, after the epoch", "80.00"} <= set(words)
 
 
 def test_curves_of_nothing_are_refused():

@@ -63,6 +63,7 @@ def test_purposes_are_pinned():
         "CHECK": 2,
         "DROPOUT": 3,
         "AUGMENT": 4,
+        "HOLD_OUT": 5,
     }
 
 

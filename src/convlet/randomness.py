@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     CHECK = 2
     DROPOUT = 3
     AUGMENT = 4
+    HOLD_OUT = 5
 
 
 def words(

@@ -17,12 +17,15 @@ WINDOW = 0.25
 
 
 @contextmanager
-def reporter(as_json: bool) -> Iterator[Callback]:
-    """The callback that shows training; on leaving, in any way, the terminal is as before."""
+def reporter(as_json: bool, tested: str = "test") -> Iterator[Callback]:
+    """The callback that shows training; on leaving, in any way, the terminal is as before.
+
+    tested: what the images are called that each epoch is tested on.
+    """
     if as_json:
         yield JsonLines()
     elif not is_live():
-        yield Lines()
+        yield Lines(tested)
     else:
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -35,7 +38,7 @@ def reporter(as_json: bool) -> Iterator[Callback]:
             transient=True,
             expand=True,
         ) as progress:
-            yield Bar(progress)
+            yield Bar(progress, tested)
 
 
 class JsonLines(Callback):
@@ -48,8 +51,11 @@ class JsonLines(Callback):
 class Lines(Callback):
     """One line an epoch."""
 
+    def __init__(self, tested: str) -> None:
+        self.tested = tested
+
     def on_epoch(self, run: Run, row: Row) -> None:
-        say(epoch_line(run, row))
+        say(epoch_line(run, row, self.tested))
 
 
 class Bar(Callback):
@@ -58,8 +64,8 @@ class Bar(Callback):
     From the second epoch on also the accuracy of the last test.
     """
 
-    def __init__(self, progress: "Progress") -> None:
-        self.progress = progress
+    def __init__(self, progress: "Progress", tested: str) -> None:
+        self.progress, self.tested = progress, tested
         self.task = progress.add_task("epoch 1", total=None, state="")
 
     def on_begin(self, run: Run) -> None:
@@ -92,8 +98,8 @@ class Bar(Callback):
     def on_epoch(self, run: Run, row: Row) -> None:
         self.mark += perf_counter() - self.now  # the test is no part of the rate
         if row.test_accuracy is not None:
-            self.accuracy = f"  test {percent(row.test_accuracy)}"
-        self.progress.console.print(epoch_line(run, row))
+            self.accuracy = f"  {self.tested} {percent(row.test_accuracy)}"
+        self.progress.console.print(epoch_line(run, row, self.tested))
 
 
 def _seen(run: Run) -> int:
@@ -101,13 +107,13 @@ def _seen(run: Run) -> int:
     return (run.epoch - 1) * run.samples + run.seen
 
 
-def epoch_line(run: Run, row: Row) -> str:
+def epoch_line(run: Run, row: Row, tested: str = "test") -> str:
     """One epoch in words, in less than 80 columns."""
     parts = [f"epoch {run.epoch}/{run.epochs}", f"train loss {decimals(row.train_loss)}"]
     if row.test_loss is not None:
-        parts.append(f"test loss {decimals(row.test_loss)}")
+        parts.append(f"{tested} loss {decimals(row.test_loss)}")
     if row.test_accuracy is not None:
-        parts.append(f"test accuracy {percent(row.test_accuracy)}")
+        parts.append(f"accuracy {percent(row.test_accuracy)}")
     return ", ".join([*parts, f"{row.seconds:.1f} s"])
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -76,7 +77,16 @@ def train(
         typer.Option(
             parser=options.whole,
             metavar="N",
-            help="Stop after N epochs without a lower test loss; the best epoch is saved.",
+            help="Stop after N epochs without a lower loss in the tests; the best epoch is saved.",
+        ),
+    ] = None,
+    hold_out: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.whole,
+            metavar="N",
+            help="Keep N training images, chosen by --seed, for the test of each epoch; the test"
+            " images wait for the end.",
         ),
     ] = None,
     engine: Annotated[
@@ -127,11 +137,10 @@ def train(
     training.check_clip_norm(clip_norm)
     as_share(label_smoothing, "--label-smoothing")
     augmentation = base.augmentation if augment is None else training.read_augmentation(augment)
-    if patience is not None:
-        as_count(patience, "--patience")
     options.check_threads(threads)
-    if limit is not None:
-        as_count(limit, "--limit")
+    for option, count in (("--patience", patience), ("--hold-out", hold_out), ("--limit", limit)):
+        if count is not None:
+            as_count(count, option)
     if engine not in ENGINES:
         raise InputError(f"--engine is {engine!r}, expected one of: {', '.join(ENGINES)}")
     chosen = options.read_layers(layers)
@@ -146,22 +155,28 @@ def train(
     shape = dataset.train.images.shape[1:]
     chosen = options.layers_for(chosen, dataset.name, shape, len(dataset.classes), base)
     network = Network(chosen, shape, seed, classes=dataset.classes, engine=engine)
-    images, labels = dataset.train.images[:limit], dataset.train.labels[:limit]
+    seen = replace(dataset, train=dataset.train.take(slice(limit)))
+    if hold_out is not None:
+        with options.renamed("count", "--hold-out"):
+            seen = seen.hold_out(hold_out, seed)
     if not json:
+        held = "" if hold_out is None else f"{hold_out:,} held out, "
         say(
-            f"{dataset.name}: {len(images):,} training images, {len(dataset.test.images):,} test"
-            f" images, {options.size(network.input_shape)}, {network.class_count} classes"
+            f"{dataset.name}: {len(seen.train.labels):,} training images, {held}"
+            f"{len(dataset.test.labels):,} test images, {options.size(network.input_shape)},"
+            f" {network.class_count} classes"
         )
         say(f"network: {format_layers(network.layers)}")
         say(f"{network.flat.size:,} parameters, {network.engine.name} engine, recipe {base.name}")
     # a diverging run is reported once, as an error, and not by NumPy
+    tested = "test" if hold_out is None else "held-out"
     stopping = [] if patience is None else [EarlyStopping(patience)]
     quiet = np.errstate(over="ignore", invalid="ignore")
-    with checkpoints.as_options(checkpoint), reporter(json) as report, quiet, _diverging():
+    with checkpoints.as_options(checkpoint), reporter(json, tested) as report, quiet, _diverging():
         rows = network.fit(
-            images,
-            labels,
-            (dataset.test.images, dataset.test.labels),
+            seen.train.images,
+            seen.train.labels,
+            (seen.test.images, seen.test.labels),
             epochs,
             batch_size,
             learning_rate,
@@ -181,6 +196,9 @@ def train(
     best = stopping[0].best_epoch if stopping else None
     saved = next((row for row in rows if row.epoch == best), rows[-1])
     accuracy, seconds = saved.test_accuracy, sum(row.seconds for row in rows)
+    if hold_out is not None:
+        test = dataset.test
+        accuracy = network.evaluate(test.images, test.labels, threads=threads).accuracy
     if json:
         say_json({"model": str(out), "test_accuracy": accuracy, "seconds": seconds})
     else:

@@ -1,12 +1,14 @@
 """What a data set is, and what holds for its arrays wherever they come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convlet.errors import DataError
+from convlet.inputs import as_count
+from convlet.randomness import Purpose, permutation
 
 MAX_CLASSES = 1 << 16
 
@@ -22,6 +24,10 @@ class Split:
     images: NDArray[np.uint8] | NDArray[np.float32]
     labels: NDArray[np.int64]
 
+    def take(self, chosen: slice | NDArray[np.int64]) -> "Split":
+        """The images at these positions with their labels."""
+        return Split(self.images[chosen], self.labels[chosen])
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -31,6 +37,19 @@ class Dataset:
     train: Split
     test: Split
     classes: tuple[str, ...]
+
+    def hold_out(self, count: int, seed: int = 0) -> "Dataset":
+        """A data set to choose settings with: its test images are `count` of the training images.
+
+        The others stay to train with, both in their order; the seed alone says which.  What was
+        chosen with it can then be tested once on images that had no part in the choice.  Raises
+        `InputError`.
+        """
+        total = len(self.train.labels)
+        as_count(count, "count", 1, total - 1)
+        order = permutation(as_count(seed, "seed", 0, (1 << 64) - 1), Purpose.HOLD_OUT, 0, total)
+        held, kept = np.sort(order[:count]), np.sort(order[count:])
+        return replace(self, train=self.train.take(kept), test=self.train.take(held))
 
 
 def make_split(

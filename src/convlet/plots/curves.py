@@ -15,9 +15,9 @@ MARKED = 30  # more epochs than these are lines without marks
 
 
 def training_curves(history: Sequence[Row]) -> "Figure":
-    """Losses (14), and beside them the share of test images that are right, by epoch.
+    """Losses (14), and beside them the share of validation images that are right, by epoch.
 
-    The second panel is there if an epoch has a test accuracy.  Raises `InputError` for an empty
+    The second panel is there if an epoch has been tested.  Raises `InputError` for an empty
     history, `MissingDependencyError`.
     """
     if not len(history):
@@ -34,18 +34,18 @@ def training_curves(history: Sequence[Row]) -> "Figure":
 
 
 def draw_losses(axes: "Axes", history: Sequence[Row]) -> None:
-    """A line for the training loss, and one for the test loss if there is any."""
+    """A line for the training loss, and one for that of the validation images if there is any."""
     plain(axes, "cross-entropy", "epoch")
     _line(axes, history, "train_loss", ORANGE, "s", "training, during the epoch")
     if any(row.test_loss is not None for row in history):
-        _line(axes, history, "test_loss", BLUE, "o", "test, after the epoch")
+        _line(axes, history, "test_loss", BLUE, "o", "validation, after the epoch")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=NORMAL, labelcolor=INK)
 
 
 def draw_accuracy(axes: "Axes", history: Sequence[Row]) -> None:
     """A line, with its best and its last value written beside it."""
-    plain(axes, "test images right, %", "epoch")
+    plain(axes, "validation images right, %", "epoch")
     _line(axes, history, "test_accuracy", BLUE, "o", "", scale=100)
     axes.margins(x=0.12, y=0.25)
     known = [

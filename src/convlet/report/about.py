@@ -57,12 +57,12 @@ def training(history: Sequence[Row]) -> Html:
     last = history[-1]
     words = f"Training loss by epoch, {last.train_loss:.4f} in the last one"
     if last.test_loss is not None:
-        words += f"; test loss, {last.test_loss:.4f} after it"
+        words += f"; validation loss, {last.test_loss:.4f} after it"
     charts = [chart(losses, "losses", words)]
     if any(row.test_accuracy is not None for row in history):
         accuracy = figure(4.4, 3.2)
         curves.draw_accuracy(accuracy.subplots(), history)
-        words = "Share of test images that are right, by epoch"
+        words = "Share of validation images that are right, by epoch"
         if last.test_accuracy is not None:
             words += f", {100 * last.test_accuracy:.2f} % after the last one"
         charts.append(chart(accuracy, "accuracy", words))
