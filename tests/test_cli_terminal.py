@@ -119,6 +119,18 @@ def test_sigterm_ends_training_with_143_and_restores_the_terminal(terminal, data
     assert last.startswith(b"convlet: terminated" + hint)
 
 
+def test_a_closed_terminal_ends_training_with_a_checkpoint(terminal, data, tmp_path):
+    run = terminal("train", str(data), "--epochs", "5000", "--checkpoint", "run")
+    run.read_until(b"epoch 2/5000, ")
+    os.close(run.end)
+    os.close(run.main)  # the system sends SIGHUP, and nothing can be written any more
+    run.main, run.end = os.pipe()  # for `close`
+    assert run.process.wait(PATIENCE) == 129
+    place = max(path.name for path in (tmp_path / "run").glob("*.safetensors"))
+    assert place > "checkpoint-000002"
+    assert [path for path in tmp_path.iterdir() if path.name != "run"] == []
+
+
 def test_the_bar_of_a_resumed_run(terminal, data):
     options = ("--recipe", "plain", "--checkpoint", "run", "--out", "m.safetensors")
     first = terminal("train", str(data), "--epochs", "2", *options)

@@ -75,7 +75,11 @@ def signalled(data, folder, number, *more, start="epoch 2/"):
     return process.returncode, [*lines, *out.splitlines(keepends=True)], err
 
 
-SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+SIGNALS = [
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 143, "terminated"),
+    (signal.SIGHUP, 129, "hung up"),
+]
 
 
 @pytest.mark.parametrize(("number", "status", "word"), SIGNALS)

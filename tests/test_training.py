@@ -234,6 +234,18 @@ def test_a_callback_that_fails_to_begin_does_not_leave_others_open(error):
     assert events == [("a", "begin", 1), ("a", "end", 1)]
 
 
+def test_a_callback_that_fails_to_end_does_not_keep_the_others_from_ending():
+    class Fail(Callback):
+        def on_end(self, run):
+            raise RuntimeError("not now")
+
+    events: list = []
+    callbacks = [Recorder("a", events), Fail(), Recorder("b", events)]
+    with pytest.raises(RuntimeError, match="not now"):
+        network().fit(*data(), epochs=1, callbacks=callbacks)
+    assert events[-2:] == [("a", "end", 2), ("b", "end", 2)]
+
+
 def test_what_has_the_methods_is_a_callback():
     class Other:
         """No subclass, such as one that an optional library brings."""

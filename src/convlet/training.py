@@ -1,6 +1,7 @@
 """The training loop: epochs of shuffled minibatches, told to callbacks a few times a second."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,7 @@ def fit(
             if checkpoints is not None:
                 checkpoints.finish(run, callbacks, error)
         finally:
-            for callback in callbacks:
-                callback.on_end(run)
+            _end(run, callbacks)
     return run.history
 
 
@@ -72,9 +72,15 @@ def _begin(run: Run, callbacks: Sequence[Callback]) -> None:
         try:
             callback.on_begin(run)
         except BaseException:
-            for begun in callbacks[:n]:
-                begun.on_end(run)
+            _end(run, callbacks[:n])
             raise
+
+
+def _end(run: Run, callbacks: Sequence[Callback]) -> None:
+    """Tell all callbacks in their order, though one of them may raise."""
+    with ExitStack() as rest:
+        for callback in reversed(callbacks):
+            rest.callback(callback.on_end, run)
 
 
 def _epoch(

@@ -17,11 +17,9 @@ import typer
 from convlet._version import __version__
 from convlet.cli import augment, bench, check, evaluate, find_lr, plot, predict, report, show, train
 from convlet.cli.console import fail, plain_warnings, printable
-from convlet.cli.interrupt import Terminated, single_interrupt
+from convlet.cli.interrupt import ending, single_interrupt
 from convlet.errors import ConvletError
 
-INTERRUPTED = 130  # 128 + SIGINT
-TERMINATED = 143  # 128 + SIGTERM
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 # the base of every wrong call, which typer does not export
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
@@ -68,7 +66,8 @@ app.command(epilog=report.EXAMPLE)(report.report)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command -> exit status.
 
-    0, 1 (a derivative is wrong), 2 (an error), 130 (Ctrl-C), 141 (nobody reads), 143 (SIGTERM).
+    0, 1 (a derivative is wrong), 2 (an error), 129 (SIGHUP), 130 (Ctrl-C), 141 (nobody reads),
+    143 (SIGTERM).
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  None where the caller closed it
@@ -81,10 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as stop:
-        ended = isinstance(stop, Terminated)
+        status, word = ending(stop)
         hint = f": {printable(stop)}" if str(stop) else ""
-        print(f"convlet: {'terminated' if ended else 'interrupted'}{hint}", file=sys.stderr)
-        return TERMINATED if ended else INTERRUPTED
+        print(f"convlet: {word}{hint}", file=sys.stderr)
+        return status
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE

@@ -1,6 +1,9 @@
-"""Ctrl-C and SIGTERM, once."""
+"""Ctrl-C, SIGTERM and SIGHUP, once."""
 
+import errno
+import os
 import signal
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,20 +15,37 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command in the same order as Ctrl-C does."""
 
 
+class HungUp(KeyboardInterrupt):
+    """SIGHUP, of a terminal that was closed, likewise."""
+
+
 _DEFAULT: dict[signal.Signals, Any] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
 }
+_RAISED = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+    signal.SIGHUP: HungUp,
+}
+_WORDS = {KeyboardInterrupt: "interrupted", Terminated: "terminated", HungUp: "hung up"}
+
+
+def ending(stop: KeyboardInterrupt) -> tuple[int, str]:
+    """The exit status for it, 128 and the number of its signal, and the word for it."""
+    number = next(number for number, kind in _RAISED.items() if kind is type(stop))
+    return 128 + number, _WORDS[type(stop)]
 
 
 @contextmanager
 def single_interrupt(restore: bool) -> Iterator[None]:
-    """Inside, the first SIGINT raises KeyboardInterrupt, the first SIGTERM `Terminated`.
+    """Inside, the first SIGINT raises KeyboardInterrupt, SIGTERM `Terminated`, SIGHUP `HungUp`.
 
     Later ones do nothing: a second Ctrl-C would otherwise strike while a checkpoint is written or
     the terminal is being put in order.  restore: take the old handlers again afterwards; False
     where the process is about to end.  Does nothing for a signal that somebody else handles, or
-    ignores, as a shell does with SIGINT for `convlet train &`.
+    ignores, as a shell does with SIGINT for `convlet train &` and nohup with SIGHUP.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -45,4 +65,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     for each in _DEFAULT:
         if signal.getsignal(each) is _interrupt:
             signal.signal(each, signal.SIG_IGN)
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    if number == signal.SIGHUP:
+        _drop_closed_terminal()
+    raise _RAISED[signal.Signals(number)]
+
+
+def _drop_closed_terminal() -> None:
+    """What would be written to a terminal that is gone goes nowhere: it must not end as an error."""
+    for output in (1, 2):
+        try:
+            termios.tcgetattr(output)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:  # a file or a pipe says ENOTTY
+                os.dup2(os.open(os.devnull, os.O_WRONLY), output)
