@@ -122,6 +122,10 @@ def shifted(x: np.ndarray, down: int, right: float) -> np.ndarray:
     return (1 - u) * left + u * wide[rows, 21 + whole : 21 + whole + w]
 
 
+def test_a_flip_may_be_of_numpy():
+    assert Augmentation(flip=np.bool_(True)).flip is True
+
+
 def test_a_flip_is_exact_and_half_of_the_images_get_it(target):
     plan, x = Augmentation(flip=True), images((7, 6, 3), 400)
     got = engine_for((7, 6, 3)).augment(x, plan, 0, 0)

@@ -51,7 +51,7 @@ def train(images, *options):
 
 def test_every_option_reaches_fit(images, capsys):
     options = [
-        *("--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "cosine"),
+        *("--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "cosine end 0.1"),
         *("--clip-norm", "0.5", "--label-smoothing", "0.1", "--augment", "shift 1, flip"),
         *("--learning-rate", "0.01", "--batch-size", "16", "--seed", "3"),
     ]
@@ -67,7 +67,7 @@ def test_every_option_reaches_fit(images, capsys):
         learning_rate=0.01,
         seed=3,
         optimizer=AdamW(weight_decay=0.1),
-        schedule=Cosine(),
+        schedule=Cosine(end=0.1),
         clip_norm=0.5,
         label_smoothing=0.1,
         augmentation=Augmentation(shift=1, flip=True),
@@ -184,6 +184,7 @@ def test_wrong_options_are_one_line(command, options, message, images, capsys):
     ("options", "message"),
     [
         (["--schedule", "linear"], "--schedule is 'linear', expected one of: constant, step"),
+        (["--schedule", "step every 0"], "--schedule is 'step every 0': Step: every is 0, expec"),
         (["--patience", "0"], "--patience is 0, expected a whole number from 1"),
         (["--patience", "x"], "--patience is 'x'"),
     ],

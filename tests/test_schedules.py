@@ -226,12 +226,17 @@ def test_names():
     for name, kind in KINDS.items():
         assert as_schedule(name) == kind()
     assert as_schedule(Step(3)) == Step(3)
+    assert as_schedule("step factor 0.1  every 5") == Step(5, 0.1)
+    assert as_schedule("cosine warm_up 0.05") == Cosine(warm_up=0.05)
+    assert as_schedule("one-cycle rise 0.2 start 1e-2 end 0") == OneCycle(0.2, 0.01, 0)
+    assert Step(np.int64(3)) == Step(3)
+    assert type(Step(np.int64(3)).every) is int
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Step(0), r"Step: every is 0, expected a whole number of 1 or more"),
+        (lambda: Step(0), r"Step: every is 0, expected a whole number from 1 to"),
         (lambda: Step(1.5), r"Step: every is 1.5"),
         (lambda: Step(True), r"Step: every is True"),
         (lambda: Step(1, 1.5), r"Step: factor is 1.5, expected a number from 0 to 1"),
@@ -242,7 +247,19 @@ def test_names():
         (lambda: OneCycle(start=True), r"OneCycle: start is True"),
         (lambda: OneCycle(end=1.1), r"OneCycle: end is 1.1"),
         (lambda: as_schedule("cosin"), r"schedule is 'cosin', expected .*constant, step, cosine"),
+        (lambda: as_schedule(""), r"schedule is '', expected one of: constant"),
         (lambda: as_schedule(0.1), r"schedule is 0.1, expected"),
+        (
+            lambda: as_schedule("step 3"),
+            r"schedule is 'step 3', expected step .*: every X factor X",
+        ),
+        (lambda: as_schedule("step every 1 every 2"), r"expected step with each at most once"),
+        (
+            lambda: as_schedule("constant x 1"),
+            r"schedule is 'constant x 1', expected constant alone",
+        ),
+        (lambda: as_schedule("step every 0"), r"schedule is 'step every 0': Step: every is 0, exp"),
+        (lambda: as_schedule("warm-up share x"), r"'warm-up share x': WarmUp: share is 'x', expe"),
     ],
 )
 def test_wrong_schedules_are_refused(make, message):

@@ -50,8 +50,9 @@ class Augmentation:
                     f"Augmentation: {name} is {value!r}, expected a number from {least} to {most}"
                 )
             object.__setattr__(self, name, float(value))
-        if not isinstance(self.flip, bool):
+        if not isinstance(self.flip, bool | np.bool_):
             raise InputError(f"Augmentation: flip is {self.flip!r}, expected True or False")
+        object.__setattr__(self, "flip", bool(self.flip))
 
     def __str__(self) -> str:
         """The text form, as in "shift 2, rotation 15"; `parse_augmentation` reads it."""

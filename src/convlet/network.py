@@ -157,8 +157,8 @@ class Network:
         augmentation; every image is used once an epoch, in a last, smaller minibatch if need be.
 
         optimizer: SGD, Adam, AdamW or a name; plain SGD is (21) as it stands.  schedule: of the
-        learning rate.  clip_norm: the greatest norm of the gradient of a step.  label_smoothing:
-        s in (1 - s) y + s / M.  augmentation: an `Augmentation` or its text form.
+        learning rate, or its text form.  clip_norm: the greatest norm of the gradient of a step.
+        label_smoothing: s in (1 - s) y + s / M.  augmentation: an `Augmentation` or its text form.
         threads: of the native engine; None is what the machine allows and the work is worth.  The
         result does not depend on it.
 

@@ -5,14 +5,14 @@ these steps, numbered from 0, of `total` that make `epochs` epochs.  Products an
 the bits are the same on every machine.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convlet.errors import InputError
-from convlet.inputs import is_number
+from convlet.inputs import as_count, is_number
 
 Factors = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -113,16 +113,46 @@ KINDS: dict[str, type[Any]] = {
 
 
 def as_schedule(value: Schedule | str) -> Schedule:
-    """A schedule, or the one of that name with its usual numbers."""
+    """A schedule, or the one of a text form."""
     if isinstance(value, Schedule):
         return value
-    if isinstance(value, str) and value in KINDS:
-        schedule: Schedule = KINDS[value]()
-        return schedule
+    if isinstance(value, str):
+        return parse_schedule(value)
     raise InputError(
         f"schedule is {value!r}, expected Constant(), Step(...), Cosine(...), WarmUp(...),"
-        f" OneCycle(...) or one of: {', '.join(KINDS)}"
+        " OneCycle(...) or a text form"
     )
+
+
+def parse_schedule(text: str) -> Schedule:
+    """The schedule of a text form: a name, and numbers that are not the usual ones.
+
+    As in "one-cycle" or "step every 5 factor 0.1".  Raises `InputError`.
+    """
+    name, *words = text.split() or [""]
+    if name not in KINDS:
+        raise InputError(f"schedule is {text!r}, expected one of: {', '.join(KINDS)}")
+    known = [field.name for field in fields(KINDS[name])]
+    names, values = words[::2], words[1::2]
+    if len(names) != len(values) or len({*names}) < len(names) or not {*names} <= {*known}:
+        form = " ".join(f"{each} X" for each in known)
+        expected = f"{name} with each at most once: {form}" if known else f"{name} alone"
+        raise InputError(f"schedule is {text!r}, expected {expected}")
+    try:
+        schedule: Schedule = KINDS[name](**dict(zip(names, map(_parsed, values), strict=True)))
+    except InputError as error:
+        raise InputError(f"schedule is {text!r}: {error}") from None
+    return schedule
+
+
+def _parsed(word: str) -> int | float | str:
+    """A number, or the word as it is for the check that names it."""
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            pass
+    return word
 
 
 def _line(steps: Steps, count: int) -> Factors:
@@ -155,10 +185,8 @@ def _power(base: float, exponents: Steps) -> Factors:
 
 
 def _whole(owner: object, name: str) -> None:
-    value = getattr(owner, name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        kind = type(owner).__name__
-        raise InputError(f"{kind}: {name} is {value!r}, expected a whole number of 1 or more")
+    value = as_count(getattr(owner, name), f"{type(owner).__name__}: {name}")
+    object.__setattr__(owner, name, value)
 
 
 def _number(owner: object, name: str, least: float, most: float) -> None:

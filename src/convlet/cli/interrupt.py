@@ -71,7 +71,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _drop_closed_terminal() -> None:
-    """What would be written to a terminal that is gone goes nowhere: it must not end as an error."""
+    """What would be written to a terminal that is gone goes nowhere, in the place of an error."""
     for output in (1, 2):
         try:
             termios.tcgetattr(output)

@@ -12,7 +12,7 @@ from convlet.errors import InputError
 from convlet.inputs import as_positive, as_share
 from convlet.optimizers import NAMES, SGD, Optimizer, as_optimizer
 from convlet.recipes import Recipe
-from convlet.schedules import KINDS, Schedule, as_schedule
+from convlet.schedules import KINDS, Schedule, parse_schedule
 
 OptimizerName = Annotated[
     str | None, typer.Option("--optimizer", metavar="NAME", help=", ".join(NAMES) + ".")
@@ -33,8 +33,8 @@ ScheduleName = Annotated[
     str | None,
     typer.Option(
         "--schedule",
-        metavar="NAME",
-        help=f"Of the learning rate: {', '.join(KINDS)}.",
+        metavar="TEXT",
+        help=f'Of the learning rate: {", ".join(KINDS)}; with numbers as in "step every 5".',
         show_default="of the recipe",
     ),
 ]
@@ -96,11 +96,10 @@ def read_optimizer(
     return optimizer
 
 
-def read_schedule(name: str) -> Schedule:
+def read_schedule(text: str) -> Schedule:
     """The schedule of --schedule."""
-    if name not in KINDS:
-        raise InputError(f"--schedule is {name!r}, expected one of: {', '.join(KINDS)}")
-    return as_schedule(name)
+    with options.renamed("schedule", "--schedule"):
+        return parse_schedule(text)
 
 
 def check_clip_norm(clip_norm: float | None) -> None:
