@@ -1,5 +1,6 @@
-"""Settings of all tests: the marker of the equations, and repeatable examples."""
+"""Settings of all tests: the marker of the equations, and repeatable examples; data of several."""
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -14,3 +15,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "pytorch: the test compares with PyTorch, if it is installed"
     )
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """An .npz file: 60 + 30 images whose bright row tells the class."""
+    rng = np.random.default_rng(0)
+    parts = {}
+    for part, count in (("train", 60), ("test", 30)):
+        y = rng.integers(0, 3, count)
+        x = rng.integers(0, 100, (count, 6, 6)).astype(np.uint8)
+        x[np.arange(count), 2 * y] += 150
+        parts |= {f"x_{part}": x, f"y_{part}": y}
+    path = tmp_path_factory.mktemp("data") / "rows.npz"
+    np.savez(path, **parts)
+    return path

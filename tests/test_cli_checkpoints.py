@@ -15,21 +15,6 @@ from convlet.cli import main
 LAYERS = "flatten, dense 3, softmax"
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """An .npz file: 60 + 30 images whose bright row tells the class."""
-    rng = np.random.default_rng(0)
-    parts = {}
-    for part, count in (("train", 60), ("test", 30)):
-        y = rng.integers(0, 3, count)
-        x = rng.integers(0, 100, (count, 6, 6)).astype(np.uint8)
-        x[np.arange(count), 2 * y] += 150
-        parts |= {f"x_{part}": x, f"y_{part}": y}
-    path = tmp_path_factory.mktemp("data") / "rows.npz"
-    np.savez(path, **parts)
-    return path
-
-
 @pytest.fixture(autouse=True)
 def _in_a_new_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -279,3 +264,25 @@ def test_a_diverged_run_names_step_stage_and_the_last_good_checkpoint(images, ca
     assert "try a --learning-rate below" in err
     assert good == sorted(Path("run").absolute().glob("*.safetensors"))[-1]
     assert np.isfinite(convlet.load_checkpoint(good).flat).all()
+
+
+# ------------------------------------------------------------- a checkpoint in place of a model
+
+
+def test_a_checkpoint_is_a_model_too(images, capsys):
+    assert train(images, "--checkpoint", "run") == 0
+    place = "run/checkpoint-00002-000000.safetensors"
+    said = {}
+    for model in (place, "m.safetensors"):
+        capsys.readouterr()
+        commands = [
+            ["evaluate", model, str(images), "--json"],
+            ["show", model],
+            ["predict", model, "one.npy", "--json"],
+        ]
+        np.save("one.npy", np.full((6, 6), 9, np.uint8))
+        assert [main(command) for command in commands] == [0, 0, 0]
+        said[model] = capsys.readouterr().out.replace(model, "MODEL")
+    assert said[place] == said["m.safetensors"]
+    Path("other.safetensors").write_bytes(b"no model")
+    assert main(["show", "other.safetensors"]) == 2

@@ -298,6 +298,17 @@ def test_show_default_network_is_the_one_of_equation_23(capsys):
     assert ["all", "37,610", "354,048", "150,440"] in table  # 208 + 3216 + 32896 + 1290
 
 
+@pytest.mark.parametrize("name", convlet.recipes.NAMES)
+@pytest.mark.parametrize("data", ["mnist", "fashion-mnist"])
+def test_show_recipes(name, data, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    layers = convlet.recipes.recipe(name, data).layers(10)
+    assert main(["show", "--layers", convlet.format_layers(layers)]) == 0
+    table = [cells(line) for line in capsys.readouterr().out.splitlines()]
+    known = [row[1] if row[0].isdigit() else row[0] for row in table if row]
+    assert [layer for layer in map(str, layers) if layer not in known] == []
+
+
 def test_show_layers(capsys):
     layers = "flatten, dense 3, relu, dense 2 bias none, softmax"
     assert main(["show", "--layers", layers, "--input", "2x5x3"]) == 0

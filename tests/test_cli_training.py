@@ -15,21 +15,6 @@ from convlet.cli.training import read_optimizer
 LAYERS = "flatten, dense 3, softmax"
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """An .npz file: 60 + 30 images whose bright row tells the class."""
-    rng = np.random.default_rng(0)
-    parts = {}
-    for part, count in (("train", 60), ("test", 30)):
-        y = rng.integers(0, 3, count)
-        x = rng.integers(0, 100, (count, 6, 6)).astype(np.uint8)
-        x[np.arange(count), 2 * y] += 150
-        parts |= {f"x_{part}": x, f"y_{part}": y}
-    path = tmp_path_factory.mktemp("data") / "rows.npz"
-    np.savez(path, **parts)
-    return path
-
-
 @pytest.fixture(autouse=True)
 def _in_a_new_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

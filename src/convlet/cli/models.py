@@ -2,12 +2,21 @@
 
 from pathlib import Path
 
-from convlet import load as load_model
+from convlet import load, load_checkpoint
 from convlet.cli import options
 from convlet.cli.console import warn
 from convlet.datasets import Dataset
 from convlet.errors import InputError
+from convlet.formats.records import OtherKindError
 from convlet.network import Network
+
+
+def load_model(path: Path) -> Network:
+    """The network of MODEL, a model or a checkpoint.  Raises `FileError`, `ModelFileError`."""
+    try:
+        return load(path)
+    except OtherKindError:
+        return load_checkpoint(path)
 
 
 def load_with_data(model: Path, data: str) -> tuple[Network, Dataset]:

@@ -44,7 +44,9 @@ Threads = Annotated[
         show_default="what the machine allows and the work is worth",
     ),
 ]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that train saved.")]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A file that train saved, or a checkpoint.")
+]
 
 
 def load_data(name: str) -> datasets.Dataset:

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convlet import load as load_model
 from convlet import plots
 from convlet.cli import options
 from convlet.cli.console import say
-from convlet.cli.models import load_with_data
+from convlet.cli.models import load_model, load_with_data
 from convlet.errors import InputError
 from convlet.inputs import as_count
 from convlet.plots.style import check_suffix, figure

@@ -7,9 +7,9 @@ import numpy as np
 import typer
 
 from convlet import datasets
-from convlet import load as load_model
 from convlet.cli import options
 from convlet.cli.console import print_table, say_json
+from convlet.cli.models import load_model
 from convlet.cli.progress import percent
 from convlet.engine import as_floats
 from convlet.equations import Array

@@ -6,25 +6,18 @@ from typing import Annotated
 
 import typer
 
-from convlet import load as load_model
 from convlet.cli import options
 from convlet.cli.console import print_table, say
+from convlet.cli.models import load_model
 from convlet.engine import make_engine
 from convlet.errors import InputError
-from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.layers import Shape
 from convlet.native import NAMES, TARGET
+from convlet.overview import LayerRow, layer_rows
 from convlet.stages import Stage, default_layers, group
 from convlet.threads import explain
 
 EXAMPLE = 'Example: convlet show --layers "conv 4 3, relu, flatten, dense 10, softmax"'
-EQUATIONS: dict[type[Layer], str] = {
-    Conv2D: "(1), (17)",
-    MaxPool2D: "(4)",
-    Flatten: "(5)",
-    Dense: "(6), (17)",
-    ReLU: "(9)",
-    Softmax: "(11)",
-}
 FLOAT_BYTES = 4
 
 
@@ -32,7 +25,8 @@ def show(
     model: Annotated[
         Path | None,
         typer.Argument(
-            metavar="MODEL", help="A file that train saved; without one, the default network."
+            metavar="MODEL",
+            help="A file that train saved, or a checkpoint; without one, the default network.",
         ),
     ] = None,
     layers: options.Layers = None,
@@ -84,27 +78,16 @@ def _engine(stages: Sequence[Stage]) -> Iterator[str]:
 
 
 def _rows(stages: Sequence[Stage], input_shape: Shape) -> Iterator[Sequence[object]]:
-    """The rows of the table: one a layer, the parameters of a stage beside its affine map."""
-    yield "", "input", "", options.size(input_shape), "", "", ""
-    if stages[0].x_shape != input_shape:  # x^0 is flat: `group` dropped a layer that moves no data
-        yield "", "flatten", "(5)", options.size(stages[0].x_shape), "", "", ""
-    for stage in stages:
-        yield (
-            stage.index,
-            stage.affine,
-            EQUATIONS[type(stage.affine)],
-            options.size(stage.z_shape),
-            *_numbers(stage.parameter_count, stage.multiply_adds),
-        )
-        shape = stage.z_shape
-        for layer in stage.sigma:
-            shape = layer.output_shape(shape)
-            yield "", layer, EQUATIONS[type(layer)], options.size(shape), "", "", ""
-    yield ()
-    parameters = sum(stage.parameter_count for stage in stages)
-    yield ("", "all", "", "", *_numbers(parameters, sum(stage.multiply_adds for stage in stages)))
+    """The rows of the table, with a rule above the sum."""
+    for row in layer_rows(stages, input_shape):
+        if row.output is None:
+            yield ()
+        output = options.size(row.output or ())
+        yield row.stage, row.layer, row.equations, output, *_numbers(row)
 
 
-def _numbers(parameters: int, multiply_adds: int) -> tuple[str, str, str]:
+def _numbers(row: LayerRow) -> tuple[str, str, str]:
     """Parameters, multiply-adds an image, bytes of the parameters."""
-    return f"{parameters:,}", f"{multiply_adds:,}", f"{FLOAT_BYTES * parameters:,}"
+    if row.parameters is None:
+        return "", "", ""
+    return f"{row.parameters:,}", f"{row.multiply_adds:,}", f"{FLOAT_BYTES * row.parameters:,}"

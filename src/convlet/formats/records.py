@@ -28,6 +28,10 @@ OWN_FIELDS = ("checksum", "convlet_version", "format", "format_version")
 READERS = {"convlet-model": "convlet.load", "convlet-checkpoint": "convlet.load_checkpoint"}
 
 
+class OtherKindError(ModelFileError):
+    """A file of ours, but of another kind than asked for."""
+
+
 class OtherVersionError(ModelFileError):
     """A file of another version of its format: not damaged, but not for this program."""
 
@@ -84,8 +88,9 @@ def unpack(
     expected: from the metadata, the arrays that there must be, in order.  It is asked before the
     arrays are read, before the checksum too, and may raise `ModelFileError` (see `damaged`).
 
-    Raises `FileError` if the file cannot be read, `OtherVersionError` for another version, and
-    `ModelFileError` if it is anything else than what `pack` writes.
+    Raises `FileError` if the file cannot be read, `OtherKindError` for another kind of ours,
+    `OtherVersionError` for another version, and `ModelFileError` if it is anything else than what
+    `pack` writes.
     """
     name = file_name(path)
     try:
@@ -138,7 +143,7 @@ def _check_fields(fields: Mapping[str, str], name: str, kind: str, versions: Seq
     """Refuse another kind of file, another version of its format, a missing field."""
     if fields.get("format") != kind:
         if (reader := READERS.get(fields.get("format", ""))) is not None:
-            raise ModelFileError(
+            raise OtherKindError(
                 f"{name}: the field 'format' is {fields['format']!r}, expected {kind!r}:"
                 f" read it with {reader}"
             )

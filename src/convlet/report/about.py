@@ -1,53 +1,34 @@
 """Sections about the network itself: its stages, its training, its filters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
 
 from convlet.errors import InputError
-from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.layers import Shape
 from convlet.network import Network
+from convlet.overview import layer_rows
 from convlet.plots import curves
 from convlet.plots.style import figure
 from convlet.plots.tiles import filter_tiles, mosaic
 from convlet.report.html import Html, chart, image, join, note, section, table, tag, text
 from convlet.run import Row
 
-EQUATIONS: dict[type[Layer], str] = {
-    Conv2D: "(1), (17)",
-    MaxPool2D: "(4)",
-    Flatten: "(5)",
-    Dense: "(6), (17)",
-    ReLU: "(9)",
-    Softmax: "(11)",
-}
 MOST_PIXELS = 100_000  # of the picture of the filters: noise does not compress
 
 
 def stages(network: Network) -> Html:
     """A row a layer, as `convlet show`."""
     header = ("stage", "layer", "equations", "output", "parameters", "multiply-adds")
-    rows = [tuple(map(text, cells)) for cells in _layers(network)]
+    rows = [
+        (row.stage, row.layer, row.equations, _size(row.output), *map(_count, row[4:]))
+        for row in layer_rows(network.stages, network.input_shape)
+    ]
     caption = "A stage is an affine map with its weights, and what is applied to its result."
-    return section("network", "Network", table(caption, header, rows, numbers_from=3))
-
-
-def _layers(network: Network) -> Iterator[tuple[str, ...]]:
-    yield "", "input", "", _size(network.input_shape), "", ""
-    for stage in network.stages:
-        yield (
-            str(stage.index),
-            str(stage.affine),
-            EQUATIONS[type(stage.affine)],
-            _size(stage.z_shape),
-            f"{stage.parameter_count:,}",
-            f"{stage.multiply_adds:,}",
-        )
-        shape = stage.z_shape
-        for layer in stage.sigma:
-            shape = layer.output_shape(shape)
-            yield "", str(layer), EQUATIONS.get(type(layer), ""), _size(shape), "", ""
-    multiply_adds = sum(stage.multiply_adds for stage in network.stages)
-    yield "all", "", "", "", f"{network.flat.size:,}", f"{multiply_adds:,}"
+    return section(
+        "network",
+        "Network",
+        table(caption, header, [tuple(map(text, row)) for row in rows], numbers_from=3),
+    )
 
 
 def training(history: Sequence[Row]) -> Html:
@@ -101,5 +82,9 @@ def filters(network: Network) -> Html:
     )
 
 
-def _size(shape: Shape) -> str:
-    return " x ".join(map(str, shape))
+def _size(shape: Shape | None) -> str:
+    return " x ".join(map(str, shape or ()))
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"

@@ -1,0 +1,47 @@
+"""A network, a row a layer: for `convlet show` and the page of `convlet report`."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from convlet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.stages import Stage
+
+EQUATIONS: dict[type[Layer], str] = {
+    Conv2D: "(1), (17)",
+    MaxPool2D: "(4)",
+    Flatten: "(5)",
+    Dense: "(6), (17)",
+    ReLU: "(9)",
+    Softmax: "(11)",
+    Dropout: "",  # Srivastava et al. 2014: not part of the derivation
+}
+
+
+class LayerRow(NamedTuple):
+    """A layer, the input, or all of them; parameters and multiply-adds only where there are any."""
+
+    stage: str
+    layer: str
+    equations: str
+    output: Shape | None
+    parameters: int | None = None
+    multiply_adds: int | None = None  # of one image
+
+
+def layer_rows(stages: Sequence[Stage], input_shape: Shape) -> Iterator[LayerRow]:
+    """The input, each layer with the parameters of a stage beside its affine map, and the sum."""
+    yield LayerRow("", "input", "", input_shape)
+    if stages[0].x_shape != input_shape:  # x^0 is flat: `group` dropped a layer that moves no data
+        yield LayerRow("", "flatten", EQUATIONS[Flatten], stages[0].x_shape)
+    for stage in stages:
+        numbers = stage.parameter_count, stage.multiply_adds
+        affine = stage.affine
+        equations = EQUATIONS[type(affine)]
+        yield LayerRow(str(stage.index), str(affine), equations, stage.z_shape, *numbers)
+        shape = stage.z_shape
+        for layer in stage.sigma:
+            shape = layer.output_shape(shape)
+            yield LayerRow("", str(layer), EQUATIONS[type(layer)], shape)
+    parameters = sum(stage.parameter_count for stage in stages)
+    multiply_adds = sum(stage.multiply_adds for stage in stages)
+    yield LayerRow("all", "", "", None, parameters, multiply_adds)
