@@ -302,10 +302,11 @@ def test_a_sample_does_not_depend_on_those_beside_it():
     np.testing.assert_array_equal(one[0], reference(x, plan, 3, 1)[6])
 
 
-def test_preview_is_what_training_sees():
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_preview_is_what_training_sees(engine):
     """The gradient of a single weighted image, in a network that copies its pixels to w."""
     x = images((6, 6, 1), 5)
-    net = Network("flatten, dense 2, softmax", (6, 6, 1))
+    net = Network("flatten, dense 2, softmax", (6, 6, 1), engine=engine)
     shown = net.preview(x, "shift 2, rotation 20, flip", seed=4, epoch=2)
     assert shown.dtype == np.float32
     assert shown.shape == x.shape
@@ -314,8 +315,8 @@ def test_preview_is_what_training_sees():
         rule = Rule(augmentation=parse_augmentation("shift 2, rotation 20, flip"), seed=4, epoch=2)
         data = Samples(x, np.zeros(5, np.int32))
         net.engine.train(flat, data, np.array([sample]), 1, 2.0, rule=rule)
-        seen = flat[: 2 * 36].reshape(36, 2)[:, 0]  # (S - y) = (-1/2, 1/2): w = x
-        np.testing.assert_allclose(seen, shown[sample].ravel(), rtol=0, atol=1e-4)
+        seen = flat[: 2 * 36].reshape(36, 2)[:, 0]  # (S - y) = (-1/2, 1/2): w = x, exactly
+        np.testing.assert_array_equal(seen, shown[sample].ravel())
     np.testing.assert_array_equal(net.preview(x, "none"), as_floats(x))
 
 

@@ -101,6 +101,9 @@ class Engine(Protocol):
         at a step whose cost or gradient is not finite; that step is not taken.
         """
 
+    def augment(self, images: Array, plan: Augmentation, seed: int, epoch: int) -> Float32:
+        """Images (n, rows, columns, channels) as training sees samples 0, 1, ... of that epoch."""
+
 
 _said: set[str] = set()  # what holds for every network is said once in a process
 
@@ -175,6 +178,11 @@ class ReferenceEngine:
                 rule.costs[step] = self._step(parameters, batch, chosen, eta, rule, step)
             rule.done += 1
         return rule.costs
+
+    def augment(self, images: Array, plan: Augmentation, seed: int, epoch: int) -> Float32:
+        return apply(as_floats(images), plan, np.arange(len(images)), seed, epoch).astype(
+            np.float32
+        )
 
     def _step(
         self,

@@ -142,7 +142,6 @@ class NativeEngine:
         return rule.costs
 
     def augment(self, images: Array, plan: Augmentation, seed: int, epoch: int) -> Float32:
-        """Images (n, rows, columns, channels) as training sees samples 0, 1, ... of that epoch."""
         out = np.empty(images.shape, np.float32)
         self.core.augment(images, _augmentation(plan), seed, epoch, out)
         return out

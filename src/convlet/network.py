@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convlet import equations as eq
 from convlet import inputs, training
-from convlet.augmentation import Augmentation, apply, as_augmentation
+from convlet.augmentation import Augmentation, as_augmentation
 from convlet.engine import Engine, Float32, Rule, Samples, as_floats, make_engine
 from convlet.errors import ArchitectureError, InputError
 from convlet.layers import Layer, Shape
@@ -253,9 +253,7 @@ class Network:
         seed, epoch = inputs.as_seed(seed), inputs.as_count(epoch, "epoch", 0)
         if plan is None:
             return as_floats(images)
-        return apply(as_floats(images), plan, np.arange(len(images)), seed, epoch).astype(
-            np.float32
-        )
+        return self.engine.augment(images, plan, seed, epoch)
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None, name: str = "") -> Samples:
         """Images and labels, checked.  Raises `InputError`."""
