@@ -67,3 +67,16 @@ def test_rate_follows_a_change_within_half_a_second(monkeypatch):
             run.seen += pace // 100
             bar.on_step(run)
         assert bar.progress.tasks[0].fields["state"].startswith(f"{pace:,} images/s")
+
+
+def test_a_run_that_is_resumed_at_the_end_of_an_epoch_begins_with_its_test(monkeypatch):
+    """A run that was interrupted in a test has no step left in that epoch."""
+    Clock(monkeypatch)
+    run = SimpleNamespace(epochs=3, samples=100, epoch=2, seen=100, train_loss=0.5, step=9, steps=9)
+    bar = Bar(Progress(disable=True), "test")
+    bar.on_begin(run)
+    assert bar.progress.tasks[0].description == "epoch 2/3"
+    bar.on_epoch(run, Row(2, 0.5, 0.4, 0.9, 1.0))
+    run.epoch, run.step, run.seen = 3, 1, 11
+    bar.on_step(run)
+    assert "test 90.00 %" in bar.progress.tasks[0].fields["state"]

@@ -66,15 +66,16 @@ class Bar(Callback):
 
     def __init__(self, progress: "Progress", tested: str) -> None:
         self.progress, self.tested = progress, tested
-        self.task = progress.add_task("epoch 1", total=None, state="")
+        self.task = progress.add_task("", total=None, state="")
 
     def on_begin(self, run: Run) -> None:
-        self.start = self.mark = perf_counter()
+        # no step follows in a run that is resumed at the end of an epoch
+        self.start = self.mark = self.now = perf_counter()
         self.first = self.marked = _seen(run)  # not 0 in a run that is resumed
         self.rate = "-"  # images a second, not known yet
         self.accuracy = ""  # of the last test
         self.progress.update(
-            self.task, total=run.epochs * run.samples, description=f"epoch 1/{run.epochs}"
+            self.task, total=run.epochs * run.samples, description=f"epoch {min(run.epoch, run.epochs)}/{run.epochs}"
         )
 
     def on_step(self, run: Run) -> None:
@@ -98,7 +99,7 @@ class Bar(Callback):
     def on_epoch(self, run: Run, row: Row) -> None:
         self.mark += perf_counter() - self.now  # the test is no part of the rate
         if row.test_accuracy is not None:
-            self.accuracy = f"  {self.tested} {percent(row.test_accuracy)}"
+            self.accuracy = f"  test {percent(row.test_accuracy)}"
         self.progress.console.print(epoch_line(run, row, self.tested))
 
 
