@@ -266,6 +266,14 @@ def test_a_diverged_run_names_step_stage_and_the_last_good_checkpoint(images, ca
     assert np.isfinite(convlet.load_checkpoint(good).flat).all()
 
 
+def test_a_place_in_a_message_is_not_rewritten(images, capsys):
+    train(images, "--checkpoint", "clip_norm", "--learning-rate", "1e6", "--layers",
+          "flatten, dense 30, dense 3, softmax")  # fmt: skip
+    err = capsys.readouterr().err
+    assert "or --clip-norm; last good checkpoint: " in err
+    assert Path(err.split("last good checkpoint: ")[1].strip()).is_file()
+
+
 # ------------------------------------------------------------- a checkpoint in place of a model
 
 

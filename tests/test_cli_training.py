@@ -81,6 +81,27 @@ def test_patience_saves_the_best_epoch(capsys):
     assert f" of epoch {best + 1} after " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "optimizer", "rate"),
+    [
+        (["--optimizer", "adam"], Adam(), 0.001),
+        (["--momentum", "0.8"], SGD(0.8), 0.02),
+        (["--recipe", "default", "--optimizer", "nesterov"], SGD(0.9, nesterov=True), 0.01),
+        (["--recipe", "default", "--optimizer", "adamw"], AdamW(), 0.008),
+        (["--weight-decay", "0.1"], SGD(weight_decay=0.1), 0.1),
+    ],
+)
+def test_another_optimizer_has_its_usual_rate(images, options, optimizer, rate):
+    """A recipe's rate is for its own optimiser."""
+    assert train(images, *options) == 0
+    data = convlet.datasets.load(str(images))
+    network = convlet.Network(LAYERS, (6, 6, 1))
+    recipe = convlet.recipes.recipe("default" if "--recipe" in options else "plain")
+    changes = {"epochs": 2, "optimizer": optimizer, "learning_rate": rate}
+    network.fit(data.train.images, data.train.labels, **{**recipe.settings(), **changes})
+    assert convlet.load("m.safetensors").flat.tobytes() == network.flat.tobytes()
+
+
 def test_held_out_images_judge_each_epoch_and_the_test_images_the_end(images, capsys):
     options = ["--hold-out", "20", "--seed", "4"]
     assert train(images, *options, "--limit", "50", "--json") == 0

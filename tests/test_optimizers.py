@@ -87,9 +87,9 @@ BY_HAND = {
     # g + m/2 = (3, 6), then (-1, 4)
     "nesterov": (SGD(0.5, nesterov=True), [0.7, -2.6], [0.8, -3.0]),
     # m^ = g, v^ = g^2;  then m = (0, 2), v = (1, 4), m^ = m / (3/4), v^ = v / (7/16)
-    "adam": (Adam(0.5, 0.75, 0.0), [0.9, -2.1], [0.9, -2.1 - 0.1 * 7**0.5 / 3]),
+    "adam": (Adam(0.5, 0.75, 1e-30), [0.9, -2.1], [0.9, -2.1 - 0.1 * 7**0.5 / 3]),
     # the decay of w = 0.95 w is not in m and v
-    "adamw": (AdamW(0.5, 0.75, 0.0, 0.5), [0.85, -2.0], [0.8075, -1.9 - 0.1 * 7**0.5 / 3]),
+    "adamw": (AdamW(0.5, 0.75, 1e-30, 0.5), [0.85, -2.0], [0.8075, -1.9 - 0.1 * 7**0.5 / 3]),
 }
 
 
@@ -298,10 +298,22 @@ def test_names():
     assert [optimizer.slots for optimizer in expected] == [0, 1, 1, 2, 2]
 
 
+def test_without_a_learning_rate_it_is_the_usual_one():
+    rates = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adam": 0.001, "adamw": 0.001}
+    data = samples(32)
+    for name, rate in rates.items():
+        assert as_optimizer(name).usual_rate == rate
+        given, usual = make(), make()
+        given.fit(data.images, data.targets, epochs=1, optimizer=name, learning_rate=rate)
+        usual.fit(data.images, data.targets, epochs=1, optimizer=name)
+        assert given.flat.tobytes() == usual.flat.tobytes()
+    assert SGD(0.99).usual_rate == 0.001
+
+
 @pytest.mark.parametrize(
     ("make_wrong", "message"),
     [
-        (lambda: SGD(1.0), r"SGD: momentum is 1.0, expected a number from 0 to 1"),
+        (lambda: SGD(1.0), r"SGD: momentum is 1.0, expected a number from 0, below 1"),
         (lambda: SGD(-0.1), r"SGD: momentum is -0.1"),
         (lambda: SGD("0.9"), r"SGD: momentum is '0.9'"),
         (lambda: SGD(True), r"SGD: momentum is True"),
@@ -311,6 +323,9 @@ def test_names():
         (lambda: Adam(beta1=1), r"Adam: beta1 is 1"),
         (lambda: Adam(beta2=-0.5), r"Adam: beta2 is -0.5"),
         (lambda: Adam(epsilon=float("inf")), r"Adam: epsilon is inf"),
+        (lambda: Adam(epsilon=0), r"Adam: epsilon is 0, expected a number from 1e-30, below 1"),
+        (lambda: SGD(0.9, nesterov="no"), r"SGD: nesterov is 'no', expected True or False"),
+        (lambda: SGD(0.9, nesterov=1), r"SGD: nesterov is 1"),
         (lambda: AdamW(weight_decay="x"), r"Adam: weight_decay is 'x'"),
         (lambda: as_optimizer("rmsprop"), r"optimizer is 'rmsprop', expected SGD\(...\), .*adamw"),
         (lambda: as_optimizer(None), r"optimizer is None, expected"),

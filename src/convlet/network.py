@@ -136,7 +136,7 @@ class Network:
         validation: tuple[Any, Any] | None = None,
         epochs: int = 5,
         batch_size: int = 32,
-        learning_rate: float = 0.1,
+        learning_rate: float | None = None,
         seed: int = 0,
         callbacks: Sequence[Callback] = (),
         *,
@@ -156,11 +156,12 @@ class Network:
         validation: (x, y) to evaluate after every epoch.  seed: of the shuffles, of dropout and
         augmentation; every image is used once an epoch, in a last, smaller minibatch if need be.
 
-        optimizer: SGD, Adam, AdamW or a name; plain SGD is (21) as it stands.  schedule: of the
-        learning rate, or its text form.  clip_norm: the greatest norm of the gradient of a step.
-        label_smoothing: s in (1 - s) y + s / M.  augmentation: an `Augmentation` or its text form.
-        threads: of the native engine; None is what the machine allows and the work is worth.  The
-        result does not depend on it.
+        learning_rate: eta; None is the usual one of the optimiser, 0.1 for plain SGD.  optimizer:
+        SGD, Adam, AdamW or a name; plain SGD is (21) as it stands.  schedule: of the learning rate,
+        or its text form.  clip_norm: the greatest norm of the gradient of a step.  label_smoothing:
+        s in (1 - s) y + s / M.  augmentation: an `Augmentation` or its text form.  threads: of the
+        native engine; None is what the machine allows and the work is worth.  The result does not
+        depend on it.
 
         checkpoint: a folder that gets a file at the start, after every epoch, after every `every`
         steps of an epoch, and where an exception ends training, Ctrl-C too; the last two and the
@@ -182,12 +183,15 @@ class Network:
                     found += f" with {len(validation)} in it"
                 raise InputError(f"validation is {found}, expected a pair (x, y) or None")
             held_out = self.samples(*validation, None, name="validation ")
+        rule = as_optimizer(optimizer)
+        if learning_rate is None:
+            learning_rate = rule.usual_rate
         settings = Settings(
             epochs=inputs.as_count(epochs, "epochs"),
             batch_size=inputs.as_count(batch_size, "batch_size"),
             learning_rate=inputs.as_positive(learning_rate, "learning_rate", 1e6),
             seed=inputs.as_seed(seed),
-            optimizer=as_optimizer(optimizer),
+            optimizer=rule,
             schedule=as_schedule(schedule),
             clip_norm=inputs.as_limit(clip_norm, "clip_norm", 1e9),
             label_smoothing=inputs.as_share(label_smoothing, "label_smoothing"),

@@ -10,9 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from convlet.equations import Array
 from convlet.errors import InputError
 from convlet.inputs import is_number
+
+LEAST_EPSILON = 1e-30
+"""Of Adam.  Without it the step of a weight that never had a gradient is 0 / 0."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,20 @@ class SGD:
     def __post_init__(self) -> None:
         _in_range(self, "momentum", 0, 1)
         _in_range(self, "weight_decay", 0, 1e6)
+        if not isinstance(self.nesterov, bool | np.bool_):
+            raise InputError(f"SGD: nesterov is {self.nesterov!r}, expected True or False")
+        object.__setattr__(self, "nesterov", bool(self.nesterov))
         if self.nesterov and not self.momentum:
             raise InputError("SGD: nesterov is True, but momentum is 0: give a momentum above 0")
 
     @property
     def slots(self) -> int:
         return 1 if self.momentum else 0
+
+    @property
+    def usual_rate(self) -> float:
+        """0.1, or with momentum what moves as far: the sum of mu^n is 1 / (1 - mu)."""
+        return round(0.1 * (1 - self.momentum), 12)
 
     def update(self, w: Array, g: Array, slots: Sequence[Array], eta: float, t: int) -> None:
         """One step, in place.  w, g and each slot (n,)."""
@@ -74,11 +87,12 @@ class Adam:
     weight_decay: float = 0.0
     name: ClassVar[str] = "adam"
     slots: ClassVar[int] = 2
+    usual_rate: ClassVar[float] = 0.001  # of the paper
 
     def __post_init__(self) -> None:
         _in_range(self, "beta1", 0, 1)
         _in_range(self, "beta2", 0, 1)
-        _in_range(self, "epsilon", 0, 1)
+        _in_range(self, "epsilon", LEAST_EPSILON, 1)
         _in_range(self, "weight_decay", 0, 1e6)
 
     def update(self, w: Array, g: Array, slots: Sequence[Array], eta: float, t: int) -> None:
@@ -133,6 +147,6 @@ def _in_range(owner: object, name: str, least: float, below: float) -> None:
     if not is_number(value) or not least <= value < below:
         kind = type(owner).__name__
         raise InputError(
-            f"{kind}: {name} is {value!r}, expected a number from {least} to {below:g}"
+            f"{kind}: {name} is {value!r}, expected a number from {least:g}, below {below:g}"
         )
     object.__setattr__(owner, name, float(value))

@@ -73,9 +73,9 @@ class Settings:
 
     epochs: int = 5
     batch_size: int = 32
-    learning_rate: float = 0.1
     seed: int = 0
     optimizer: Optimizer = field(default_factory=SGD)
+    learning_rate: float = 0.1
     schedule: Schedule = field(default_factory=Constant)
     clip_norm: float | None = None
     label_smoothing: float = 0.0

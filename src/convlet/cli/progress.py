@@ -75,7 +75,9 @@ class Bar(Callback):
         self.rate = "-"  # images a second, not known yet
         self.accuracy = ""  # of the last test
         self.progress.update(
-            self.task, total=run.epochs * run.samples, description=f"epoch {min(run.epoch, run.epochs)}/{run.epochs}"
+            self.task,
+            total=run.epochs * run.samples,
+            description=f"epoch {min(run.epoch, run.epochs)}/{run.epochs}",
         )
 
     def on_step(self, run: Run) -> None:

@@ -56,7 +56,10 @@ def train(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            parser=options.real, metavar="X", help="Step size, eta.", show_default=RECIPES
+            parser=options.real,
+            metavar="X",
+            help="Step size, eta.",
+            show_default="of the recipe; with another optimizer its usual one",
         ),
     ] = None,
     seed: Annotated[
@@ -128,11 +131,12 @@ def train(
     base = training.read_recipe(recipe, data, plain=any(value is not None for value in stepping))
     epochs = base.epochs if epochs is None else as_count(epochs, "--epochs")
     batch_size = base.batch_size if batch_size is None else as_count(batch_size, "--batch-size")
-    if learning_rate is None:
-        learning_rate = base.learning_rate
+    rule = training.read_optimizer(optimizer, momentum, weight_decay, base.optimizer)
+    if learning_rate is None:  # a recipe's is for its own optimiser
+        same = rule.usual_rate == base.optimizer.usual_rate
+        learning_rate = base.learning_rate if same else rule.usual_rate
     as_positive(learning_rate, "--learning-rate", 1e6)
     as_count(seed, "--seed", 0, (1 << 64) - 1)
-    rule = training.read_optimizer(optimizer, momentum, weight_decay, base.optimizer)
     rates = base.schedule if schedule is None else training.read_schedule(schedule)
     training.check_clip_norm(clip_norm)
     as_share(label_smoothing, "--label-smoothing")
@@ -229,8 +233,9 @@ def _diverging() -> Iterator[None]:
     try:
         yield
     except DivergedError as error:
-        text = str(error).replace("try a learning rate", "try a --learning-rate")
-        raise DivergedError(text.replace("clip_norm", "--clip-norm")) from None
+        text, mark, place = str(error).partition("; last good checkpoint: ")
+        text = text.replace("try a learning rate", "try a --learning-rate")
+        raise DivergedError(text.replace("clip_norm", "--clip-norm") + mark + place) from None
 
 
 def default_out(data: str) -> Path:
