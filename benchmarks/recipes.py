@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
 
     data = convlet.datasets.load(options.data)
-    recipe = convlet.recipes.recipe(options.recipe, options.data)
+    recipe = convlet.recipes.recipe(options.recipe, data)
     results = []
     for seed in range(options.seeds):
         part = data if options.hold_out is None else data.hold_out(options.hold_out, seed)

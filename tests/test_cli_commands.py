@@ -130,7 +130,7 @@ def test_tiny_images_are_refused(tmp_path, capsys):
         write_idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(4, dtype=np.uint8))
     assert main(["train", str(tmp_path), "--out", "m.safetensors"]) == 2
     err = capsys.readouterr().err
-    assert "the images are 3x3x1: too small for the default network" in err
+    assert "the images are 3x3x1: too small for the network of recipe default" in err
     assert "--layers" in err
 
 

@@ -96,7 +96,7 @@ def test_another_optimizer_has_its_usual_rate(images, options, optimizer, rate):
     assert train(images, *options) == 0
     data = convlet.datasets.load(str(images))
     network = convlet.Network(LAYERS, (6, 6, 1))
-    recipe = convlet.recipes.recipe("default" if "--recipe" in options else "plain")
+    recipe = convlet.recipes.recipe("default" if "--recipe" in options else "plain", data)
     changes = {"epochs": 2, "optimizer": optimizer, "learning_rate": rate}
     network.fit(data.train.images, data.train.labels, **{**recipe.settings(), **changes})
     assert convlet.load("m.safetensors").flat.tobytes() == network.flat.tobytes()
@@ -116,7 +116,7 @@ def test_held_out_images_judge_each_epoch_and_the_test_images_the_end(images, ca
     assert last["test_accuracy"] == test.accuracy
 
     alone = convlet.Network(LAYERS, (6, 6, 1), seed=4)
-    recipe = convlet.recipes.recipe("default", "rows")
+    recipe = convlet.recipes.recipe("default", data)
     alone.fit(seen.train.images, seen.train.labels, **{**recipe.settings(), "epochs": 2, "seed": 4})
     assert network.flat.tobytes() == alone.flat.tobytes()
 
@@ -137,14 +137,14 @@ def test_a_hold_out_leaves_images_to_train_with(images, given, most, capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("sgd", None, None), SGD()),
-        (("sgd", 0.5, 0.1), SGD(0.5, weight_decay=0.1)),
-        (("momentum", None, None), SGD(0.9)),
-        (("momentum", 0.99, None), SGD(0.99)),
-        (("nesterov", 0.8, None), SGD(0.8, nesterov=True)),
-        (("adam", None, 0.2), Adam(weight_decay=0.2)),
-        (("adamw", None, 0), Adam()),
-        ((None, 0.5, None), SGD(0.5)),
+        (("sgd", None, None, Adam()), SGD()),
+        (("sgd", 0.5, 0.1, SGD()), SGD(0.5, weight_decay=0.1)),
+        (("momentum", None, None, SGD()), SGD(0.9)),
+        (("momentum", 0.99, None, SGD()), SGD(0.99)),
+        (("nesterov", 0.8, None, SGD()), SGD(0.8, nesterov=True)),
+        (("adam", None, 0.2, SGD()), Adam(weight_decay=0.2)),
+        (("adamw", None, 0, SGD()), Adam()),
+        ((None, 0.5, None, SGD()), SGD(0.5)),
         ((None, None, 0.5, Adam()), Adam(weight_decay=0.5)),
     ],
 )
@@ -235,7 +235,7 @@ def test_find_lr_draws_a_picture(images, capsys):
 
 def test_find_lr_says_that_no_rate_helps(images, capsys):
     assert main([*FIND, str(images), "--most", "1e-4", "--steps", "20"]) == 0
-    assert "no rate lowered the loss" in capsys.readouterr().out
+    assert "no rate can be suggested" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,16 @@ def test_every_public_name_is_there():
     assert {"SGD", "Adam", "AdamW", "OneCycle", "Augmentation", "Dropout"} <= set(names)
 
 
+def test_modules_that_training_needs_none_of_come_when_they_are_asked_for():
+    code = (
+        "import sys, convlet; print(*[f'convlet.{n}' in sys.modules for n in ('plots', 'report')]);"
+        " print(convlet.plots.filters.__name__, convlet.report.report.__name__, end=' ');"
+        " print(convlet.watch.CSV.__name__, hasattr(convlet, 'plot'), 'matplotlib' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["False False", "filters report CSV False False"]
+
+
 def test_every_dependency_is_imported():
     """What nothing imports need not be installed."""
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")

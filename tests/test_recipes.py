@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import convlet
 from convlet import Augmentation, recipes
@@ -13,7 +15,8 @@ ALL = [(name, data) for name in recipes.NAMES for data in ("mnist", "fashion-mni
 @pytest.mark.parametrize(("name", "data"), ALL)
 def test_every_recipe_is_a_network_of_four_stages_that_trains(name, data):
     recipe = recipes.recipe(name, data)
-    assert recipe.name == name
+    best = "best-characters" if data == "mnist" else "best-things"
+    assert recipe.name == (best if name == "best" else name)
     network = convlet.Network(recipe.layers(10), (28, 28, 1))
     assert len(network.stages) == 4
     rng = np.random.default_rng(0)
@@ -46,6 +49,42 @@ def test_things_may_be_mirrored_and_characters_may_not():
     for data in ("mnist", "digits"):
         for name in ("default", "best"):
             assert not recipes.recipe(name, data).augmentation.flip
+
+
+@pytest.mark.parametrize("name", recipes.NAMES)
+def test_every_recipe_learns_small_images(name):
+    """A fifth of the epochs: those that few images get in the place of many."""
+    data = convlet.datasets.load("digits")
+    recipe = recipes.recipe(name, data)
+    network = convlet.Network(recipe.layers(10), (8, 8, 1))
+    assert len(network.stages) == 4
+    changes = {"epochs": recipe.epochs // (5 if recipe.epochs <= 100 else 40)}
+    network.fit(data.train.images, data.train.labels, **{**recipe.settings(), **changes})
+    assert network.evaluate(data.test.images, data.test.labels).accuracy > 0.95
+
+
+def test_a_recipe_fitted_to_its_own_data_stays_as_it_is():
+    data = convlet.datasets.load("mnist")
+    for name in recipes.NAMES:
+        assert recipes.recipe(name, data) == recipes.recipe(name, "mnist")
+
+
+@given(side=st.integers(4, 60), count=st.integers(1, 100_000))
+def test_a_recipe_fits_any_images(side, count):
+    images = np.broadcast_to(np.uint8(0), (count, side, side + 1, 3))
+    split = convlet.datasets.Split(images, np.broadcast_to(np.int64(0), count))
+    data = convlet.datasets.Dataset("own", split, split, ("a", "b", "c"))
+    for name in recipes.NAMES:
+        plain, recipe = recipes.recipe(name, "own"), recipes.recipe(name, data)
+        network = convlet.Network(recipe.layers(3), images.shape[1:])
+        assert network.class_count == 3
+        assert plain.epochs <= recipe.epochs <= 20 * plain.epochs
+        assert recipe.epochs * count >= min(plain.epochs * 60_000, 20 * plain.epochs * count)
+        if plain.augmentation is not None:
+            assert recipe.augmentation.shift == pytest.approx(
+                plain.augmentation.shift * side / 28, abs=0.006
+            )
+            assert recipe.augmentation.rotation == plain.augmentation.rotation
 
 
 def test_default_learns_some_of_mnist():

@@ -277,6 +277,9 @@ def test_the_suggestion_by_hand():
     risen = np.concatenate([losses[:55], np.full(5, 9.0)])
     assert suggest(rates, risen) == pytest.approx(suggest(rates, losses), rel=0.2)
     assert suggest(rates, np.full(60, 2.0)) is None
+    # all rates too large: a third of what seems best is below the first one
+    exploded = np.concatenate([np.full(10, 1e9), np.full(50, 5.0)])
+    assert suggest(np.geomspace(1e5, 2e5, 60), exploded) is None
     assert suggest(rates, np.linspace(2, 1.9, 60)) is None  # nothing was learned
     assert suggest(rates, flat) is None
     assert suggest(rates, np.array([])) is None

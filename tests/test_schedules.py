@@ -228,6 +228,7 @@ def test_names():
     assert as_schedule(Step(3)) == Step(3)
     assert as_schedule("step factor 0.1  every 5") == Step(5, 0.1)
     assert as_schedule("cosine warm_up 0.05") == Cosine(warm_up=0.05)
+    assert as_schedule("cosine warm-up 0.05") == Cosine(warm_up=0.05)
     assert as_schedule("one-cycle rise 0.2 start 1e-2 end 0") == OneCycle(0.2, 0.01, 0)
     assert Step(np.int64(3)) == Step(3)
     assert type(Step(np.int64(3)).every) is int

@@ -1,5 +1,8 @@
 """convlet: small convolutional networks, every derivative written out, trained on the CPU."""
 
+from importlib import import_module
+from typing import Any
+
 from convlet import datasets, equations, recipes
 from convlet._version import __version__
 from convlet.augmentation import Augmentation
@@ -63,5 +66,16 @@ __all__ = [
     "load",
     "load_checkpoint",
     "parse_layers",
+    "plots",
     "recipes",
+    "report",
+    "watch",
 ]
+
+_LATER = ("plots", "report", "watch")  # modules that training needs none of
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return import_module(f"convlet.{name}")
+    raise AttributeError(f"module 'convlet' has no attribute {name!r}")

@@ -90,6 +90,10 @@ def parse_augmentation(text: str) -> Augmentation | None:
                 f"augmentation has {part.strip()!r}, expected each once, separated by commas:"
                 f" {known}, flip; or none"
             ) from None
+    if "sigma" in options and not options.get("elastic"):
+        raise InputError(
+            "augmentation has sigma without elastic, whose field it is of: add elastic X"
+        )
     return Augmentation(**options)
 
 

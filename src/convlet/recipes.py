@@ -1,14 +1,17 @@
 """Recipes: settings of a whole training, chosen on held-out training images (docs/recipes.md).
 
-recipe = convlet.recipes.recipe("best", "mnist")
+data = convlet.datasets.load("mnist")
+recipe = convlet.recipes.recipe("best", data)
 network = convlet.Network(recipe.layers(classes=10))
-network.fit(x, y, **recipe.settings())
+network.fit(data.train.images, data.train.labels, **recipe.settings())
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any
 
 from convlet.augmentation import Augmentation
+from convlet.datasets import Dataset
 from convlet.errors import InputError
 from convlet.layers import Layer
 from convlet.optimizers import SGD, Adam, AdamW, Optimizer
@@ -19,14 +22,24 @@ SMALL = (
     "conv 8 5, relu, pool 2, conv 16 5, relu, pool 2, flatten, dense 128, relu,"
     " dense {classes}, softmax"
 )
+SMALL_PADDED = (
+    "conv 8 3 padding same, relu, pool 2, conv 16 3 padding same, relu, pool 2, flatten,"
+    " dense 128, relu, dense {classes}, softmax"
+)
 LARGE = (
     "conv 32 5, relu, pool 2, conv 64 5, relu, pool 2, flatten, dropout 0.3, dense 200, relu,"
     " dropout 0.5, dense {classes}, softmax"
 )
-PADDED = (
+LARGE_PADDED = (
     "conv 32 3 padding same, relu, pool 2, conv 64 3 padding same, relu, pool 2, flatten,"
     " dropout 0.3, dense 256, relu, dropout 0.5, dense {classes}, softmax"
 )
+
+SIDE, COUNT = 28, 60_000
+"""Of the images that the recipes were chosen on, and how many they are with those held out."""
+LEAST_SIDE = 16  # of an image, for two 5x5 kernels without padding
+MOST_REPEATS = 20
+"""Of the epochs, for fewer images."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,7 @@ class Recipe:
 
     name: str
     text: str  # of the layers, with {classes}
+    padded_text: str  # of those for small images
     epochs: int
     batch_size: int
     learning_rate: float
@@ -57,13 +71,41 @@ class Recipe:
             "augmentation": self.augmentation,
         }
 
+    def fitted(self, data: Dataset) -> "Recipe":
+        """This recipe for images of another size, and another number of them.
 
-PLAIN = Recipe("plain", SMALL, 5, 32, 0.1)
+        Lengths in pixels grow with the images, and small ones get padded kernels; fewer images are
+        used more often, up to 20 times, so that the steps stay as many.
+        """
+        count, side = len(data.train.labels), min(data.train.images.shape[1:3])
+        repeats = min(MOST_REPEATS, max(1, COUNT / count))
+        return replace(
+            self,
+            text=self.text if side >= LEAST_SIDE else self.padded_text,
+            epochs=ceil(self.epochs * repeats),
+            augmentation=_resized(self.augmentation, side / SIDE),
+        )
+
+
+def _resized(plan: Augmentation | None, factor: float) -> Augmentation | None:
+    """With its lengths in pixels times a factor; those of the field are as alpha / sigma."""
+    if plan is None or factor == 1:
+        return plan
+    return replace(
+        plan,
+        shift=round(plan.shift * factor, 2),
+        elastic=round(plan.elastic * factor**2, 2),
+        sigma=max(0.5, round(plan.sigma * factor, 2)),
+    )
+
+
+PLAIN = Recipe("plain", SMALL, SMALL_PADDED, 5, 32, 0.1)
 """(13), (21) and nothing else."""
 
 DEFAULT = Recipe(
     "default",
     SMALL,
+    SMALL_PADDED,
     epochs=3,
     batch_size=64,
     learning_rate=0.008,
@@ -73,9 +115,10 @@ DEFAULT = Recipe(
 )
 """A good network in a few seconds."""
 
-BEST = Recipe(
-    "best",
+BEST_CHARACTERS = Recipe(
+    "best-characters",
     LARGE,
+    LARGE_PADDED,
     epochs=40,
     batch_size=128,
     learning_rate=0.002,
@@ -86,8 +129,9 @@ BEST = Recipe(
 """For handwritten characters: all that this architecture gives, in minutes."""
 
 BEST_THINGS = Recipe(
-    "best",
-    PADDED,
+    "best-things",
+    LARGE_PADDED,
+    LARGE_PADDED,
     epochs=30,
     batch_size=64,
     learning_rate=0.001,
@@ -97,16 +141,30 @@ BEST_THINGS = Recipe(
 )
 """The same for pictures of things, which may be mirrored but not bent."""
 
-NAMES = ("plain", "default", "best")
+NAMES = ("plain", "default", "best", "best-characters", "best-things")
+CHARACTERS = ("mnist", "digits")  # data of which `best` knows that they are
 
 
-def recipe(name: str = "default", data: str = "mnist") -> Recipe:
-    """The recipe of that name for a data set.  Raises `InputError`."""
+def recipe(name: str = "default", data: str | Dataset = "mnist") -> Recipe:
+    """The recipe of that name, for a data set or for one of that name.
+
+    "best" is "best-characters" for the characters among the known data sets, else "best-things".
+    Raises `InputError`.
+    """
+    chosen = _named(name, data if isinstance(data, str) else data.name)
+    return chosen if isinstance(data, str) else chosen.fitted(data)
+
+
+def _named(name: str, data: str) -> Recipe:
     match name:
         case "plain":
             return PLAIN
         case "default":
             return DEFAULT
         case "best":
-            return BEST if data in ("mnist", "digits") else BEST_THINGS
+            return BEST_CHARACTERS if data in CHARACTERS else BEST_THINGS
+        case "best-characters":
+            return BEST_CHARACTERS
+        case "best-things":
+            return BEST_THINGS
     raise InputError(f"recipe is {name!r}, expected one of: {', '.join(NAMES)}")

@@ -130,6 +130,7 @@ def parse_schedule(text: str) -> Schedule:
     As in "one-cycle" or "step every 5 factor 0.1".  Raises `InputError`.
     """
     name, *words = text.split() or [""]
+    words[::2] = [word.replace("-", "_") for word in words[::2]]  # warm-up, as the schedule
     if name not in KINDS:
         raise InputError(f"schedule is {text!r}, expected one of: {', '.join(KINDS)}")
     known = [field.name for field in fields(KINDS[name])]

@@ -31,7 +31,8 @@ class LearningRates:
 
     rates, losses, smoothed (steps,).  diverged: whether the loss exploded before the last rate.
     suggestion: a third of the lowest rate at which the smoothed loss had made nine tenths of its
-    fall; None where it never fell by a tenth, so that no rate can be told from another.
+    fall; None where it never fell by a tenth, so that no rate can be told from another, and where
+    it is below the first rate.
 
     The rule is our own.  At the least loss itself a rate already undoes as much as it gains, and
     where that lies is chance: data that are soon learned leave a long flat bottom.  On MNIST it
@@ -102,7 +103,7 @@ def suggest(rates: Float64, losses: Float64) -> float | None:
     if least > 0.9 * start:
         return None
     low = START + (curve[START:] <= least + 0.1 * (start - least)).argmax()
-    return float(rates[low] / 3)
+    return float(rates[low] / 3) if rates[low] / 3 >= rates[0] else None
 
 
 def _minibatches(

@@ -1,7 +1,8 @@
 """`convlet find-lr`."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -14,7 +15,6 @@ from convlet.errors import InputError
 from convlet.inputs import as_count, as_positive, as_share
 from convlet.network import Network
 from convlet.plots.style import check_suffix, figure
-from convlet.recipes import PLAIN
 
 EXAMPLE = "Example: convlet find-lr mnist --optimizer adam --out rates.png"
 
@@ -22,15 +22,14 @@ EXAMPLE = "Example: convlet find-lr mnist --optimizer adam --out rates.png"
 def find_lr(
     data: options.Data = "mnist",
     layers: options.Layers = None,
-    optimizer: training.OptimizerName = "sgd",
+    recipe: training.RecipeName = "plain",
+    optimizer: training.OptimizerName = None,
     momentum: training.Momentum = None,
     weight_decay: training.WeightDecay = None,
     clip_norm: training.ClipNorm = None,
     label_smoothing: training.LabelSmoothing = 0.0,
     augment: training.Augment = None,
-    batch_size: Annotated[
-        int, typer.Option(parser=options.whole, metavar="N", help="Images in one step.")
-    ] = 32,
+    batch_size: training.BatchSize = None,
     least: Annotated[
         float, typer.Option(parser=options.real, metavar="X", help="The first rate.")
     ] = 1e-5,
@@ -57,11 +56,16 @@ def find_lr(
 
     Nothing is saved but the picture.
     """
-    rule = training.read_optimizer(optimizer, momentum, weight_decay)
+    base = training.read_recipe(recipe, data)
+    changes: dict[str, Any] = {
+        "optimizer": training.read_optimizer(optimizer, momentum, weight_decay, base.optimizer)
+    }
+    if batch_size is not None:
+        changes["batch_size"] = as_count(batch_size, "--batch-size")
+    if augment is not None:
+        changes["augmentation"] = training.read_augmentation(augment)
     training.check_clip_norm(clip_norm)
     as_share(label_smoothing, "--label-smoothing")
-    augmentation = training.read_augmentation(augment)
-    as_count(batch_size, "--batch-size")
     as_positive(least, "--least", 1e6)
     as_positive(most, "--most", 1e6)
     if not least < most:
@@ -78,8 +82,9 @@ def find_lr(
         figure(1, 1)  # whether matplotlib is there
 
     dataset = options.load_data(data)
+    plan = replace(base.fitted(dataset), **changes)
+    chosen = options.layers_for(chosen, dataset, plan)
     shape = dataset.train.images.shape[1:]
-    chosen = options.layers_for(chosen, dataset.name, shape, len(dataset.classes), PLAIN)
     network = Network(chosen, shape, seed, classes=dataset.classes, engine=engine)
     with np.errstate(over="ignore", invalid="ignore"):
         result = network.find_learning_rate(
@@ -88,12 +93,12 @@ def find_lr(
             least,
             most,
             steps,
-            batch_size,
+            plan.batch_size,
             seed,
-            optimizer=rule,
+            optimizer=plan.optimizer,
             clip_norm=clip_norm,
             label_smoothing=label_smoothing,
-            augmentation=augmentation,
+            augmentation=plan.augmentation,
             threads=threads,
         )
     if out is not None:
@@ -106,7 +111,7 @@ def find_lr(
     if result.diverged:
         say(f"the loss exploded after {len(result.rates)} of {steps} steps")
     if result.suggestion is None:
-        say("no rate lowered the loss: try other --least and --most, or more --steps")
+        say("no rate can be suggested: try a lower --least, another --most, or more --steps")
     else:
         say(f"suggested learning rate: {result.suggestion:.2g}")
     if out is not None:

@@ -29,13 +29,17 @@ _RAISED = {
     signal.SIGTERM: Terminated,
     signal.SIGHUP: HungUp,
 }
-_WORDS = {KeyboardInterrupt: "interrupted", Terminated: "terminated", HungUp: "hung up"}
 
 
 def ending(stop: KeyboardInterrupt) -> tuple[int, str]:
     """The exit status for it, 128 and the number of its signal, and the word for it."""
-    number = next(number for number, kind in _RAISED.items() if kind is type(stop))
-    return 128 + number, _WORDS[type(stop)]
+    match stop:
+        case Terminated():
+            return 128 + signal.SIGTERM, "terminated"
+        case HungUp():
+            return 128 + signal.SIGHUP, "hung up"
+        case _:
+            return 128 + signal.SIGINT, "interrupted"
 
 
 @contextmanager

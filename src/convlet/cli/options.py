@@ -13,9 +13,9 @@ from convlet import datasets
 from convlet.errors import ArchitectureError, FileError, InputError
 from convlet.formats.atomic import mode_of, reason_of
 from convlet.inputs import as_count, as_input_shape
-from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.layers import Layer
 from convlet.recipes import Recipe
-from convlet.stages import default_layers, group
+from convlet.stages import group
 from convlet.text import parse_layers
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
@@ -129,45 +129,29 @@ def read_input(text: str | None) -> tuple[int, int, int]:
         ) from None
 
 
-def fitting_layers(shape: Shape, classes: int) -> tuple[Layer, ...]:
-    """The default network, or for small images the same four stages with padded 3x3 kernels.
-
-    shape: (rows, columns, channels).  The default needs 16 rows and columns, the other 4; raises
-    `ArchitectureError` below.
-    """
-    if min(shape[:2]) >= 16:
-        return default_layers(classes)
-    small = (
-        *(Conv2D(8, 3, padding="same"), ReLU(), MaxPool2D(2)),
-        *(Conv2D(16, 3, padding="same"), ReLU(), MaxPool2D(2), Flatten()),
-        *(Dense(128), ReLU()),
-        *(Dense(classes), Softmax()),
-    )
-    try:
-        group(small, shape)
-    except ArchitectureError:
-        raise ArchitectureError(
-            f"the images are {size(shape)}: too small for the default network, describe one with"
-            " --layers"
-        ) from None
-    return small
-
-
 def layers_for(
-    layers: tuple[Layer, ...] | None, name: str, shape: Shape, classes: int, recipe: Recipe
+    layers: tuple[Layer, ...] | None, data: datasets.Dataset, recipe: Recipe
 ) -> tuple[Layer, ...]:
-    """Layers that fit the data of this name: those of --layers, the recipe's, or smaller ones.
+    """Layers that fit the data: those of --layers, or the recipe's.
 
-    shape: of an image.  Raises `ArchitectureError`, `InputError`.
+    Raises `ArchitectureError`, `InputError`.
     """
+    shape, classes = data.train.images.shape[1:], len(data.classes)
     if layers is None:
-        large_enough = min(shape[:2]) >= 16
-        return recipe.layers(classes) if large_enough else fitting_layers(shape, classes)
+        chosen = recipe.layers(classes)
+        try:
+            group(chosen, shape)
+        except ArchitectureError:
+            raise ArchitectureError(
+                f"the images are {size(shape)}: too small for the network of recipe {recipe.name},"
+                " describe one with --layers"
+            ) from None
+        return chosen
     with named("--layers"):
         units = group(layers, shape)[-1].output_shape[0]
     if units != classes:
         raise InputError(
-            f"--layers ends with {units} classes, but {name} has {classes}:"
+            f"--layers ends with {units} classes, but {data.name} has {classes}:"
             f" end with dense {classes}, softmax"
         )
     return layers

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from convlet import watch
+from convlet import recipes, watch
 from convlet.cli import checkpoints, options, training
 from convlet.cli.console import say, say_json
 from convlet.cli.progress import percent, reporter
@@ -22,7 +22,6 @@ from convlet.run import Callback
 from convlet.stopping import EarlyStopping
 from convlet.text import format_layers
 
-RECIPES = "of the recipe"
 EXAMPLE = "Example: convlet train mnist --epochs 3 --out mnist.safetensors"
 
 
@@ -33,9 +32,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What options are unless given: plain, default or best.",
-            show_default="default; plain with --optimizer, --momentum, --weight-decay,"
-            " --learning-rate or --schedule",
+            help=f"What options are unless given: {', '.join(recipes.NAMES)}. Without it default;"
+            " plain with --optimizer, --momentum, --weight-decay, --learning-rate or --schedule.",
         ),
     ] = None,
     epochs: Annotated[
@@ -44,15 +42,10 @@ def train(
             parser=options.whole,
             metavar="N",
             help="How often every image is used.",
-            show_default=RECIPES,
+            show_default=training.OF_RECIPE,
         ),
     ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            parser=options.whole, metavar="N", help="Images in one step.", show_default=RECIPES
-        ),
-    ] = None,
+    batch_size: training.BatchSize = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -128,19 +121,26 @@ def train(
     With --checkpoint DIR a run can be interrupted; the same command with --resume goes on.
     """
     stepping = (optimizer, momentum, weight_decay, learning_rate, schedule)
-    base = training.read_recipe(recipe, data, plain=any(value is not None for value in stepping))
-    epochs = base.epochs if epochs is None else as_count(epochs, "--epochs")
-    batch_size = base.batch_size if batch_size is None else as_count(batch_size, "--batch-size")
+    if recipe is None:  # the default one's numbers were not chosen for another step
+        recipe = "default" if all(value is None for value in stepping) else "plain"
+    base = training.read_recipe(recipe, data)
     rule = training.read_optimizer(optimizer, momentum, weight_decay, base.optimizer)
-    if learning_rate is None:  # a recipe's is for its own optimiser
-        same = rule.usual_rate == base.optimizer.usual_rate
-        learning_rate = base.learning_rate if same else rule.usual_rate
-    as_positive(learning_rate, "--learning-rate", 1e6)
+    changes: dict[str, Any] = {"optimizer": rule}  # of the recipe
+    if epochs is not None:
+        changes["epochs"] = as_count(epochs, "--epochs")
+    if batch_size is not None:
+        changes["batch_size"] = as_count(batch_size, "--batch-size")
+    if learning_rate is not None:
+        changes["learning_rate"] = as_positive(learning_rate, "--learning-rate", 1e6)
+    elif rule.usual_rate != base.optimizer.usual_rate:  # a recipe's is for its own optimiser
+        changes["learning_rate"] = rule.usual_rate
+    if schedule is not None:
+        changes["schedule"] = training.read_schedule(schedule)
+    if augment is not None:
+        changes["augmentation"] = training.read_augmentation(augment)
     as_count(seed, "--seed", 0, (1 << 64) - 1)
-    rates = base.schedule if schedule is None else training.read_schedule(schedule)
     training.check_clip_norm(clip_norm)
     as_share(label_smoothing, "--label-smoothing")
-    augmentation = base.augmentation if augment is None else training.read_augmentation(augment)
     options.check_threads(threads)
     for option, count in (("--patience", patience), ("--hold-out", hold_out), ("--limit", limit)):
         if count is not None:
@@ -156,8 +156,9 @@ def train(
         watchers.append(checkpoints.Announcer(checkpoint, json))
 
     dataset = options.load_data(data)
+    plan = replace(base.fitted(dataset), **changes)
+    chosen = options.layers_for(chosen, dataset, plan)
     shape = dataset.train.images.shape[1:]
-    chosen = options.layers_for(chosen, dataset.name, shape, len(dataset.classes), base)
     network = Network(chosen, shape, seed, classes=dataset.classes, engine=engine)
     seen = replace(dataset, train=dataset.train.take(slice(limit)))
     if hold_out is not None:
@@ -171,7 +172,13 @@ def train(
             f" {network.class_count} classes"
         )
         say(f"network: {format_layers(network.layers)}")
-        say(f"{network.flat.size:,} parameters, {network.engine.name} engine, recipe {base.name}")
+        say(f"{network.flat.size:,} parameters, {network.engine.name} engine")
+        say(
+            f"recipe {plan.name}: {plan.epochs} epochs, batch size {plan.batch_size},"
+            f" {plan.optimizer.name} {plan.learning_rate:g}, {plan.schedule.name}"
+        )
+        if plan.augmentation is not None:
+            say(f"augmentation: {plan.augmentation}")
     # a diverging run is reported once, as an error, and not by NumPy
     tested = "test" if hold_out is None else "held-out"
     stopping = [] if patience is None else [EarlyStopping(patience)]
@@ -181,16 +188,11 @@ def train(
             seen.train.images,
             seen.train.labels,
             (seen.test.images, seen.test.labels),
-            epochs,
-            batch_size,
-            learning_rate,
-            seed,
+            **plan.settings(),
+            seed=seed,
             callbacks=(*stopping, *watchers, report),
-            optimizer=rule,
-            schedule=rates,
             clip_norm=clip_norm,
             label_smoothing=label_smoothing,
-            augmentation=augmentation,
             threads=threads,
             checkpoint=checkpoint,
             every=every,

@@ -1,6 +1,7 @@
 """How a step is taken: the options of `convlet train` and `convlet find-lr`, and their checks."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,19 +15,50 @@ from convlet.optimizers import NAMES, SGD, Optimizer, as_optimizer
 from convlet.recipes import Recipe
 from convlet.schedules import KINDS, Schedule, parse_schedule
 
+OF_RECIPE = "of the recipe"
+
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        help=f"What options are unless given: {', '.join(recipes.NAMES)}.",
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        parser=options.whole,
+        metavar="N",
+        help="Images in one step.",
+        show_default=OF_RECIPE,
+    ),
+]
 OptimizerName = Annotated[
-    str | None, typer.Option("--optimizer", metavar="NAME", help=", ".join(NAMES) + ".")
+    str | None,
+    typer.Option(
+        "--optimizer", metavar="NAME", help=", ".join(NAMES) + ".", show_default=OF_RECIPE
+    ),
 ]
 Momentum = Annotated[
     float | None,
     typer.Option(
-        "--momentum", parser=options.real, metavar="X", help="Of sgd, momentum and nesterov."
+        "--momentum",
+        parser=options.real,
+        metavar="X",
+        help="Of sgd, momentum and nesterov.",
+        show_default=OF_RECIPE,
     ),
 ]
 WeightDecay = Annotated[
     float | None,
     typer.Option(
-        "--weight-decay", parser=options.real, metavar="X", help="Lambda, beside the gradient."
+        "--weight-decay",
+        parser=options.real,
+        metavar="X",
+        help="Lambda, beside the gradient.",
+        show_default=OF_RECIPE,
     ),
 ]
 ScheduleName = Annotated[
@@ -35,7 +67,7 @@ ScheduleName = Annotated[
         "--schedule",
         metavar="TEXT",
         help=f'Of the learning rate: {", ".join(KINDS)}; with numbers as in "step every 5".',
-        show_default="of the recipe",
+        show_default=OF_RECIPE,
     ),
 ]
 ClipNorm = Annotated[
@@ -52,34 +84,34 @@ LabelSmoothing = Annotated[
 ]
 Augment = Annotated[
     str | None,
-    typer.Option("--augment", metavar="TEXT", help='As in "shift 2, rotation 15, elastic 30".'),
+    typer.Option(
+        "--augment",
+        metavar="TEXT",
+        help='As in "shift 2, rotation 15": also scale, shear, elastic, sigma, flip; or none.',
+        show_default=OF_RECIPE,
+    ),
 ]
 
 
-def read_recipe(name: str | None, data: str, plain: bool) -> Recipe:
-    """The recipe of --recipe; without it the default one, or the plain one.
-
-    plain: whether an option says how steps are taken, for which the default recipe's other numbers
-    were not chosen.
-    """
-    if name is not None and name not in recipes.NAMES:
-        raise InputError(f"--recipe is {name!r}, expected one of: {', '.join(recipes.NAMES)}")
-    return recipes.recipe(name or ("plain" if plain else "default"), data)
+def read_recipe(name: str, data: str) -> Recipe:
+    """The recipe of --recipe, not yet fitted to the data."""
+    with options.renamed("recipe", "--recipe"):
+        return recipes.recipe(name, Path(data).name)
 
 
 def read_optimizer(
     name: str | None,
     momentum: float | None,
     weight_decay: float | None,
-    otherwise: Optimizer | None = None,
+    otherwise: Optimizer,
 ) -> Optimizer:
     """The optimiser of --optimizer with the numbers of the other two.  Raises `InputError`.
 
-    otherwise: without --optimizer; plain descent if it is None.
+    otherwise: without --optimizer.
     """
     if name is not None and name not in NAMES:
         raise InputError(f"--optimizer is {name!r}, expected one of: {', '.join(NAMES)}")
-    optimizer = as_optimizer(name) if name is not None else otherwise or SGD()
+    optimizer = as_optimizer(name) if name is not None else otherwise
     if momentum is not None:
         as_share(momentum, "--momentum")
         if not isinstance(optimizer, SGD):
