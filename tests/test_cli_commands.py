@@ -335,6 +335,30 @@ def test_show_engine_says_why_these_layers_have_the_reference_engine(capsys):
     assert "30 ReLU" in why or "this CPU has none of" in why
 
 
+def test_a_model_knows_the_data_set_that_it_was_trained_on(shapes, capsys):
+    assert main(["train", "digits", "--epochs", "1"]) == 0
+    capsys.readouterr()
+    model = "convlet-digits.safetensors"
+    assert convlet.load(model).data == "digits"
+    assert main(["evaluate", model, "--json"]) == 0
+    alone = capsys.readouterr().out
+    assert main(["evaluate", model, "digits", "--json"]) == 0
+    assert capsys.readouterr().out == alone
+
+
+def test_a_model_of_other_data_asks_for_them(shapes, model, capsys):
+    assert convlet.load(model).data is None
+    for command in (["evaluate"], ["plot", "confusion"]):
+        assert main([*command, str(model)]) == 2
+        message = f"DATA is not given, and {model} does not say that it was trained on one of"
+        assert message in capsys.readouterr().err
+    network = convlet.load(model)
+    network.data = "somebody-elses"
+    network.save("other.safetensors")
+    assert main(["evaluate", "other.safetensors"]) == 2
+    assert "DATA is not given" in capsys.readouterr().err
+
+
 def test_class_names_cannot_write_to_the_terminal(tmp_path, capsys):
     network = convlet.Network(LAYERS, (12, 12, 1), classes=["[red]a", "b\x1b[2J", "c\nd"])
     network.save("names.safetensors")

@@ -335,6 +335,10 @@ HEADERS = {
     "field is a number": (
         changed(META, "epochs", value=3), "the field 'epochs' is 3, expected a s"
     ),
+    "data is no name": (
+        lambda h: h | {META: dict(sorted({**h[META], "data": "/etc/data"}.items()))},
+        "data is '/etc/data', expected the name of a data set",
+    ),
     "unknown field": (changed(META, "zzz", value=""), "the list of fields is .*'zzz'"),
     "no layers": (changed(META, "layers", value=ABSENT), "the list of fields is"),
     "no input shape": (changed(META, "input_shape", value=ABSENT), "the list of fields is"),

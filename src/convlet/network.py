@@ -65,6 +65,8 @@ class Network:
             )
         self.epochs = 0
         """Epochs trained so far: the shuffle of the next one is keyed by it."""
+        self.data: str | None = None
+        """The data set it was trained on, if it is one that `datasets.load` knows by name."""
         self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
         seed = inputs.as_seed(seed)
         self.flat: Float32 = (

@@ -12,7 +12,7 @@ EXAMPLE = "Example: convlet evaluate mnist.safetensors mnist"
 
 def evaluate(
     model: options.Model,
-    data: options.Data = "mnist",
+    data: options.ModelData = None,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:

@@ -34,6 +34,12 @@ Data = Annotated[
         help="mnist, fashion-mnist, digits, a folder (IDX, or images by class) or an .npz file.",
     ),
 ]
+ModelData = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATA", help="As for train.", show_default="what the model was trained on"
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(

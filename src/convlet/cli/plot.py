@@ -29,7 +29,7 @@ def plot(
             metavar="MODEL", help="A file that train saved; for curves, its --history file."
         ),
     ],
-    data: options.Data = "mnist",
+    data: options.ModelData = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +63,7 @@ def plot(
     say(f"picture saved in {out}")
 
 
-def _draw(kind: str, model: Path, data: str, image: int, count: int) -> "Figure":
+def _draw(kind: str, model: Path, data: str | None, image: int, count: int) -> "Figure":
     if kind == "curves":
         with options.renamed("path is", "MODEL is"):
             return plots.training_curves(read_history(model))

@@ -18,7 +18,7 @@ EXAMPLE = "Example: convlet report mnist.safetensors mnist --history run.csv"
 
 def report(
     model: options.Model,
-    data: options.Data = "mnist",
+    data: options.ModelData = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the page goes.")] = Path(
         "report.html"
     ),

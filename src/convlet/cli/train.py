@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from convlet import recipes, watch
+from convlet import datasets, recipes, watch
 from convlet.cli import checkpoints, options, training
 from convlet.cli.console import say, say_json
 from convlet.cli.progress import percent, reporter
@@ -198,6 +198,7 @@ def train(
             every=every,
             resume=resume,
         )
+    network.data = dataset.name if data in datasets.names() else None
     network.save(out)
     best = stopping[0].best_epoch if stopping else None
     saved = next((row for row in rows if row.epoch == best), rows[-1])

@@ -35,6 +35,7 @@ class Description:
     shapes: dict[str, Shape]  # of the parameters
     classes: tuple[str, ...] | None
     epochs: int
+    data: str | None
 
 
 def save_network(network: Network, path: str | os.PathLike[str]) -> None:
@@ -56,6 +57,8 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     }
     if network.classes is not None:
         metadata["classes"] = json.dumps(network.classes, ensure_ascii=False)
+    if network.data is not None:
+        metadata["data"] = network.data
     write_atomic(path, pack(KIND, VERSION, metadata, network.parameters))
 
 
@@ -78,7 +81,7 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
     network = Network(
         found.layers, found.input_shape, classes=found.classes, engine=engine, flat=flat
     )
-    network.epochs = found.epochs
+    network.epochs, network.data = found.epochs, found.data
     return network
 
 
@@ -103,7 +106,7 @@ def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str
 def _describe(name: str, metadata: dict[str, str]) -> Description:
     """Metadata as a description, or `ModelFileError`."""
     keys = {"layers", "input_shape", "input_scaling", "epochs"}
-    if set(metadata) - {"classes"} != keys:
+    if set(metadata) - {"classes", "data"} != keys:
         raise damaged(name, "the list of fields", sorted(metadata), f"{sorted(keys)}")
     if metadata["input_scaling"] != INPUT_SCALING:
         raise damaged(name, "input_scaling", metadata["input_scaling"], repr(INPUT_SCALING))
@@ -125,7 +128,11 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
             classes = tuple(_list_of(str, metadata["classes"], count))
         except ValueError as error:
             raise damaged(name, "classes", metadata["classes"], f"{count} names in JSON") from error
-    return Description(layers, shape, parameter_shapes(stages), classes, int(metadata["epochs"]))
+    data = metadata.get("data")
+    if data is not None and not re.fullmatch("[a-z0-9-]{1,40}", data, re.ASCII):
+        raise damaged(name, "data", data, "the name of a data set")
+    epochs = int(metadata["epochs"])
+    return Description(layers, shape, parameter_shapes(stages), classes, epochs, data)
 
 
 def _list_of(kind: type, text: str, count: int = 3) -> list[Any]:
