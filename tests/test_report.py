@@ -211,6 +211,52 @@ def test_without_history_there_is_no_training(case):
         report(network, x, y, History())
 
 
+def test_without_data_there_are_the_network_its_training_and_its_filters(case):
+    network, x, y = case
+    page = report(network, history=HISTORY)
+    sections = [a["id"] for a in Page(page).named("section")]
+    assert sections == ["network", "training", "filters"]
+    links = [a["href"] for a in Page(page).named("a")]
+    assert links == [f"#{name}" for name in sections]
+    assert "accuracy</dt>" not in page
+    assert f"<dd>{network.flat.size:,}</dd>" in page
+    assert "test data" not in page
+    sections = [a["id"] for a in Page(report(network)).named("section")]
+    assert sections == ["network", "filters"]
+    with pytest.raises(InputError, match="y is None, expected both x and y or neither"):
+        report(network, x)
+    with pytest.raises(InputError, match="x is None, expected both x and y or neither"):
+        report(network, y=y)
+
+
+def test_soft_labels_have_the_loss_of_evaluate_from_one_prediction(case, monkeypatch):
+    network, x, _ = case
+    soft = np.random.default_rng(2).dirichlet([0.5] * 4, len(x))
+    loss, accuracy = network.evaluate(x, soft)
+    assert f"{loss:.4f}" != f"{network.evaluate(x, soft.argmax(axis=1)).loss:.4f}"
+    calls = []
+    for name in ("logits", "predict"):
+        whole = getattr(network.engine, name)
+
+        def counted(*arguments, whole=whole):
+            calls.append(len(arguments[1]))
+            return whole(*arguments)
+
+        monkeypatch.setattr(network.engine, name, counted)
+    page = report(network, x, soft)
+    assert f"<dd>{loss:.4f}</dd>" in page
+    assert f"<dd>{100 * accuracy:.2f} %</dd>" in page
+    monkeypatch.undo()
+    assert calls.count(len(x)) == 1
+
+
+def test_what_is_no_network_or_history_is_refused(case):
+    with pytest.raises(InputError, match=r"network is 'm\.safetensors', expected a convlet"):
+        report("m.safetensors")
+    with pytest.raises(InputError, match=r"history\[0\] is \{'epoch': 1.*expected a convlet\.Row"):
+        report(*case, HISTORY.as_dicts())
+
+
 def test_many_classes_and_large_images_stay_small():
     names = tuple(f"class {k}" for k in range(30))
     layers = "conv 40 5, relu, pool 2, conv 20 3, relu, flatten, dense 30, softmax"
