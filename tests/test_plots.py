@@ -41,6 +41,13 @@ def images_of(predicted, sure, classes=3, side=4):
     return x.reshape(-1, side, side, 1)
 
 
+def place(figure):
+    """Lay a figure out, so that its artists know where they are."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure).draw()
+
+
 def texts(figure):
     """All text in the SVG of a figure."""
     root = ET.fromstring(render(figure, "svg"))
@@ -132,9 +139,74 @@ def test_curves_leave_out_what_was_not_measured():
     assert {"training, during the epoch", "validation, after the epoch", "80.00"} <= set(words)
 
 
-def test_curves_of_nothing_are_refused():
-    with pytest.raises(InputError, match="history has no epochs"):
-        plots.training_curves(History())
+@pytest.mark.parametrize("first", [1, 7, 200])
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_epochs_are_whole_numbers(first, count):
+    history = [Row(first + i, 1.0 - 0.01 * i, 1.0, 0.5, 1.0) for i in range(count)]
+    figure = plots.training_curves(history)
+    for axes in figure.axes:
+        ticks = [label for label in tick_labels(figure, axes.xaxis) if label]
+        assert ticks
+        assert all(label.lstrip("\u2212").isdigit() for label in ticks)
+
+
+@pytest.mark.parametrize(
+    "accuracies", [[0.945], [1.0], [0.0], [0.5, 1.0], [0.986, 0.991, 0.9929], [0.1, 0.6, 0.2]]
+)
+def test_shares_stay_within_0_and_100_with_their_texts_inside(accuracies):
+    history = [Row(1 + i, 1.0, 1.0, share, 1.0) for i, share in enumerate(accuracies)]
+    figure = plots.training_curves(history)
+    place(figure)
+    axes = figure.axes[1]
+    assert min(axes.get_ylim()) >= 0
+    assert max(axes.get_ylim()) <= 100
+    assert axes.texts
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert axes.bbox.y0 <= box.y0
+        assert box.y1 <= axes.bbox.y1
+        for point in axes.transData.transform(axes.get_lines()[0].get_xydata()):
+            assert not box.contains(*point)
+
+
+@pytest.mark.parametrize("losses", [(0.22, 0.06), (0.3, 0.29), (2.3, 0.02), (0.1, 0.4)])
+@pytest.mark.parametrize("tested", [True, False])
+def test_the_legend_hides_no_mark_of_a_single_epoch(losses, tested):
+    train, test = losses
+    figure = plots.training_curves([Row(1, train, test, 0.9 if tested else None, 1.0)])
+    place(figure)
+    axes = figure.axes[0]
+    legend = axes.get_legend().get_window_extent()
+    for line in axes.get_lines():
+        (point,) = axes.transData.transform(line.get_xydata())
+        assert not legend.padded(5).contains(*point)
+
+
+def tick_labels(figure, axis):
+    """The labels of the ticks within the axis, after all is placed."""
+    place(figure)
+    low, high = sorted(axis.get_view_interval())
+    return [
+        label.get_text()
+        for tick, label in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+        if low <= tick <= high
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        (History(), "history has no epochs, expected at least one"),
+        ([], "history has no epochs, expected at least one"),
+        (rows(1).as_dicts(), r"history\[0\] is \{'epoch': 5.*expected a convlet\.Row: .*\*\*row"),
+        ([*rows(1), 3], r"history\[1\] is 3, expected a convlet\.Row$"),
+        ("run.csv", r"history is 'run\.csv', expected a convlet\.History.*read_history"),
+        (None, "history is None, expected a convlet.History"),
+    ],
+)
+def test_what_is_no_history_is_refused(history, message):
+    with pytest.raises(InputError, match=message):
+        plots.training_curves(history)
 
 
 # --------------------------------------------------------------------------------------- confusion
@@ -333,11 +405,65 @@ def test_mistakes_are_in_order_with_their_names():
 
 def test_mistakes_can_be_few_or_none():
     x = images_of([0, 1, 2], 0.5)
-    assert "2 of 3 images wrong, the 1 surest" in texts(plots.mistakes(reader(), x, [1, 2, 2], 1))
-    assert "0 of 3 images wrong" in texts(plots.mistakes(reader(), x, [0, 1, 2]))
+    one = plots.mistakes(reader(), x, [1, 2, 2], 1)
+    assert " ".join(texts(one)).endswith("2 of 3 images wrong, the 1 surest")
+    none = texts(plots.mistakes(reader(), x, [0, 1, 2]))
+    assert {"0 of 3 images wrong", "no mistakes"} <= set(none)
     for count in (0, 401, 2.5):
         with pytest.raises(InputError, match="count is"):
             plots.mistakes(reader(), x, [0, 1, 2], count)
+
+
+def of_shape(shape, classes=3):
+    """An untrained network for images of that shape, and six of them."""
+    network = Network(f"flatten, dense {classes}, softmax", shape, engine="reference")
+    return network, np.random.default_rng(0).random((6, *shape), np.float32)
+
+
+@pytest.mark.parametrize("shape", [(16, 40, 1), (40, 24, 3), (8, 8, 1)])
+def test_images_of_any_shape_fill_their_place(shape):
+    network, x = of_shape(shape)
+    wrong = (network.predict(x) + 1) % 3
+    for figure, columns, words in (
+        (plots.mistakes(network, x, wrong), 5, 0.75),
+        (plots.augmented(x, "shift 2", 3), 4, 0.15),
+    ):
+        place(figure)
+        first, second = (figure.axes[n].get_window_extent() for n in (0, columns))
+        assert first.width > 0.85 * figure.bbox.width / columns
+        assert 0 < first.y0 - second.y1 < words * figure.dpi
+
+
+def test_a_very_long_image_is_drawn_too():
+    network, x = of_shape((2, 200, 1))
+    figure = plots.mistakes(network, x, (network.predict(x) + 1) % 3)
+    assert figure.get_size_inches()[1] < 4
+    assert render(figure, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("versions", [1, 2, 20])
+@pytest.mark.parametrize("plan", ["flip", "shift 2, rotation 15, scale 0.1, shear 0.1, elastic 8"])
+def test_the_title_of_augmented_images_is_whole(versions, plan):
+    x = of_shape((8, 8, 1))[1]
+    assert_title_is_whole(plots.augmented(x[:2], plan, versions), plan)
+
+
+def test_the_title_of_few_mistakes_is_whole():
+    x = images_of(np.zeros(12_000, int), 1.0)
+    figure = plots.mistakes(reader(), x, np.ones(12_000, int), 1)
+    assert_title_is_whole(figure, "12,000 of 12,000 images wrong, the 1 surest")
+
+
+def assert_title_is_whole(figure, words):
+    """It says that, and lies inside the figure, above the axes."""
+    place(figure)
+    title = figure.get_suptitle()
+    assert title.replace("\n", " ") == words
+    box = figure._suptitle.get_window_extent()
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y1 <= figure.bbox.y1
+    assert all(axes.get_tightbbox().y1 <= box.y0 for axes in figure.axes)
 
 
 def test_the_reliability_diagram_shows_the_bins():
@@ -353,7 +479,67 @@ def test_the_reliability_diagram_shows_the_bins():
     assert not dots.get_clip_on()  # a dot at 0 or 1 is seen whole
 
 
+@pytest.mark.parametrize("bins", [1, 3, 10, 11, 20])
+def test_no_text_of_the_reliability_diagram_lies_on_another(bins):
+    sure = np.repeat(np.linspace(0, 1, 40), 300)  # of twelve classes: from below 0.1 to 1
+    x = images_of(np.zeros(len(sure), int), sure, 12, 4)
+    figure = plots.reliability(reader(12), x, np.zeros(len(sure), int), bins)
+    place(figure)
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    boxes += [
+        tick.get_window_extent() for tick in axes.get_yticklabels() if tick.get_position()[1] <= 1
+    ]
+    boxes.append(axes.yaxis.label.get_window_extent())
+    assert len(boxes) > bins / 2
+    pairs = [(a, b) for n, a in enumerate(boxes) for b in boxes[:n]]
+    assert not any(a.overlaps(b) for a, b in pairs)
+    assert all(figure.bbox.y1 >= box.y1 for box in boxes)
+
+
+@pytest.mark.parametrize("bins", [0, 21, 2.5, "ten", True])
+def test_bins_are_a_whole_number(bins):
+    with pytest.raises(InputError, match=r"bins is .*, expected a whole number from 1 to 20"):
+        plots.reliability(reader(), images_of([0], 1.0), [0], bins)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_predictions_have_the_loss_and_the_accuracy_of_evaluate(weighted):
+    from convlet.plots.predictions import predict
+
+    network, x = of_shape((5, 6, 1))
+    rng = np.random.default_rng(1)
+    y = rng.dirichlet([0.3] * 3, 6) if weighted else rng.integers(0, 3, 6)
+    found = predict(network, x, y)
+    assert (found.loss, found.accuracy) == network.evaluate(x, y)
+    assert_allclose(found.probabilities, network.predict_proba(x), rtol=1e-5)
+
+
 # --------------------------------------------------------------------------------- files, libraries
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plots.filters,
+        lambda network: plots.activations(network, np.zeros((4, 4))),
+        lambda network: plots.confusion_matrix(network, images_of([0], 1.0), [0]),
+        lambda network: plots.mistakes(network, images_of([0], 1.0), [0]),
+        lambda network: plots.reliability(network, images_of([0], 1.0), [0]),
+    ],
+)
+def test_what_is_no_network_is_refused(draw):
+    with pytest.raises(InputError, match=r"network is 'm\.st', expected a convlet\.Network.*load"):
+        draw("m.st")
+
+
+def test_other_wrong_things_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"result is \[1\], expected convlet\.LearningRates"):
+        plots.learning_rates([1])
+    with pytest.raises(InputError, match="figure is None, expected a matplotlib figure"):
+        plots.save(None, tmp_path / "a.png")
+    with pytest.raises(InputError, match="x is no array"):
+        plots.augmented([[[1.0]], [[1.0, 2.0]]], "flip")
 
 
 def test_pictures_do_not_touch_pyplot(tmp_path):

@@ -12,6 +12,7 @@ import chromium
 from convlet import History, InputError, MissingDependencyError, Network, Row, measures
 from convlet.cli import main
 from convlet.datasets.pictures import open_picture
+from convlet.plots import style
 from convlet.report import html, results
 
 report = pytest.importorskip("convlet.report").report
@@ -25,7 +26,7 @@ HOSTILE = (
 )
 LAYERS = "conv 3 3, relu, pool 2, flatten, dense 8, relu, dense 4, softmax"
 HISTORY = History([Row(1, 1.5, 1.2, 0.5, 2.0), Row(2, 0.5, 0.7, 0.75, 2.5)])
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "col"}
 # elements of SVG that matplotlib writes with their own end
 CLOSED = {"path", "use", "rect", "image"}
 
@@ -56,7 +57,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] in ("td", "th"):
+        if {"td", "th"} & set(self.open[-2:]):  # a name may have an element of its own
             self.rows[-1][-1] += data
 
     def named(self, tag):
@@ -105,7 +106,10 @@ def test_the_table_of_classes_agrees_with_scikit_learn(case, page):
 def test_the_confusion_matrix_is_a_table(case, page):
     network, x, y = case
     counts = metrics.confusion_matrix(y, network.predict(x))
-    rows = rows_after(page, ["", *map(shown, HOSTILE)])[:4]
+    rows = Page(page).rows
+    start = rows.index(["truth", "predicted"])
+    assert rows[start + 1] == [*map(shown, HOSTILE)]
+    rows = rows[start + 2 : start + 6]
     assert rows == [
         [shown(HOSTILE[k]), *(str(n) if n else "" for n in counts[k])] for k in range(4)
     ]
@@ -211,6 +215,58 @@ def test_without_history_there_is_no_training(case):
         report(network, x, y, History())
 
 
+def test_without_data_there_are_the_network_its_training_and_its_filters(case):
+    network, x, y = case
+    page = report(network, history=HISTORY)
+    sections = [a["id"] for a in Page(page).named("section")]
+    assert sections == ["network", "training", "filters"]
+    links = [a["href"] for a in Page(page).named("a")]
+    assert links == [f"#{name}" for name in sections]
+    assert "accuracy</dt>" not in page
+    assert f"<dd>{network.flat.size:,}</dd>" in page
+    assert "test data" not in page
+    sections = [a["id"] for a in Page(report(network)).named("section")]
+    assert sections == ["network", "filters"]
+    with pytest.raises(InputError, match="y is None, expected both x and y or neither"):
+        report(network, x)
+    with pytest.raises(InputError, match="x is None, expected both x and y or neither"):
+        report(network, y=y)
+
+
+def test_soft_labels_have_the_loss_of_evaluate_from_one_prediction(case, monkeypatch):
+    network, x, _ = case
+    soft = np.random.default_rng(2).dirichlet([0.5] * 4, len(x))
+    loss, accuracy = network.evaluate(x, soft)
+    assert f"{loss:.4f}" != f"{network.evaluate(x, soft.argmax(axis=1)).loss:.4f}"
+    calls = []
+    for name in ("logits", "predict"):
+        whole = getattr(network.engine, name)
+
+        def counted(*arguments, whole=whole):
+            calls.append(len(arguments[1]))
+            return whole(*arguments)
+
+        monkeypatch.setattr(network.engine, name, counted)
+    page = report(network, x, soft)
+    assert f"<dd>{loss:.4f}</dd>" in page
+    assert f"<dd>{100 * accuracy:.2f} %</dd>" in page
+    monkeypatch.undo()
+    assert calls.count(len(x)) == 1
+
+
+def test_what_is_no_network_or_history_is_refused(case):
+    with pytest.raises(InputError, match=r"network is 'm\.safetensors', expected a convlet"):
+        report("m.safetensors")
+    with pytest.raises(InputError, match=r"history\[0\] is \{'epoch': 1.*expected a convlet\.Row"):
+        report(*case, HISTORY.as_dicts())
+
+
+def test_charts_are_in_the_colours_of_the_page(page):
+    charts = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+    assert "var(--soft)" in charts
+    assert not {colour for colour in (style.INK, style.BLUE, style.GREY) if colour in charts}
+
+
 def test_many_classes_and_large_images_stay_small():
     names = tuple(f"class {k}" for k in range(30))
     layers = "conv 40 5, relu, pool 2, conv 20 3, relu, flatten, dense 30, softmax"
@@ -219,7 +275,7 @@ def test_many_classes_and_large_images_stay_small():
     x = rng.integers(0, 256, (60, 64, 64, 3), np.uint8)  # noise does not compress
     page = report(network, x, np.arange(60) % 30)
     assert len(page) < 3_000_000
-    assert 'class="paper"' in page  # the matrix is a picture
+    assert '<div class="box sheet" role="region"' in page  # the matrix is a picture
     assert page.count("<details") == 10
     assert "The first 16 of 40 maps." in page
 
@@ -334,6 +390,95 @@ def test_a_browser_shows_it(browser, page, width, dark, tmp_path):
     ink, paper = (luminance(colour) for colour in colours)
     assert (ink > paper) == dark
     assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) > 7
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Reports of ten classes with short and with long names, and of thirty, as files."""
+    folder = tmp_path_factory.mktemp("pages")
+    long = "Rhododendron_ferrugineum_alpine_rose"
+    cases = {
+        "ten": tuple("0123456789"),
+        "words": (*(f"class {k}" for k in range(8)), "a word or more of it", long),
+        "thirty": tuple(f"number {k}" for k in range(30)),
+    }
+    for name, classes in cases.items():
+        count = len(classes)
+        layers = f"flatten, dense {count}, softmax"
+        network = Network(layers, (6, 6, 1), classes=classes, engine="reference")
+        rng = np.random.default_rng(1)
+        x = rng.integers(0, 256, (3000, 6, 6, 1), np.uint8)
+        page = report(network, x, rng.integers(0, count, 3000), HISTORY)
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    return folder
+
+
+def sizes(browser, selector):
+    """[left, right, clientWidth, scrollWidth] of the elements, in pixels."""
+    return browser.value(
+        f"[...document.querySelectorAll({selector!r})].map(e => {{ const r = "
+        "e.getBoundingClientRect(); return [r.left, r.right, e.clientWidth, e.scrollWidth] })"
+    )
+
+
+@pytest.mark.parametrize(("name", "width"), [("ten", 390), ("words", 390), ("words", 1280)])
+def test_ten_classes_fit_with_equal_columns(browser, pages, name, width):
+    browser.show(pages / f"{name}.html", width)
+    ((_, _, seen, whole),) = sizes(browser, "#confusion .box:has(.confusion)")
+    assert whole <= seen
+    widths = [right - left for left, right, *_ in sizes(browser, ".confusion td")]
+    assert len(widths) == 100
+    assert max(widths) - min(widths) < 1.01
+    assert all(whole <= seen for *_, seen, whole in sizes(browser, ".confusion td"))
+
+
+@pytest.mark.parametrize("name", ["ten", "words", "thirty"])
+def test_names_are_whole_on_a_phone(browser, pages, name):
+    browser.show(pages / f"{name}.html", 390)
+    names = sizes(browser, "#classes tbody th, #confusion tbody th, #activations .bars span")
+    assert len(names) > 30
+    assert all(whole <= seen for *_, seen, whole in names if seen)  # 0 in a closed <details>
+    cut = "[...document.querySelectorAll('th, td, li, span')].filter(e => getComputedStyle(e)"
+    assert browser.value(f"{cut}.textOverflow == 'ellipsis').length") == 0
+
+
+def test_a_picture_of_many_classes_keeps_its_size_and_scrolls(browser, pages):
+    browser.show(pages / "thirty.html", 390)
+    ((_, _, seen, whole),) = sizes(browser, ".sheet")
+    assert (seen <= 358, whole) == (True, 960)
+    browser.show(pages / "thirty.html", 1280)
+    ((_, _, seen, whole),) = sizes(browser, ".sheet")
+    assert seen == whole == 960
+
+
+def test_a_box_that_scrolls_has_a_shadow_at_its_side(browser, pages, tmp_path):
+    browser.show(pages / "thirty.html", 390)
+    for selector in ("#network .box", ".sheet"):
+        script = f"document.querySelector({selector!r})"
+        browser.value(f"{script}.scrollIntoView()")
+        edge = []
+        for left in (0, 10_000):
+            browser.value(f"{script}.scrollLeft = {left}")
+            browser.screenshot(tmp_path / "a.png")
+            x, y = browser.value(
+                f"(r => [r.right - 1 + scrollX, r.bottom - 3 + scrollY])"
+                f"({script}.getBoundingClientRect())"
+            )
+            with open_picture(tmp_path / "a.png") as picture:
+                edge.append(sum(picture.convert("RGB").getpixel((int(x), int(y)))))
+        assert edge[0] < edge[1] - 60  # dark where there is more, and not at the end
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_in_charts_stands_out(browser, pages, dark):
+    browser.show(pages / "ten.html", 1280, dark)
+    paper = luminance(browser.value("getComputedStyle(document.body).backgroundColor"))
+    fills = browser.value(
+        "[...document.querySelectorAll('svg.chart text')].map(e => getComputedStyle(e).fill)"
+    )
+    assert len(set(fills)) == 2
+    for ink in map(luminance, fills):
+        assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) > 4.5
 
 
 def luminance(colour):

@@ -10,6 +10,7 @@ from convlet import backprop, inputs
 from convlet.engine import as_floats
 from convlet.errors import InputError
 from convlet.network import Network
+from convlet.plots.predictions import as_network
 from convlet.plots.style import BLUE, GREY, INK, NORMAL, SMALL, bare, class_names, figure, label
 from convlet.plots.tiles import heat, mosaic, picture
 from convlet.stages import Stage
@@ -49,7 +50,7 @@ def activations(network: Network, image: Any) -> "Figure":
     `MissingDependencyError`.
     """
     drawing = figure(1, 1)  # before the work: matplotlib may be missing
-    x = one_image(network, image)
+    x = one_image(as_network(network), image)
     *hidden, last = trace(network, x)
     grids = [_grid(found) for found in hidden]
     heights = [1.3, *(0.35 + 6.6 * g.shape[0] / g.shape[1] for g in grids)]

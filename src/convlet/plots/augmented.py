@@ -8,11 +8,14 @@ from convlet.augmentation import Augmentation, apply, as_augmentation
 from convlet.engine import as_floats
 from convlet.errors import InputError
 from convlet.inputs import as_count, as_images, as_input_shape, as_seed
-from convlet.plots.style import INK, LARGE, SMALL, bare, figure
-from convlet.plots.tiles import picture
+from convlet.plots.style import INK, SMALL, bare, figure, heading
+from convlet.plots.tiles import height_of, picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+WIDTH = 0.95  # inches of an image
 
 
 def augmented(
@@ -27,13 +30,18 @@ def augmented(
     if plan is None:
         raise InputError(f"augmentation is {augmentation!r}, expected one that changes images")
     versions, seed = as_count(versions, "versions", 1, 20), as_seed(seed)
-    shape = np.shape(x)
+    try:
+        x = np.asarray(x)
+    except ValueError as error:  # lists of different lengths
+        raise InputError(f"x is no array: {error}; expected images (n, rows, columns)") from None
+    shape = x.shape
     if len(shape) not in (3, 4) or not 1 <= shape[0] <= 50:
         raise InputError(f"x has shape {shape}, expected 1 to 50 images (n, rows, columns, ...)")
     images = as_floats(as_images(x, as_input_shape(shape[1:])))
     rows = len(images)
-    drawing = figure(0.95 * (versions + 1) + 0.2, 0.95 * rows + 0.7)
-    drawing.suptitle(str(plan), x=0.01, ha="left", fontsize=LARGE, color=INK)
+    height = height_of(images[0], WIDTH)
+    drawing = figure(WIDTH * (versions + 1) + 0.2, height * rows + 0.5)
+    heading(drawing, str(plan))
     columns = [images] + [
         apply(images, plan, np.arange(rows), seed, epoch) for epoch in range(versions)
     ]

@@ -53,7 +53,7 @@ def draw(picture: "Figure", counts: Counts, names: tuple[str, ...]) -> None:
     step = -(-classes // NAMED)
     places = range(0, classes, step)
     texts = [label(names[k], 16) for k in places]
-    size = NORMAL if classes <= NUMBERED else SMALL - 2
+    size = NORMAL if classes <= NUMBERED else SMALL
     turn = 0 if max(map(len, texts)) <= 2 and classes <= NUMBERED else 90
     axes.set_xticks(places, texts, rotation=turn, fontsize=size, color=INK, parse_math=False)
     axes.set_yticks(places, texts, fontsize=size, color=INK, parse_math=False)

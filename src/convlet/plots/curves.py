@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKED = 30  # more epochs than these are lines without marks
+ROOM = 0.12  # of an axis' height: what the text of a value needs
 
 
 def training_curves(history: Sequence[Row]) -> "Figure":
     """Losses (14), and beside them the share of validation images that are right, by epoch.
 
     The second panel is there if an epoch has been tested.  Raises `InputError` for an empty
-    history, `MissingDependencyError`.
+    history or another thing than a history, `MissingDependencyError`.
     """
-    if not len(history):
-        raise InputError("history has no epochs, expected at least one: train first")
+    history = as_history(history)
     if all(row.test_accuracy is None for row in history):
         picture = figure(5.2, 3.4)
         draw_losses(picture.subplots(), history)
@@ -33,28 +33,56 @@ def training_curves(history: Sequence[Row]) -> "Figure":
     return picture
 
 
+def as_history(history: Any) -> Sequence[Row]:
+    """At least one `Row`, as in a `History`.  Raises `InputError`."""
+    if not isinstance(history, Sequence) or isinstance(history, str):
+        raise InputError(
+            f"history is {history!r}, expected a convlet.History, as `fit` returns it:"
+            " convlet.watch.read_history(path) reads one from a file"
+        )
+    for n, row in enumerate(history):
+        if not isinstance(row, Row):
+            hint = ": convlet.Row(**row) makes one of a dict" if isinstance(row, dict) else ""
+            raise InputError(f"history[{n}] is {row!r}, expected a convlet.Row{hint}")
+    if not len(history):
+        raise InputError("history has no epochs, expected at least one: train first")
+    return history
+
+
 def draw_losses(axes: "Axes", history: Sequence[Row]) -> None:
     """A line for the training loss, and one for that of the validation images if there is any."""
     plain(axes, "cross-entropy", "epoch")
     _line(axes, history, "train_loss", ORANGE, "s", "training, during the epoch")
     if any(row.test_loss is not None for row in history):
         _line(axes, history, "test_loss", BLUE, "o", "validation, after the epoch")
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=NORMAL, labelcolor=INK)
+    top = axes.get_ylim()[1]
+    alone = len(history) == 1  # one mark in the middle: the legend lies above it
+    axes.set_ylim(0, 1.5 * top if alone else top)
+    axes.legend(
+        frameon=False, fontsize=NORMAL, labelcolor=INK, loc="upper right" if alone else "best"
+    )
 
 
 def draw_accuracy(axes: "Axes", history: Sequence[Row]) -> None:
     """A line, with its best and its last value written beside it."""
     plain(axes, "validation images right, %", "epoch")
     _line(axes, history, "test_accuracy", BLUE, "o", "", scale=100)
-    axes.margins(x=0.12, y=0.25)
     known = [
         (row.epoch, 100 * row.test_accuracy) for row in history if row.test_accuracy is not None
     ]
     best, last = max(known, key=lambda point: point[1]), known[-1]
-    for epoch, value in {best, last}:
-        place: Any = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center"}
-        axes.annotate(f"{value:.2f}", (epoch, value), fontsize=NORMAL, color=INK, **place)
+    lowest = min(value for _, value in known)
+    margin = 0.25 * max(best[1] - lowest, 1.0)
+    low, high = max(lowest - margin, 0.0), min(best[1] + margin, 100.0)
+    axes.margins(x=0.15)
+    axes.set_ylim(low, high)
+    for point in {best, last}:
+        x, y, ha = 0, 8, "center"
+        if high - point[1] < ROOM * (high - low):  # above it would lie outside
+            x, y, ha = (4, -14, "left") if point == last else (0, -15, "center")
+        place: Any = {"xytext": (x, y), "textcoords": "offset points", "ha": ha}
+        text = f"{point[1]:.2f}"
+        axes.annotate(text, point, fontsize=NORMAL, color=INK, **place)
 
 
 def _line(
@@ -73,6 +101,7 @@ def _line(
     ]
     style = mark if len(history) <= MARKED else ""
     epochs, values = zip(*points, strict=True)
-    axes.plot(epochs, values, color=colour, marker=style, markersize=5, label=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    (line,) = axes.plot(epochs, values, color=colour, marker=style, markersize=5, label=label)
+    line.set_clip_on(False)  # a mark at 0 or 100 is seen whole
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.tick_params(color=GREY)

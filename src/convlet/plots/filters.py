@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convlet.network import Network
+from convlet.plots.predictions import as_network
 from convlet.plots.style import INK, LARGE, NORMAL, SMALL, bare, figure
 from convlet.plots.tiles import filter_tiles, mosaic
 
@@ -24,7 +25,7 @@ def filters(network: Network) -> "Figure":
     are no picture, `MissingDependencyError`.
     """
     picture = figure(1, 1)  # before the work: matplotlib may be missing
-    stage, channels = network.stages[0], network.input_shape[2]
+    stage, channels = as_network(network).stages[0], network.input_shape[2]
     tiles = filter_tiles(network)
     shown = tiles[:MOST]
     each = 1 if channels in (1, 3) else channels  # tiles of one filter

@@ -8,11 +8,26 @@ from convlet.inputs import as_count
 from convlet.measures import worst_mistakes
 from convlet.network import Network
 from convlet.plots.predictions import predict
-from convlet.plots.style import BLUE, INK, LARGE, ORANGE, SMALL, bare, class_names, figure, label
-from convlet.plots.tiles import picture
+from convlet.plots.style import (
+    BLUE,
+    INK,
+    NORMAL,
+    ORANGE,
+    SMALL,
+    bare,
+    class_names,
+    figure,
+    heading,
+    label,
+)
+from convlet.plots.tiles import height_of, picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+WIDTH = 1.35  # inches of an image with its words
+TEXT = 0.5  # inches of the words
 
 
 def mistakes(network: Network, x: Any, y: Any, count: int = 25) -> "Figure":
@@ -28,12 +43,16 @@ def mistakes(network: Network, x: Any, y: Any, count: int = 25) -> "Figure":
     worst = worst_mistakes(found.probabilities, found.truth, count)
     names = class_names(network.classes, network.class_count)
     columns = max(2, min(len(worst), int(np.ceil(np.sqrt(count)))))
-    rows = max(1, -(-len(worst) // columns))
-    drawing.set_size_inches(1.35 * columns + 0.2, 1.85 * rows + 0.4)
+    rows = -(-len(worst) // columns)
+    height = height_of(found.images[0], WIDTH) + TEXT
+    drawing.set_size_inches(WIDTH * columns + 0.2, height * rows + 0.2)
     title = f"{wrong:,} of {len(found.truth):,} images wrong"
     if wrong > len(worst):
         title += f", the {len(worst)} surest"
-    drawing.suptitle(title, x=0.01, ha="left", fontsize=LARGE, color=INK)
+    heading(drawing, title)
+    if not wrong:
+        _none(drawing)
+        return drawing
     grid = drawing.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         bare(axes)
@@ -56,3 +75,12 @@ def mistakes(network: Network, x: Any, y: Any, count: int = 25) -> "Figure":
             labelpad=2,
         )
     return drawing
+
+
+def _none(drawing: "Figure") -> None:
+    """Words where there is nothing to show."""
+    width, height = drawing.get_size_inches()
+    drawing.set_size_inches(width, height + 0.5)
+    axes = drawing.subplots()
+    bare(axes)
+    axes.text(0, 0.5, "no mistakes", va="center", fontsize=NORMAL, color=INK)

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 def learning_rates(result: LearningRates) -> "Figure":
     """Each step's loss as a point, their trailing average as a line, the suggestion as a mark.
 
-    Raises `InputError` for a test that took no step, `MissingDependencyError`.
+    result: what `Network.find_learning_rate` returns.  Raises `InputError` for anything else and
+    for a test that took no step, `MissingDependencyError`.
     """
+    if not isinstance(result, LearningRates):
+        raise InputError(
+            f"result is {result!r}, expected convlet.LearningRates, as find_learning_rate returns"
+        )
     if not len(result.rates):
         raise InputError("result has no steps: the loss was not finite at the first one")
     picture = figure(6.4, 3.8)

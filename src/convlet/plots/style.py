@@ -2,6 +2,7 @@
 
 import io
 import os
+import textwrap
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE = "#0072b2", "#d55e00"
 INK, GREY = "#1a1a1b", "#6b7681"
 SMALL, NORMAL, LARGE = 8, 9, 11  # points
+LETTER = 0.095  # inches that a letter of LARGE text takes, or less
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -30,6 +32,14 @@ def figure(width: float, height: float) -> "Figure":
             'pictures need matplotlib, which is not installed: pip install "convlet[plots]"'
         ) from error
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def heading(picture: "Figure", words: str) -> None:
+    """A title over a whole picture, which grows by the lines that it takes at this width."""
+    width, height = picture.get_size_inches()
+    lines = textwrap.wrap(words, max(int(width / LETTER), 1))
+    picture.set_size_inches(width, height + 0.2 * len(lines))
+    picture.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=LARGE, color=INK)
 
 
 def plain(axes: "Axes", title: str = "", x: str = "", y: str = "") -> None:
@@ -66,8 +76,15 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Write a figure as .png, .svg or .pdf, or leave an old file as it was.
 
     The same figure gives the same bytes with the same matplotlib.  Text in an SVG stays text.
-    Raises `InputError` for another ending, `FileError`.
+    Raises `InputError` for another ending or no figure, `FileError`.
     """
+    from matplotlib.figure import Figure
+
+    if not isinstance(figure, Figure):
+        raise InputError(
+            f"figure is {figure!r}, expected a matplotlib figure, as the functions of convlet.plots"
+            " return it"
+        )
     write_atomic(path, render(figure, check_suffix(path)))
 
 

@@ -45,6 +45,12 @@ def picture(image: NDArray[Any]) -> Bytes:
     return np.asarray(np.rint(255 * values), np.uint8)
 
 
+def height_of(image: NDArray[Any], width: float) -> float:
+    """The height for an image (rows, columns, ...) of that width: from a tenth to twice of it."""
+    rows, columns, *_ = image.shape
+    return width * float(min(max(rows / columns, 0.1), 2.0))
+
+
 def filter_tiles(network: Network) -> Bytes:
     """The weights of the first stage as images, (filters, rows, columns, 3).
 

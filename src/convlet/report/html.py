@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NewType
 from numpy.typing import NDArray
 
 from convlet.datasets.pictures import pillow
-from convlet.plots.style import BLUE, INK, label, render
+from convlet.plots.style import BLUE, GREY, INK, label, render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,28 +46,38 @@ def note(words: str) -> Html:
 
 
 def table(
-    caption: str, header: Sequence[str], rows: Iterable[Sequence[Html]], numbers_from: int = 1
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[Html]],
+    numbers_from: int = 1,
+    names_to: int = 0,
 ) -> Html:
     """A table in a box that scrolls sideways by itself; the first cell of a row names it.
 
-    Columns from numbers_from on are numbers, set to the right.
+    Columns from numbers_from on are numbers, set to the right.  Columns before names_to are names
+    of any length, which wrap.
     """
 
     def kind(column: int) -> dict[str, str]:
-        return {"class_": "number"} if column >= numbers_from else {}
+        if column >= numbers_from:
+            return {"class_": "number"}
+        return {"class_": "name"} if column < names_to else {}
 
     head = tag("tr", *(tag("th", text(h), scope="col", **kind(j)) for j, h in enumerate(header)))
     body = []
     for first, *rest in rows:
         cells = (tag("td", cell, **kind(j)) for j, cell in enumerate(rest, start=1))
-        body.append(tag("tr", tag("th", first, scope="row"), *cells))
+        body.append(tag("tr", tag("th", first, scope="row", **kind(0)), *cells))
     inside = tag("table", tag("thead", head), tag("tbody", "\n".join(body)))
     return tag("div", note(caption), box(inside, caption))  # a <caption> would be cut by the box
 
 
-def box(inside: Html, name: str) -> Html:
-    """What may be wider than the page: it scrolls, with the keyboard too."""
-    return tag("div", inside, class_="box", role="region", aria_label=name, tabindex=0)
+def box(inside: Html, name: str, kind: str = "box") -> Html:
+    """What may be wider than the page: it scrolls, with the keyboard too.
+
+    kind: "box", or "box sheet" for a picture on white paper.
+    """
+    return tag("div", inside, class_=kind, role="region", aria_label=name, tabindex=0)
 
 
 def image(pixels: NDArray[Any], alt: str, width: str) -> Html:
@@ -84,7 +94,7 @@ def image(pixels: NDArray[Any], alt: str, width: str) -> Html:
 
 
 def chart(figure: "Figure", name: str, alt: str) -> Html:
-    """A figure without foreign text as SVG in the page, in the page's own colour of text.
+    """A figure without foreign text as SVG in the page, in the page's own colours.
 
     name: unique in the page, before the ids of the picture.
     """
@@ -94,7 +104,8 @@ def chart(figure: "Figure", name: str, alt: str) -> Html:
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = svg.replace(INK, "currentColor").replace(BLUE, "var(--blue)")
+    for colour, ours in ((INK, "currentColor"), (BLUE, "var(--blue)"), (GREY, "var(--soft)")):
+        svg = svg.replace(colour, ours)
     words = f'<svg role="img" aria-label="{html.escape(alt)}" class="chart"'
     return Html(svg.replace("<svg", words, 1))
 

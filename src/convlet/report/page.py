@@ -8,7 +8,8 @@ from convlet import measures
 from convlet._version import __version__
 from convlet.errors import InputError
 from convlet.network import Network
-from convlet.plots.predictions import predict
+from convlet.plots.curves import as_history
+from convlet.plots.predictions import Predictions, as_network, predict
 from convlet.plots.style import class_names, figure
 from convlet.report import about, results
 from convlet.report.html import Html, tag, text
@@ -16,6 +17,7 @@ from convlet.run import Row
 
 # The page asks for nothing: what a browser would load or run all the same is forbidden to it.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+VERSION = f"convlet {__version__}"
 SECTIONS = (
     ("network", "Network"),
     ("training", "Training"),
@@ -30,8 +32,8 @@ SECTIONS = (
 
 def report(
     network: Network,
-    x: Any,
-    y: Any,
+    x: Any = None,
+    y: Any = None,
     history: Sequence[Row] | None = None,
     *,
     title: str = "A network",
@@ -39,44 +41,54 @@ def report(
 ) -> str:
     """One self-contained HTML page about a network and its predictions for x, y.
 
-    x, y: as for `Network.evaluate`.  history: of its training, for the curves.  The page holds its
-    style and its pictures, needs no script and no network, and every name in it is escaped.  The
-    same arguments give the same page.  Raises `InputError`, `MissingDependencyError`.
+    x, y: as for `Network.evaluate`; without both the page has the network, its training and its
+    filters.  history: of its training, for the curves.  The page holds its style and its pictures,
+    needs no script and no network, and every name in it is escaped.  The same arguments give the
+    same page.  Raises `InputError`, `MissingDependencyError`.
     """
     figure(1, 1)  # before the work: matplotlib may be missing
-    if history is not None and not len(history):
-        raise InputError("history has no epochs, expected at least one, or None")
-    found = predict(network, x, y)
-    evaluation = network.evaluate(found.images, found.truth)
-    names = class_names(network.classes, network.class_count)
-    counts = measures.confusion_counts(found.truth, found.predicted, len(names))
+    network = as_network(network)
+    if (x is None) != (y is None):
+        raise InputError(f"{'x' if x is None else 'y'} is None, expected both x and y or neither")
+    parts = {"network": about.stages(network), "filters": about.filters(network)}
+    if history is not None:
+        parts["training"] = about.training(as_history(history))
     facts = {
-        "data": text(data_name),
-        "images": text(f"{len(found.truth):,}"),
-        "accuracy": results.percent(evaluation.accuracy),
-        "loss": text(f"{evaluation.loss:.4f}"),
         "parameters": text(f"{network.flat.size:,}"),
         "epochs trained": text(network.epochs),
     }
-    sections = [
-        about.stages(network),
-        *([] if history is None else [about.training(history)]),
-        results.by_class(counts, names),
-        results.confusions(counts, names),
-        results.calibration(found),
-        about.filters(network),
-        results.examples(network, found, names),
-        results.mistakes(found, names),
-    ]
-    links = [
-        tag("li", tag("a", text(words), href=f"#{name}"))
-        for name, words in SECTIONS
-        if name != "training" or history is not None
-    ]
+    if x is not None:
+        found = predict(network, x, y)
+        parts |= _results(network, found)
+        facts = _scores(found, data_name) | facts
+    shown = [(name, words) for name, words in SECTIONS if name in parts]
+    links = [tag("li", tag("a", text(words), href=f"#{name}")) for name, words in shown]
     head = tag("header", tag("h1", text(title)), _facts(facts))
     menu = tag("nav", tag("ul", *links), aria_label="Sections")
-    foot = tag("footer", text(f"Written by convlet {__version__}."))
-    return _document(title, head, menu, tag("main", "\n".join(sections)), foot)
+    main = tag("main", "\n".join(parts[name] for name, _ in shown))
+    return _document(title, head, menu, main, tag("footer", text(f"Written by {VERSION}.")))
+
+
+def _results(network: Network, found: Predictions) -> dict[str, Html]:
+    """The sections about predictions, by name."""
+    names = class_names(network.classes, network.class_count)
+    counts = measures.confusion_counts(found.truth, found.predicted, len(names))
+    return {
+        "classes": results.by_class(counts, names),
+        "confusion": results.confusions(counts, names),
+        "calibration": results.calibration(found),
+        "activations": results.examples(network, found, names),
+        "mistakes": results.mistakes(found, names),
+    }
+
+
+def _scores(found: Predictions, data_name: str) -> dict[str, Html]:
+    return {
+        "data": text(data_name),
+        "images": text(f"{len(found.truth):,}"),
+        "accuracy": results.percent(found.accuracy),
+        "loss": text(f"{found.loss + 0.0:.4f}"),  # and not -0.0000
+    }
 
 
 def _facts(facts: dict[str, Html]) -> Html:

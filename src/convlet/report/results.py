@@ -12,9 +12,10 @@ from convlet.plots import calibration as reliability
 from convlet.plots import confusion
 from convlet.plots.activations import ANSWERS, maps, strip, trace
 from convlet.plots.predictions import Predictions
-from convlet.plots.style import figure
+from convlet.plots.style import figure, label
 from convlet.plots.tiles import mosaic, picture
 from convlet.report.html import (
+    LONGEST,
     Html,
     box,
     chart,
@@ -30,6 +31,7 @@ from convlet.report.html import (
 
 Names = tuple[str, ...]
 WIDEST = 24  # classes of a confusion matrix with numbers; a greater one is a picture
+UPRIGHT = 3  # letters of the longest name above a column; longer ones are turned
 FREQUENT = 15  # confusions that are listed
 MISTAKES = 24
 EXAMPLES = 10  # images whose activations are shown
@@ -55,7 +57,7 @@ def by_class(counts: measures.Counts, names: Names) -> Html:
         " the share called so. F1: their harmonic mean."
     )
     header = ("class", "precision", "recall", "F1", "images")
-    return section("classes", "Classes", table(caption, header, rows))
+    return section("classes", "Classes", table(caption, header, rows, names_to=1))
 
 
 def confusions(counts: measures.Counts, names: Names) -> Html:
@@ -73,13 +75,13 @@ def confusions(counts: measures.Counts, names: Names) -> Html:
         drawing = figure(1, 1)
         confusion.draw(drawing, counts, names)
         alt = f"Confusion matrix of {len(names)} classes; the most frequent ones are listed below"
-        matrix = picture_of(drawing, alt)
+        matrix = box(picture_of(drawing, alt), "Confusion matrix", "box sheet")
     what = note(
         "A row is the truth, a column what was predicted. Blue is right, orange wrong; more"
         " colour is a greater share of the row, the strongest orange the most frequent confusion."
     )
     frequent = (
-        table("The most frequent confusions.", ("truth", "predicted", "images"), rows, 2)
+        table("The most frequent confusions.", ("truth", "predicted", "images"), rows, 2, 2)
         if rows
         else note("No image is wrong.")
     )
@@ -89,8 +91,8 @@ def confusions(counts: measures.Counts, names: Names) -> Html:
 
 
 def _matrix(counts: measures.Counts, names: Names) -> Html:
+    """A row a truth, a column a prediction; the style sheet makes the columns equal."""
     tints, shades = confusion.tints(counts), confusion.shades(counts)
-    head = tag("tr", tag("th", scope="col"), *(tag("th", text(n), scope="col") for n in names))
     rows = []
     for i, name in enumerate(names):
         cells = [tag("th", text(name), scope="row")]
@@ -105,8 +107,21 @@ def _matrix(counts: measures.Counts, names: Names) -> Html:
             )
             cells.append(tag("td", f"{counts[i, j]}", class_=colour, style=style))
         rows.append(tag("tr", *cells))
-    inside = tag("thead", head) + tag("tbody", "\n".join(rows))
-    return box(tag("table", inside, class_="confusion"), "Confusion matrix")
+    letters = max(len(label(name, LONGEST)) for name in names)
+    sizes = {"classes": len(names), "digits": len(f"{counts.max()}"), "letters": letters}
+    style = ";".join(f"--{name}:{number}" for name, number in sizes.items())
+    inside = _matrix_head(names) + tag("tbody", "\n".join(rows))
+    kind = "confusion turned" if letters > UPRIGHT else "confusion"
+    return box(tag("table", inside, class_=kind, style=style), "Confusion matrix")
+
+
+def _matrix_head(names: Names) -> Html:
+    """Two rows: what rows and columns are, and the names of the columns."""
+    columns = tag("colgroup", '<col class="head">', f'<col span="{len(names)}">')
+    corner = tag("th", "truth", scope="col", rowspan=2)
+    above = tag("th", "predicted", scope="colgroup", colspan=len(names))
+    below = (tag("th", tag("span", text(name)), scope="col") for name in names)
+    return Html(columns + tag("thead", tag("tr", corner, above), tag("tr", *below)))
 
 
 def calibration(found: Predictions) -> Html:
