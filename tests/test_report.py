@@ -333,6 +333,17 @@ def test_the_command_writes_a_page(saved, tmp_path, monkeypatch, capsys):
     assert "1 epoch, 2.0 s of training." in page
 
 
+def test_a_model_of_unnamed_data_has_a_page_without_results(saved, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(saved)
+    out = tmp_path / "page.html"
+    assert main(["report", "m.safetensors", "--history", "run.csv", "--out", str(out)]) == 0
+    said = f"report saved in {out} without results, as no DATA is given\n"
+    assert capsys.readouterr().out == said
+    page = out.read_text(encoding="utf-8")
+    assert "1 epoch, 2.0 s of training." in page
+    assert "Confusion" not in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
