@@ -19,6 +19,7 @@ from convlet import (
 )
 from convlet.checkpoint import identity, state
 from convlet.formats import records
+from convlet.run import Settings
 from small_runs import (
     LAYERS,
     RUNS,
@@ -232,7 +233,16 @@ def test_the_state_of_a_callback_comes_back(folder):
     [
         ({"a": np.zeros(3)}, r"callback Counter has 'a' of shape \(3,\) and dtype float64"),
         ({"a": np.zeros((2, 2), np.float32)}, r"'a' of shape \(2, 2\)"),
-        ({"a": {1, 2}}, "the state of a callback cannot be kept as JSON"),
+        (
+            {"a": {1, 2}},
+            "the state of callback Counter has 'a', which cannot be kept as JSON: .*set",
+        ),
+        ({"a": 1, "b": [0, 1j]}, "callback Counter has 'b', which cannot be kept as JSON"),
+        (None, "the state of callback Counter is None, expected a dict"),
+        ([1], r"the state of callback Counter is \[1\], expected a dict"),
+        ({1: 2}, "the state of callback Counter has the key 1, expected a str"),
+        ({"a": [{"b": {2: 3}}]}, "the state of callback Counter has the key 2, expected a str"),
+        ({"a": {"b": np.zeros(3, np.float32)}}, "callback Counter has 'a', which cannot be kept"),
     ],
 )
 def test_a_state_that_cannot_be_kept_is_refused_before_any_step(folder, kept, match):
@@ -241,6 +251,20 @@ def test_a_state_that_cannot_be_kept_is_refused_before_any_step(folder, kept, ma
     with pytest.raises(InputError, match=match):
         train(checkpoint=folder, callbacks=[counter, CutAfter(0)])
     assert names(folder) == []
+
+
+def test_a_state_within_itself_is_refused(folder):
+    counter = Counter()
+    counter.kept = {"a": []}
+    counter.kept["a"].append(counter.kept)
+    with pytest.raises(InputError, match="the state of callback Counter is nested too deeply"):
+        train(checkpoint=folder, callbacks=[counter])
+
+
+def test_a_setting_that_cannot_be_kept_is_named(folder):
+    run = convlet.Run(Network(LAYERS, SHAPE), Settings(), 37, 0, ())
+    with pytest.raises(InputError, match=r"clip_norm is .*True.*, which cannot be kept as JSON"):
+        state.pack_run(run, (), {"engine": "native", "settings.clip_norm": np.True_})
 
 
 # ----------------------------------------------------------------------------------------- the file
