@@ -170,8 +170,8 @@ def test_a_run_without_a_step_is_not_worth_keeping(folder):
         ({"checkpoint": "run", "every": 0}, "every is 0, expected a whole number from 1"),
         ({"checkpoint": "run", "every": 2.0}, r"every is 2\.0, expected a whole number"),
         ({"checkpoint": "run", "every": True}, "every is True"),
-        ({"checkpoint": ""}, "checkpoint is '', expected the name"),
-        ({"checkpoint": 5}, "checkpoint is 5, expected the name"),
+        ({"checkpoint": ""}, "checkpoint is '', expected the name of a folder"),
+        ({"checkpoint": 5}, "checkpoint is 5, expected the name of a folder"),
         ({"checkpoint": "a\0b"}, "checkpoint is 'a"),
         ({"checkpoint": "run", "epochs": 0}, "epochs is 0"),
     ],
@@ -185,11 +185,30 @@ def test_wrong_arguments_are_refused_before_any_work(tmp_path, monkeypatch, argu
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "run").write_bytes(b"mine")
-    with pytest.raises(FileError, match="run cannot be written: File exists"):
+    with pytest.raises(FileError, match="run cannot be written: it is a file, name a folder"):
         train(checkpoint=tmp_path / "run")
     with pytest.raises(FileError, match="run/below cannot be written: Not a directory"):
         train(checkpoint=tmp_path / "run" / "below")
     assert (tmp_path / "run").read_bytes() == b"mine"
+
+
+def test_a_new_folder_reaches_the_disk(folder, monkeypatch):
+    done, real = [], os.fsync
+
+    def noting(file):
+        done.append(os.readlink(f"/proc/self/fd/{file}"))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    train(checkpoint=folder)
+    assert done[0] == str(folder.parent)
+
+
+def test_resume_may_be_of_numpy(folder):
+    cut_at(folder, 7)
+    network, _ = train(checkpoint=folder, resume=np.True_)
+    assert network.flat.tobytes() == train()[0].flat.tobytes()
+    train(resume=np.False_, epochs=1)
 
 
 # ----------------------------------------------------------------------------------------- the lock

@@ -233,7 +233,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(images, capsys,
 
     def full(file):
         count[0] += 1
-        if count[0] == 5:  # two in each save: the third one fails
+        if count[0] == 6:  # one for the new folder, two in each save: the third one fails
             raise OSError(errno.ENOSPC, "No space left on device")
         real(file)
 

@@ -255,6 +255,13 @@ def test_wrong_numbers_are_refused(arguments, message):
         EarlyStopping(**arguments)
 
 
+@pytest.mark.parametrize("value", [np.True_, np.False_])
+def test_restore_best_may_be_of_numpy(value):
+    stopping = EarlyStopping(restore_best=value)
+    assert type(stopping.restore_best) is bool
+    assert stopping.restore_best == value
+
+
 # ------------------------------------------------------------ learning-rate range test
 
 

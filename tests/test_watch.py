@@ -300,6 +300,10 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, data):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot be written"):
         train(data, TensorBoard(tmp_path / "file" / "runs"))
+    with pytest.raises(FileError, match="file cannot be written: it is a file, name a folder"):
+        train(data, TensorBoard(tmp_path / "file"))
+    with pytest.raises(InputError, match="folder is 5, expected the name of a folder"):
+        TensorBoard(5)
 
 
 # ------------------------------------------------------------------------------------ command line

@@ -31,9 +31,9 @@ class EarlyStopping(Callback):
         self.patience = as_count(patience, "patience")
         if not is_number(min_delta) or not 0 <= min_delta < inf:
             raise InputError(f"min_delta is {min_delta!r}, expected a number of 0 or more")
-        if not isinstance(restore_best, bool):
+        if not isinstance(restore_best, bool | np.bool_):
             raise InputError(f"restore_best is {restore_best!r}, expected True or False")
-        self.min_delta, self.restore_best = float(min_delta), restore_best
+        self.min_delta, self.restore_best = float(min_delta), bool(restore_best)
         self._forget()
 
     def _forget(self) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlet.errors import DataError, InputError, MissingDependencyError
 from convlet.formats import history
-from convlet.formats.atomic import file_error, file_name, write_atomic
+from convlet.formats.atomic import file_error, file_name, make_folder, write_atomic
 from convlet.run import Callback, History, Row, Run
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(file_name(folder, "folder")).absolute()
+        self.folder = Path(file_name(folder, "folder", "folder")).absolute()
         self.writer: EventsWriter | None = None
         _tensorboard()
 
@@ -104,8 +104,8 @@ class TensorBoard(Callback):
         """Start an event file.  Raises `FileError`."""
         event_pb2, _, writer = _tensorboard()
         unique = "." + os.urandom(4).hex()  # its names differ by the second only
+        make_folder(str(self.folder))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             self.writer = writer(str(self.folder / "events"), unique)
         except OSError as error:
             raise file_error("written", str(self.folder), error) from error

@@ -19,7 +19,7 @@ from convlet.checkpoint.names import Position
 from convlet.checkpoint.state import Saved, pack_run, read, restore_callbacks, restore_run
 from convlet.engine import Samples
 from convlet.errors import DivergedError, InputError, ModelFileError
-from convlet.formats.atomic import file_error, file_name, write_atomic
+from convlet.formats.atomic import file_name, make_folder, write_atomic
 from convlet.formats.header import damaged
 from convlet.formats.records import OtherVersionError
 from convlet.run import Callback, Run
@@ -44,7 +44,7 @@ class Folder:
         validation: Samples | None,
     ) -> None:
         # absolute: a callback may change the current folder
-        self.path = os.path.abspath(file_name(path, "checkpoint"))
+        self.path = os.path.abspath(file_name(path, "checkpoint", "folder"))
         self.every, self.resume = every, resume
         self.samples = data, validation
         self.data = self.validation = ""  # their fingerprints
@@ -54,10 +54,7 @@ class Folder:
         self.broken = False  # a save failed
 
     def __enter__(self) -> "Folder":
-        try:
-            os.makedirs(self.path, exist_ok=True)
-        except OSError as error:
-            raise file_error("written", self.path, error) from error
+        make_folder(self.path)
         self.lock = Lock(self.path)
         return self
 
