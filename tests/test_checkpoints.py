@@ -128,7 +128,8 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_used(folder):
     path = folder / name(2)
     path.write_bytes(path.read_bytes()[:-1])
     good = re.escape(str(folder / name(1)))
-    match = f"{re.escape(str(path))}: its size is .*: {good} is used, after epoch 1"
+    bad = re.escape(str(path))
+    match = rf"^{bad} is damaged \(its size is wrong\): {good} is used, after epoch 1$"
     with pytest.warns(RuntimeWarning, match=match):
         network, history = train(checkpoint=folder, resume=True)
     assert network.flat.tobytes() == expected.flat.tobytes()
@@ -138,7 +139,25 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_used(folder):
 def test_a_file_under_another_name_counts_as_damaged(folder):
     train(epochs=2, checkpoint=folder)
     shutil.copy(folder / name(1), folder / name(3))
-    with pytest.warns(RuntimeWarning, match="its name is 'checkpoint-00003-000000.*expected"):
+    match = r"checkpoint-00003-000000.safetensors is damaged \(its name is wrong\): /"
+    with pytest.warns(RuntimeWarning, match=match):
+        train(checkpoint=folder, resume=True)
+
+
+def test_two_that_cannot_be_used_are_both_named(folder):
+    train(epochs=3, checkpoint=folder)
+    changed = bytearray((folder / name(3)).read_bytes())
+    changed[-1] ^= 1
+    (folder / name(3)).write_bytes(changed)
+    Network(LAYERS, SHAPE).save(folder / name(2))
+    (folder / name(1)).unlink(missing_ok=True)
+    shutil.copy(folder / name(3), folder / name(4))
+    first, second, third = (re.escape(str(folder / name(n))) for n in (4, 3, 2))
+    match = (
+        rf"^{first} is damaged \(its checksum is wrong\); {second} is damaged \(its checksum is"
+        rf" wrong\); {third} is no checkpoint: no valid checkpoint is left, start again in"
+    )
+    with pytest.raises(ModelFileError, match=match):
         train(checkpoint=folder, resume=True)
 
 
@@ -157,7 +176,7 @@ def test_without_a_valid_one_nothing_is_trained_or_deleted(folder):
     for each in before:
         (folder / each).write_bytes(b"")
     network = Network(LAYERS, SHAPE, engine="reference")
-    with pytest.raises(ModelFileError, match=r"its size is 0.*: no valid checkpoint is left"):
+    with pytest.raises(ModelFileError, match=r"its size is wrong\): no valid checkpoint is left"):
         network.fit(*images(), checkpoint=folder, resume=True)
     assert network.flat.tobytes() == Network(LAYERS, SHAPE).flat.tobytes()
     assert names(folder) == before

@@ -106,7 +106,10 @@ def test_a_damaged_checkpoint_is_one_line_and_the_run_goes_on(images, capsys):
     capsys.readouterr()
     assert train(images, "--checkpoint", "run", "--resume") == 0
     out, err = capsys.readouterr()
-    assert err.startswith(f"convlet: warning: {newest.absolute()}: ")
+    start = (
+        f"convlet: warning: {newest.absolute()} is damaged (the length of its header is wrong): "
+    )
+    assert err.startswith(start)
     assert err.endswith("checkpoint-00001-000000.safetensors is used, after epoch 1\n")
     assert err.count("\n") == 1
     assert "going on from run, after epoch 1\n" in out

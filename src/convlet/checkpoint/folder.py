@@ -20,7 +20,7 @@ from convlet.checkpoint.state import Saved, pack_run, read, restore_callbacks, r
 from convlet.engine import Samples
 from convlet.errors import DivergedError, InputError, ModelFileError
 from convlet.formats.atomic import file_name, make_folder, write_atomic
-from convlet.formats.header import damaged
+from convlet.formats.header import DamagedError, damaged
 from convlet.formats.records import OtherVersionError
 from convlet.run import Callback, Run
 
@@ -166,7 +166,7 @@ class Folder:
             except OtherVersionError:
                 raise
             except ModelFileError as error:
-                wrong.append(str(error).removesuffix(", take another copy"))
+                wrong.append(f"{self._file(position)} is {_flaw(error)}")
                 continue
             if wrong:
                 used = f"{'; '.join(wrong)}: {saved.path} is used, {saved.place.words()}"
@@ -198,6 +198,13 @@ class Folder:
 
     def _file(self, position: Position) -> str:
         return os.path.join(self.path, position.name())
+
+
+def _flaw(error: ModelFileError) -> str:
+    """What is wrong with a file, in a few words: whoever resumes cannot mend a checksum."""
+    return (
+        f"damaged ({error.what} is wrong)" if isinstance(error, DamagedError) else "no checkpoint"
+    )
 
 
 def _not_finite(run: Run) -> str | None:
