@@ -22,7 +22,6 @@ from convlet.formats import records
 from convlet.run import Settings
 from small_runs import (
     LAYERS,
-    RUNS,
     SHAPE,
     SMALL,
     Cut,
@@ -348,10 +347,15 @@ def test_equal_runs_give_equal_files_but_for_their_seconds(tmp_path):
     assert runs[0] == runs[1]
 
 
-def test_floats_and_distributions_have_their_own_fingerprint():
+def test_each_part_of_the_data_has_its_own_fingerprint():
     network = Network(LAYERS, SHAPE)
-    prints = {
-        identity.fingerprint(network.samples(*data)) for data in (images(), floats(), images(36))
-    }
-    assert len(prints) == 3
-    assert set(RUNS) >= {"plain"}
+    x, y = images()
+    weight = np.ones(37)
+    kinds = [images(), floats(), images(36), (x, y, weight), (x, y, weight + 1), (x[::-1], y)]
+    parts = [identity.fingerprints(network.samples(*data), None) for data in kinds]
+    for part, different in (("x", 4), ("y", 3), ("sample_weight", 3)):
+        assert len({each[part] for each in parts}) == different
+    assert {each["validation x"] for each in parts} == {"none"}
+    held_out = identity.fingerprints(network.samples(*images(36)), network.samples(*images()))
+    assert held_out["validation x"] == parts[0]["x"]
+    assert held_out["validation y"] == parts[0]["y"]

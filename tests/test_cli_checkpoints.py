@@ -163,15 +163,19 @@ def test_wrong_options_are_refused_before_the_data_are_read(
         (["--learning-rate", "0.2"], "--learning-rate is 0.2, but "),
         (["--batch-size", "9"], "--batch-size is 9, but "),
         (["--seed", "1"], "--seed is 1, but "),
-        (["--optimizer", "adam"], "--optimizer is Adam, but "),
+        (["--optimizer", "adam"], "--optimizer is adam, but "),
         (["--momentum", "0.5"], "--momentum is 0.5, but "),
         (["--weight-decay", "0.5"], "--weight-decay is 0.5, but "),
-        (["--schedule", "cosine"], "--schedule is Cosine, but "),
+        (["--schedule", "cosine"], "--schedule is cosine, but "),
         (["--clip-norm", "2"], "--clip-norm is 2.0, but "),
         (["--label-smoothing", "0.5"], "--label-smoothing is 0.5, but "),
-        (["--augment", "flip"], "--augment is Augmentation, but "),
+        (["--augment", "flip"], "--augment is flip, but "),
+        (["--augment", "flip"], "safetensors is of a run without one: go on with what it was "),
         (["--engine", "reference"], "--engine is reference, but "),
-        (["--limit", "50"], "DATA is 50 images 6x6x1 uint8, sha256 "),
+        (["--limit", "50"], "DATA (images to train with) is 50 images 6x6x1 uint8, sha256 "),
+        (["--limit", "50"], "; --limit, --hold-out and --seed choose the images, too"),
+        (["--hold-out", "9"], "DATA (images to train with) is 51 images 6x6x1 uint8, sha256 "),
+        (["--hold-out", "9", "--seed", "1"], "--seed is 1, but "),
         (["--patience", "3"], "--patience: callbacks with a state are EarlyStopping, but "),
         (["--epochs", "1"], "--epochs is 1, but "),
     ],
@@ -179,6 +183,24 @@ def test_wrong_options_are_refused_before_the_data_are_read(
 def test_another_run_is_refused_by_the_name_of_the_option(images, capsys, options, match):
     assert train(images, "--checkpoint", "run") == 0
     assert_refused(images, capsys, "--checkpoint", "run", "--resume", *options, match=match)
+
+
+def test_numbers_without_an_option_of_their_own(images, capsys):
+    options = ["--checkpoint", "run", "--optimizer", "momentum", "--schedule"]
+    assert train(images, *options, "step every 1") == 0
+    match = "--schedule: every is 2, but "
+    assert_refused(images, capsys, *options, "step every 2", "--resume", match=match)
+    options[3] = "nesterov"
+    match = "--optimizer: nesterov is True, but "
+    assert_refused(images, capsys, *options, "step every 1", "--resume", match=match)
+
+
+def test_an_option_that_is_left_out_is_none(images, capsys):
+    assert train(images, "--checkpoint", "run", "--augment", "shift 2, flip") == 0
+    match = "--augment is none, but "
+    assert_refused(images, capsys, "--checkpoint", "run", "--resume", match=match)
+    match = "of a run with shift 2, flip: go on"
+    assert_refused(images, capsys, "--checkpoint", "run", "--resume", match=match)
 
 
 def test_another_network_is_refused(images, capsys):

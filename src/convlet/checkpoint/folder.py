@@ -13,7 +13,7 @@ import numpy as np
 
 from convlet._version import __version__
 from convlet.checkpoint import names
-from convlet.checkpoint.identity import fingerprint, identity, refuse_other
+from convlet.checkpoint.identity import Identity, fingerprints, identity, refuse_other
 from convlet.checkpoint.lock import Lock
 from convlet.checkpoint.names import Position
 from convlet.checkpoint.state import Saved, pack_run, read, restore_callbacks, restore_run
@@ -47,7 +47,7 @@ class Folder:
         self.path = os.path.abspath(file_name(path, "checkpoint", "folder"))
         self.every, self.resume = every, resume
         self.samples = data, validation
-        self.data = self.validation = ""  # their fingerprints
+        self.data: Identity = {}  # their fingerprints
         self.saved: Saved | None = None  # from which the run goes on
         self.last: list[Position] = []  # the last two that were written or resumed from
         self.closing: tuple[Position, bytes] | None = None
@@ -76,11 +76,11 @@ class Folder:
         if found and not self.resume:
             self._refuse(found[-1])
         names.delete_temporaries(self.path)
-        self.data, self.validation = map(fingerprint, self.samples)
+        self.data = fingerprints(*self.samples)
         if not found or not self.resume:
             return
         saved, index = self._newest(found)
-        refuse_other(saved.identity, run, self.data, self.validation, saved.path)
+        refuse_other(saved.identity, run, self.data, saved.path)
         begun = saved.place.epoch - (saved.place.step == 0)
         if begun > run.epochs:
             raise InputError(
@@ -143,7 +143,7 @@ class Folder:
             self._write(*self._packed(run, callbacks), run)
 
     def _packed(self, run: Run, callbacks: Sequence[Callback]) -> tuple[Position, bytes]:
-        what = identity(run, self.data, self.validation)
+        what = identity(run, self.data)
         return Position(run.network.epochs, run.step), pack_run(run, callbacks, what)
 
     def _write(self, position: Position, data: bytes, run: Run) -> None:

@@ -122,7 +122,9 @@ def read(path: str | os.PathLike[str]) -> Saved:
     weights = record.arrays["weights"]
     if not np.isfinite(weights).all():
         raise damaged(name, "weights", weights[~np.isfinite(weights)][0], "finite numbers")
-    rows = parse_rows(record.arrays["history"], found.place, found.identity["validation"] != "none")
+    rows = parse_rows(
+        record.arrays["history"], found.place, found.identity["validation x"] != "none"
+    )
     callbacks = []
     for n, state in enumerate(found.states):
         vectors = {key: record.arrays[f"callback{n}.{key}"] for key in state["vectors"]}

@@ -1,6 +1,7 @@
 """--checkpoint, --every and --resume of `convlet train`: their checks, and what is said of them."""
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -53,9 +54,16 @@ _OPTIONS = {
     "optimizer.weight_decay": "--weight-decay",
     "patience": "--patience",
     "checkpoint": "--checkpoint",
-    **dict.fromkeys(("data", "validation", "input_shape", "classes"), "DATA"),
+    "input_shape": "DATA (size of an image)",
+    "classes": "DATA (names of the classes)",
+    "x": "DATA (images to train with)",
+    "y": "DATA (labels to train with)",
+    "validation x": "DATA (images to test with)",
+    "validation y": "DATA (labels to test with)",
 }
 """What an error of the library begins with, and what it is called on the command line."""
+
+_DATA = ("x", "y", "validation x", "validation y")
 
 
 def check(folder: Path | None, every: int | None, resume: bool) -> None:
@@ -130,6 +138,14 @@ def _renamed(text: str, folder: str) -> str:
         return f"--checkpoint: {text}"
     if text.startswith("callbacks with a state "):
         return f"--patience: {text}"
-    name, _, rest = text.removeprefix("EarlyStopping: ").partition(" ")
-    option = _OPTIONS.get(name) or _OPTIONS.get(name.partition(".")[0])
-    return f"{option} {rest}".replace("resume=True", "--resume") if option else text
+    name, _, rest = text.removeprefix("EarlyStopping: ").partition(" is ")
+    option = _OPTIONS.get(name)
+    if option is None and "." in name:  # a number of an optimiser or schedule
+        outer, _, inner = name.partition(".")
+        option = f"{_OPTIONS[outer]}: {inner}" if outer in _OPTIONS else None
+    if option is None:
+        return text
+    rest = re.sub("^None, but", "none, but", rest).replace("resume=True", "--resume")
+    rest = rest.replace(" is of a run with None", " is of a run without one")
+    hint = "; --limit, --hold-out and --seed choose the images, too"
+    return f"{option} is {rest}{hint if name in _DATA else ''}"
