@@ -150,7 +150,7 @@ def test_other_data_are_refused_by_what_differs(folder, change, named):
         network.fit(x, y, images(20, 1), **options)
 
 
-@pytest.mark.parametrize("changes", [{"patience": 4}, {"min_delta": 0.1}, {"restore_best": False}])
+@pytest.mark.parametrize("changes", [{"min_delta": 0.1}, {"restore_best": False}])
 def test_other_numbers_of_early_stopping_are_refused(folder, changes):
     with pytest.raises(Cut):
         train(checkpoint=folder, callbacks=[EarlyStopping(3), CutAfter(7)])

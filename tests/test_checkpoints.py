@@ -246,6 +246,20 @@ def test_the_state_of_a_callback_comes_back(folder):
     assert seen[0][1] == [seen[0][0]] * 3
 
 
+def test_callbacks_without_a_state_are_told_of_a_resumed_run_too(folder):
+    told = []
+
+    class Look(Callback):
+        def restore(self, state):
+            told.append((state, counter.kept.get("steps")))
+
+    train(epochs=1, checkpoint=folder, callbacks=[counter := Counter(), Look()])
+    assert told == []
+    counter = Counter()
+    train(epochs=1, checkpoint=folder, callbacks=[Look(), counter, Look()], resume=True)
+    assert told == [({}, None), ({}, 5)]  # in their order
+
+
 @pytest.mark.parametrize(
     ("kept", "match"),
     [

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,22 +76,82 @@ def test_a_finished_run_is_said_to_be_one_and_the_model_is_written(images, capsy
     assert Path("m.safetensors").read_bytes() == whole
 
 
-def test_an_early_stop_is_a_finish(capsys):
-    """Noise: what is learned of it soon makes the test loss rise."""
+@pytest.fixture
+def noise():
+    """What is learned of it soon makes the test loss rise."""
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((90, 6, 6)).astype(np.float32), rng.integers(0, 3, 90)
-    images = Path("noise.npz")
-    np.savez(images, x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    np.savez("noise.npz", x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    return Path("noise.npz")
+
+
+def test_an_early_stop_is_a_finish(noise, capsys):
     options = ["--checkpoint", "run", "--patience", "1"]
-    assert train(images, *options, epochs="50") == 0
+    assert train(noise, *options, epochs="50") == 0
     out = capsys.readouterr().out
     whole = Path("m.safetensors").read_bytes()
     assert "epoch 50/50" not in out
-    assert train(images, *options, "--resume", epochs="50") == 0
+    assert train(noise, *options, "--resume", epochs="50") == 0
     again = capsys.readouterr().out
-    assert "nothing is left to train" in again
+    said = (
+        r"the run in run was stopped early, after epoch [0-9]+: only a larger --patience trains on"
+    )
+    assert re.search(said, again)
     assert out.splitlines()[-2] == again.splitlines()[-2]  # the accuracy, of which epoch, and when
     assert Path("m.safetensors").read_bytes() == whole
+
+
+@pytest.mark.filterwarnings("default")  # of a terminal, not of these tests
+def test_more_epochs_of_a_run_that_was_stopped_early(noise, capsys):
+    options = ["--checkpoint", "run", "--patience", "1"]
+    assert train(noise, *options, epochs="50") == 0
+    capsys.readouterr()
+    assert train(noise, *options, "--resume", epochs="60") == 0
+    out, err = capsys.readouterr()
+    assert "was stopped early, after epoch" in out
+    assert err.startswith("convlet: warning: ")
+    assert ": more epochs do nothing, but a larger patience may" in err
+
+
+def test_more_patience_goes_on(noise, capsys):
+    assert train(noise, "--patience", "4", epochs="50") == 0
+    last = capsys.readouterr().out.splitlines()[-2]
+    whole = Path("m.safetensors").read_bytes()
+    options = ["--checkpoint", "run", "--patience"]
+    assert train(noise, *options, "1", epochs="50") == 0
+    assert Path("m.safetensors").read_bytes() != whole
+    capsys.readouterr()
+    assert train(noise, *options, "4", "--resume", epochs="50") == 0
+    out = capsys.readouterr().out
+    assert "going on from run, after epoch " in out
+    assert out.splitlines()[-2].split(" after ")[0] == last.split(" after ")[0]
+    assert Path("m.safetensors").read_bytes() == whole
+
+
+def test_too_little_patience_is_refused_and_nothing_else_is_said(noise, capsys):
+    options = ["--checkpoint", "run", "--resume", "--patience"]
+    assert train(noise, *options, "3", epochs="50") == 0
+    capsys.readouterr()
+    assert train(noise, *options, "1", epochs="50") == 2
+    out, err = capsys.readouterr()
+    assert "run in run" not in out
+    match = "convlet: error: --patience is 1, but with that the run would have ended before "
+    assert err.startswith(match)
+
+
+@pytest.mark.parametrize("started_with", [True, False])
+def test_early_stopping_is_not_added_or_left_out(images, capsys, started_with):
+    options, patience = ["--checkpoint", "run", "--resume"], ["--patience", "3"]
+    first, second = (patience, []) if started_with else ([], patience)
+    assert train(images, *options, *first) == 0
+    capsys.readouterr()
+    assert train(images, *options, *second) == 2
+    out, err = capsys.readouterr()
+    assert "run in run" not in out
+    given = "not given, but the run in run was started with it: give it"
+    if not started_with:
+        given = "given, but the run in run was started without it: leave it out"
+    assert err == f"convlet: error: --patience is {given}, or take another folder\n"
 
 
 def test_an_empty_folder_is_said_to_be_one(images, capsys):
@@ -176,7 +237,6 @@ def test_wrong_options_are_refused_before_the_data_are_read(
         (["--limit", "50"], "; --limit, --hold-out and --seed choose the images, too"),
         (["--hold-out", "9"], "DATA (images to train with) is 51 images 6x6x1 uint8, sha256 "),
         (["--hold-out", "9", "--seed", "1"], "--seed is 1, but "),
-        (["--patience", "3"], "--patience: callbacks with a state are EarlyStopping, but "),
         (["--epochs", "1"], "--epochs is 1, but "),
     ],
 )
@@ -208,13 +268,6 @@ def test_another_network_is_refused(images, capsys):
     layers = "flatten, dense 4, relu, dense 3, softmax"
     options = ["--checkpoint", "run", "--resume"]
     assert_refused(images, capsys, *options, match="--layers is flatten, dense 4", layers=layers)
-
-
-def test_another_patience_is_refused(images, capsys):
-    options = ["--checkpoint", "run", "--patience"]
-    assert train(images, *options, "3") == 0
-    match = "--patience is 4, but the checkpoint is of a run with 3"
-    assert_refused(images, capsys, *options, "4", "--resume", match=match)
 
 
 def test_a_run_in_the_folder_is_not_overwritten(images, capsys):

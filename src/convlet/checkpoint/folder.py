@@ -104,6 +104,13 @@ class Folder:
         """
         if self.saved is not None:
             restore_callbacks(self.saved, callbacks)
+            if run.stop and run.epochs > self.saved.identity["settings.epochs"]:
+                warnings.warn(
+                    f"{self.saved.path} is where the run ends early, {self.saved.place.words()}:"
+                    " more epochs do nothing, but a larger patience may",
+                    RuntimeWarning,
+                    stacklevel=4,  # whoever calls Network.fit
+                )
             self.saved = None  # its arrays are no longer needed
         if _not_finite(run) is None:  # else the first step will say so
             self._write(*self._packed(run, callbacks), run)

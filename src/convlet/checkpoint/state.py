@@ -51,7 +51,7 @@ def pack_run(run: Run, callbacks: Sequence[Callback], identity: Identity) -> byt
     }
     arrays |= {f"slot{n}": slot for n, slot in enumerate(run.slots)}
     states: list[dict[str, Any]] = []
-    for callback in stateful(callbacks):
+    for callback in filter(has_state, callbacks):
         values, vectors = _parts(callback)
         arrays |= {f"callback{len(states)}.{key}": vector for key, vector in vectors.items()}
         sizes = {key: vector.size for key, vector in vectors.items()}
@@ -160,25 +160,26 @@ def restore_run(saved: Saved, run: Run) -> None:
 
 
 def restore_callbacks(saved: Saved, callbacks: Sequence[Callback]) -> None:
-    """Give each callback with a state its own back.
+    """Give each callback its own state back, {} to one without.
 
     Raises `InputError` if others have one than when the checkpoint was written.
     """
-    mine = stateful(callbacks)
-    now, then = [type(one).__name__ for one in mine], [name for name, _ in saved.callbacks]
+    now = [type(one).__name__ for one in callbacks if has_state(one)]
+    then = [name for name, _ in saved.callbacks]
     if now != then:
         raise InputError(
             f"callbacks with a state are {', '.join(now) or 'none'}, but {saved.path} is of a run"
             f" with {', '.join(then) or 'none'}: give the same, in the same order"
         )
-    for callback, (_, state) in zip(mine, saved.callbacks, strict=True):
-        callback.restore(state)
+    states = iter(saved.callbacks)
+    for callback in callbacks:
+        callback.restore(next(states)[1] if has_state(callback) else {})
 
 
-def stateful(callbacks: Sequence[Callback]) -> list[Callback]:
-    """Those that have a state to keep: whose class says how."""
+def has_state(callback: Callback) -> bool:
+    """Whether there is something to keep: its class says how."""
     plain = Callback.state
-    return [one for one in callbacks if getattr(type(one), "state", plain) is not plain]
+    return getattr(type(callback), "state", plain) is not plain
 
 
 def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -96,19 +96,30 @@ def _refuse_unwritable(folder: Path) -> None:
 
 
 class Announcer(Callback):
-    """Says where a resumed run goes on: on stdout, or on stderr beside JSON."""
+    """Says where a resumed run goes on: on stdout, or on stderr beside JSON.
+
+    Nothing is said of a run that is refused: it stands behind the callbacks that may do so.
+    """
 
     def __init__(self, folder: Path, as_json: bool) -> None:
         self.folder, self.as_json = folder, as_json
 
     def on_begin(self, run: Run) -> None:
-        words = place_of(run).words()
+        self.run = run
         if newest(self.folder) is None:
-            text = f"no checkpoint in {self.folder} yet: the run begins"
-        elif run.stop or run.epoch > run.epochs:
-            text = f"the run in {self.folder} is finished, {words}: nothing is left to train"
+            self._say(f"no checkpoint in {self.folder} yet: the run begins")
+
+    def restore(self, state: dict[str, Any]) -> None:
+        run, words = self.run, place_of(self.run).words()
+        if run.epoch > run.epochs:
+            self._say(f"the run in {self.folder} is finished, {words}: nothing is left to train")
+        elif run.stop:
+            text = f"the run in {self.folder} was stopped early, {words}"
+            self._say(f"{text}: only a larger --patience trains on")
         else:
-            text = f"going on from {self.folder}, {words}"
+            self._say(f"going on from {self.folder}, {words}")
+
+    def _say(self, text: str) -> None:
         if self.as_json:
             print(f"convlet: {printable(text)}", file=sys.stderr, flush=True)
         else:
@@ -130,14 +141,19 @@ def as_options(folder: Path | None) -> Iterator[None]:
     except (InputError, FileError, ModelFileError) as error:
         if folder is None:
             raise
-        raise type(error)(_renamed(str(error), os.path.abspath(folder))) from error
+        raise type(error)(_renamed(str(error), folder)) from error
 
 
-def _renamed(text: str, folder: str) -> str:
-    if text.startswith(tuple(folder + rest for rest in (" ", "/checkpoint-", "/lock"))):
+def _renamed(text: str, folder: Path) -> str:
+    path = os.path.abspath(folder)
+    if text.startswith(tuple(path + rest for rest in (" ", "/checkpoint-", "/lock"))):
         return f"--checkpoint: {text}"
     if text.startswith("callbacks with a state "):
-        return f"--patience: {text}"
+        if "are none, but" in text:
+            given, mend = "not given, but the run in {} was started with it", "give it"
+        else:
+            given, mend = "given, but the run in {} was started without it", "leave it out"
+        return f"--patience is {given.format(folder)}: {mend}, or take another folder"
     name, _, rest = text.removeprefix("EarlyStopping: ").partition(" is ")
     option = _OPTIONS.get(name)
     if option is None and "." in name:  # a number of an optimiser or schedule
