@@ -206,6 +206,9 @@ def test_every_is_in_steps(images, monkeypatch):
         (["--checkpoint", "run", "--every", "x"], "--every is 'x', expected a whole number"),
         (["--checkpoint", "a_file"], "--checkpoint is 'a_file', which is not a folder"),
         (["--checkpoint", "a_file/run"], "--checkpoint is 'a_file/run', but '"),
+        (["--tensorboard", "a_file"], "--tensorboard is 'a_file', which is not a folder"),
+        (["--tensorboard", "a_file/run"], "--tensorboard is 'a_file/run', but '"),
+        (["--tensorboard", "/proc/run"], "--tensorboard is '/proc/run', but the folder '/proc' c"),
         (["--checkpoint", "/proc/run"], "--checkpoint is '/proc/run', but the folder '/proc' can"),
     ],
 )
@@ -216,6 +219,45 @@ def test_wrong_options_are_refused_before_the_data_are_read(
     Path("a_file").write_text("")
     assert_refused(images, capsys, *options, match=match)
     assert os.listdir() == ["a_file"]
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (
+            ["--checkpoint", "np/run"],
+            "--checkpoint is 'np/run', which cannot be written: Permission",
+        ),
+        (["--history", "np/x.csv"], "--history is 'np/x.csv', which cannot be written: Permission"),
+        (["--tensorboard", "np/x"], "--tensorboard is 'np/x', which cannot be written: Permission"),
+    ],
+)
+def test_a_folder_that_cannot_be_looked_into(images, capsys, options, match, monkeypatch):
+    real = os.stat
+
+    def stat(path, **rest):  # root may do anything
+        if str(path).startswith("np/"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, **rest)
+
+    Path("np").mkdir()
+    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    monkeypatch.setattr(os, "stat", stat)
+    assert_refused(images, capsys, *options, match=match)
+    assert os.listdir("np") == []
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_files_of_a_run_may_be_in_its_folder(images, resume):
+    options = ["--history", "run/rows.csv", "--out", "run/m.safetensors"]
+    options += ["--tensorboard", "run/events"]
+    pytest.importorskip("tensorboardX")
+    assert train(images, "--checkpoint", "run", *resume, *options) == 0
+    assert len(convlet.watch.read_history("run/rows.csv")) == 2
+    assert convlet.load("run/m.safetensors").epochs == 2
+    assert len(os.listdir("run/events")) == 1
+    assert train(images, "--checkpoint", "run", *options, "--resume", epochs="3") == 0
+    assert len(convlet.watch.read_history("run/rows.csv")) == 3
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from convlet.checkpoint import newest, place_of
 from convlet.cli import options
 from convlet.cli.console import printable, say
 from convlet.errors import FileError, InputError, ModelFileError
+from convlet.formats.atomic import make_folder
 from convlet.inputs import as_count
 from convlet.run import Callback, Run
 
@@ -67,32 +67,22 @@ _DATA = ("x", "y", "validation x", "validation y")
 
 
 def check(folder: Path | None, every: int | None, resume: bool) -> None:
-    """Refuse wrong values.  Raises `InputError`, `FileError`."""
+    """Refuse wrong values, and make the folder: other files of the run may be in it.
+
+    Raises `InputError`, `FileError`.
+    """
     if every is not None:
         as_count(every, "--every")
     for option, given in (("--every", every is not None), ("--resume", resume)):
         if folder is None and given:
             raise InputError(f"{option} is given, but --checkpoint is not: name the folder")
-    if folder is not None:
-        _refuse_unwritable(folder)
-
-
-def _refuse_unwritable(folder: Path) -> None:
-    """Before the data are read; the folder need not be there yet."""
-    where = f"--checkpoint is {str(folder)!r}"
-    if folder.exists() and not folder.is_dir():
-        raise FileError(f"{where}, which is not a folder: name a folder")
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise FileError(f"{where}, but {str(there)!r} is not a folder: choose another place")
+    if folder is None:
+        return
+    options.refuse_unwritable_folder(folder, "--checkpoint")
     try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise FileError(
-            f"{where}, but the folder {str(there)!r} cannot be written to: {reason}"
-        ) from None
+        make_folder(str(folder))
+    except FileError as error:
+        raise FileError(f"--checkpoint: {error}") from None
 
 
 class Announcer(Callback):
