@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from convlet.errors import FileError, InputError
-from convlet.formats.atomic import write_atomic
+from convlet.formats.atomic import file_name, make_folder, write_atomic
 
 OLD, NEW = b"old", b"new content"
 
@@ -213,7 +213,7 @@ def test_error_of_the_pieces_passes(target: Path) -> None:
 def test_killed_process_leaves_the_old_file_and_a_known_name(target: Path) -> None:
     code = f"""
 import os, signal
-from convlet.formats.atomic import write_atomic
+from convlet.formats.atomic import file_name, make_folder, write_atomic
 def pieces():
     yield b"half"
     os.kill(os.getpid(), signal.SIGKILL)
@@ -314,3 +314,50 @@ def test_folder_and_pipe_are_not_replaced(tmp_path: Path) -> None:
 def test_what_is_no_path(path: object) -> None:
     with pytest.raises(InputError, match=f"path is {re.escape(repr(path))}, expected the name"):
         write_atomic(path, NEW)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", [5, None, "", "a\0b"])
+def test_what_is_no_folder(path: object) -> None:
+    with pytest.raises(InputError, match=r"^place is .*, expected the name of a folder, str or"):
+        file_name(path, "place", "folder")
+
+
+# ---------------------------------------------------------------------- folders
+
+
+def test_a_new_folder_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is on the disk when the folder that holds it is synchronised."""
+    done, real = [], os.fsync
+
+    def noting(file: int) -> None:
+        done.append(os.readlink(f"/proc/self/fd/{file}"))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    make_folder(str(tmp_path / "a" / "b"))
+    assert (tmp_path / "a" / "b").is_dir()
+    assert sorted(done) == [str(tmp_path), str(tmp_path / "a")]
+    make_folder(str(tmp_path / "a" / "b"))  # is there already
+    assert len(done) == 2
+
+
+def test_relative_folders_are_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_folder("a")
+    assert (tmp_path / "a").is_dir()
+
+
+def test_a_disk_that_loses_a_folder_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(monkeypatch, "fsync", 1, OSError(errno.EIO, os.strerror(errno.EIO)))
+    with pytest.raises(FileError, match=r"a cannot be written: .*: check that disk"):
+        make_folder(str(tmp_path / "a"))
+
+
+def test_a_file_is_no_folder(target: Path) -> None:
+    with pytest.raises(FileError, match="file cannot be written: it is a file, name a folder"):
+        make_folder(str(target))
+    with pytest.raises(FileError, match="Not a directory: a part of its path is a file"):
+        make_folder(str(target / "below"))
+    assert_only(target, OLD)

@@ -128,6 +128,7 @@ CRAFTED = {
     "layers": (replaced("identity", "dense 3", "dense 4"), "array 'weights' is"),
     "no network": (replaced("identity", "dense 3", "dance 3"), "the field 'identity' is"),
     "shape": (replaced("identity", "[6, 6, 1]", "[6, 6, -1]"), "the field 'identity' is"),
+    "asked": (replaced("identity", '"settings.epochs": 2', '"settings.epochs": "2"'), "no whole"),
     "classes": (replaced("identity", '"classes": null', '"classes": ["a"]'), "do not fit"),
     "states": (replaced("callbacks", "[]", '[{"kind": 3}]'), "the field 'callbacks' is"),
     "sizes": (

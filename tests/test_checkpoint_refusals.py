@@ -41,22 +41,39 @@ def folder(tmp_path):
     return tmp_path / "run"
 
 
+SAME = {"epochs": 3, "batch_size": 8, "learning_rate": 0.05, "seed": 7}
+"""The settings of `small_runs.train`."""
+
+
 # ---------------------------------------------------------------------------------- what is refused
+
+DIGEST = r"sha256 [0-9a-f]{12}\.\.\."
 
 OTHERS = {
     "learning_rate": ({"learning_rate": 0.1}, "learning_rate is 0.1, but .* of a run with 0.05"),
     "batch_size": ({"batch_size": 9}, "batch_size is 9, but"),
     "seed": ({"seed": 8}, "seed is 8, but .* of a run with 7"),
-    "optimizer": ({"optimizer": "adam"}, "optimizer is Adam, but .* of a run with SGD"),
+    "optimizer": ({"optimizer": "adam"}, "optimizer is adam, but .* of a run with sgd"),
     "momentum": ({"optimizer": SGD(0.5)}, r"optimizer.momentum is 0\.5, but .* with 0\.0"),
-    "schedule": ({"schedule": "cosine"}, "schedule is Cosine, but .* of a run with Constant"),
+    "schedule": ({"schedule": "cosine"}, "schedule is cosine, but .* of a run with constant"),
     "clip_norm": ({"clip_norm": 1}, r"clip_norm is 1\.0, but .* of a run with None"),
     "label_smoothing": ({"label_smoothing": 0.1}, r"label_smoothing is 0\.1, but"),
-    "augmentation": ({"augmentation": "flip"}, "augmentation is Augmentation, but .* with None"),
+    "augmentation": (
+        {"augmentation": "flip, shift 2"}, "augmentation is shift 2, flip, but .* with None",
+    ),
     "engine": ({"engine": "native"}, "engine is native, but .* of a run with reference"),
-    "validation": ({"validation": None}, "validation is none, but .* of a run with 20 images 6x"),
-    "other validation": ({"validation": images(20, 2)}, "validation is 20 images .* sha256"),
-    "weights": ({"sample_weight": np.arange(37)}, "data is 37 images .* of a run with 37 images"),
+    "validation": ({"validation": None}, "validation x is none, but .* of a run with 20 images 6x"),
+    "other validation": (
+        {"validation": images(20, 2)}, f"validation x is 20 images 6x6x1 uint8, {DIGEST}, but",
+    ),
+    "other answers": (
+        {"validation": (images(20, 1)[0], images(20, 2)[1])},
+        f"validation y is 20 class numbers, {DIGEST}, but .* with 20 class numbers, {DIGEST}: go",
+    ),
+    "weights": (
+        {"sample_weight": np.arange(37)},
+        f"sample_weight is 37 weights, {DIGEST}, but .* of a run with none",
+    ),
     "fewer epochs": ({"epochs": 1}, "epochs is 1, but .* stands in epoch 2 of its run: ask for as"),
     "callback": ({"callbacks": [EarlyStopping()]}, "callbacks with a state are Early.* with none"),
 }  # fmt: skip
@@ -99,25 +116,41 @@ def test_another_network_is_refused(folder, layers, shape, classes, match):
         network.fit(x.reshape(-1, *shape), y, checkpoint=folder, resume=True)
 
 
-@pytest.mark.parametrize("change", ["order", "pixel", "label", "dtype"])
-def test_other_data_are_refused(folder, change):
-    cut_at(folder, 7, sample_weight=np.ones(37))
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("order", "x is 37 images 6x6x1 uint8"),
+        ("pixel", "x is 37 images 6x6x1 uint8"),
+        ("dtype", "x is 37 images 6x6x1 float32"),
+        ("label", "y is 37 class numbers"),
+        ("one-hot", "y is 37 distributions over 3 classes"),
+        ("weight", "sample_weight is 37 weights"),
+    ],
+)
+def test_other_data_are_refused_by_what_differs(folder, change, named):
+    weight = np.ones(37)
+    cut_at(folder, 7, sample_weight=weight)
     x, y = images()
     match change:
         case "order":
-            x, y = x[::-1], y[::-1]
+            x = x[::-1]
         case "pixel":
             x[5, 2, 2] ^= 1
         case "label":
             y[5] = (y[5] + 1) % 3
+        case "one-hot":
+            y = np.eye(3)[y]
+        case "weight":
+            weight[3] = 2
         case "dtype":
             x = (x / 255).astype(np.float32)
+    options = {**SAME, "checkpoint": folder, "resume": True, "sample_weight": weight}
     network = Network(LAYERS, SHAPE, engine="reference")
-    with pytest.raises(InputError, match=r"^data is 37 images 6x6x1 \w+, sha256 .*, but"):
-        network.fit(x, y, checkpoint=folder, resume=True, sample_weight=np.ones(37))
+    with pytest.raises(InputError, match=f"^{named}, {DIGEST}, but .* with 37 .*, {DIGEST}: go on"):
+        network.fit(x, y, images(20, 1), **options)
 
 
-@pytest.mark.parametrize("changes", [{"patience": 4}, {"min_delta": 0.1}, {"restore_best": False}])
+@pytest.mark.parametrize("changes", [{"min_delta": 0.1}, {"restore_best": False}])
 def test_other_numbers_of_early_stopping_are_refused(folder, changes):
     with pytest.raises(Cut):
         train(checkpoint=folder, callbacks=[EarlyStopping(3), CutAfter(7)])
@@ -133,10 +166,10 @@ def test_every_setting_is_part_of_what_a_run_is():
     fields = {f"settings.{field}" for field in Settings.__dataclass_fields__}
     network, _ = train(epochs=1)
     run = convlet.Run(network, Settings(), 37, 0, ())
-    assert fields < identity.identity(run, "a", "b").keys()
+    assert fields < identity.identity(run, {}).keys()
     changed = replace(Settings(), optimizer=Adam(beta2=0.9))
     other = convlet.Run(network, changed, 37, 0, ())
-    assert identity.identity(other, "a", "b")["settings.optimizer.beta2"] == 0.9
+    assert identity.identity(other, {})["settings.optimizer.beta2"] == 0.9
 
 
 def test_a_run_in_the_folder_is_not_overwritten(folder):
@@ -170,8 +203,8 @@ def test_a_run_without_a_step_is_not_worth_keeping(folder):
         ({"checkpoint": "run", "every": 0}, "every is 0, expected a whole number from 1"),
         ({"checkpoint": "run", "every": 2.0}, r"every is 2\.0, expected a whole number"),
         ({"checkpoint": "run", "every": True}, "every is True"),
-        ({"checkpoint": ""}, "checkpoint is '', expected the name"),
-        ({"checkpoint": 5}, "checkpoint is 5, expected the name"),
+        ({"checkpoint": ""}, "checkpoint is '', expected the name of a folder"),
+        ({"checkpoint": 5}, "checkpoint is 5, expected the name of a folder"),
         ({"checkpoint": "a\0b"}, "checkpoint is 'a"),
         ({"checkpoint": "run", "epochs": 0}, "epochs is 0"),
     ],
@@ -185,11 +218,30 @@ def test_wrong_arguments_are_refused_before_any_work(tmp_path, monkeypatch, argu
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "run").write_bytes(b"mine")
-    with pytest.raises(FileError, match="run cannot be written: File exists"):
+    with pytest.raises(FileError, match="run cannot be written: it is a file, name a folder"):
         train(checkpoint=tmp_path / "run")
     with pytest.raises(FileError, match="run/below cannot be written: Not a directory"):
         train(checkpoint=tmp_path / "run" / "below")
     assert (tmp_path / "run").read_bytes() == b"mine"
+
+
+def test_a_new_folder_reaches_the_disk(folder, monkeypatch):
+    done, real = [], os.fsync
+
+    def noting(file):
+        done.append(os.readlink(f"/proc/self/fd/{file}"))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    train(checkpoint=folder)
+    assert done[0] == str(folder.parent)
+
+
+def test_resume_may_be_of_numpy(folder):
+    cut_at(folder, 7)
+    network, _ = train(checkpoint=folder, resume=np.True_)
+    assert network.flat.tobytes() == train()[0].flat.tobytes()
+    train(resume=np.False_, epochs=1)
 
 
 # ----------------------------------------------------------------------------------------- the lock

@@ -19,9 +19,9 @@ from convlet import (
 )
 from convlet.checkpoint import identity, state
 from convlet.formats import records
+from convlet.run import Settings
 from small_runs import (
     LAYERS,
-    RUNS,
     SHAPE,
     SMALL,
     Cut,
@@ -127,7 +127,8 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_used(folder):
     path = folder / name(2)
     path.write_bytes(path.read_bytes()[:-1])
     good = re.escape(str(folder / name(1)))
-    match = f"{re.escape(str(path))}: its size is .*: {good} is used, after epoch 1"
+    bad = re.escape(str(path))
+    match = rf"^{bad} is damaged \(its size is wrong\): {good} is used, after epoch 1$"
     with pytest.warns(RuntimeWarning, match=match):
         network, history = train(checkpoint=folder, resume=True)
     assert network.flat.tobytes() == expected.flat.tobytes()
@@ -137,7 +138,25 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_used(folder):
 def test_a_file_under_another_name_counts_as_damaged(folder):
     train(epochs=2, checkpoint=folder)
     shutil.copy(folder / name(1), folder / name(3))
-    with pytest.warns(RuntimeWarning, match="its name is 'checkpoint-00003-000000.*expected"):
+    match = r"checkpoint-00003-000000.safetensors is damaged \(its name is wrong\): /"
+    with pytest.warns(RuntimeWarning, match=match):
+        train(checkpoint=folder, resume=True)
+
+
+def test_two_that_cannot_be_used_are_both_named(folder):
+    train(epochs=3, checkpoint=folder)
+    changed = bytearray((folder / name(3)).read_bytes())
+    changed[-1] ^= 1
+    (folder / name(3)).write_bytes(changed)
+    Network(LAYERS, SHAPE).save(folder / name(2))
+    (folder / name(1)).unlink(missing_ok=True)
+    shutil.copy(folder / name(3), folder / name(4))
+    first, second, third = (re.escape(str(folder / name(n))) for n in (4, 3, 2))
+    match = (
+        rf"^{first} is damaged \(its checksum is wrong\); {second} is damaged \(its checksum is"
+        rf" wrong\); {third} is no checkpoint: no valid checkpoint is left, start again in"
+    )
+    with pytest.raises(ModelFileError, match=match):
         train(checkpoint=folder, resume=True)
 
 
@@ -156,7 +175,7 @@ def test_without_a_valid_one_nothing_is_trained_or_deleted(folder):
     for each in before:
         (folder / each).write_bytes(b"")
     network = Network(LAYERS, SHAPE, engine="reference")
-    with pytest.raises(ModelFileError, match=r"its size is 0.*: no valid checkpoint is left"):
+    with pytest.raises(ModelFileError, match=r"its size is wrong\): no valid checkpoint is left"):
         network.fit(*images(), checkpoint=folder, resume=True)
     assert network.flat.tobytes() == Network(LAYERS, SHAPE).flat.tobytes()
     assert names(folder) == before
@@ -227,12 +246,35 @@ def test_the_state_of_a_callback_comes_back(folder):
     assert seen[0][1] == [seen[0][0]] * 3
 
 
+def test_callbacks_without_a_state_are_told_of_a_resumed_run_too(folder):
+    told = []
+
+    class Look(Callback):
+        def restore(self, state):
+            told.append((state, counter.kept.get("steps")))
+
+    train(epochs=1, checkpoint=folder, callbacks=[counter := Counter(), Look()])
+    assert told == []
+    counter = Counter()
+    train(epochs=1, checkpoint=folder, callbacks=[Look(), counter, Look()], resume=True)
+    assert told == [({}, None), ({}, 5)]  # in their order
+
+
 @pytest.mark.parametrize(
     ("kept", "match"),
     [
         ({"a": np.zeros(3)}, r"callback Counter has 'a' of shape \(3,\) and dtype float64"),
         ({"a": np.zeros((2, 2), np.float32)}, r"'a' of shape \(2, 2\)"),
-        ({"a": {1, 2}}, "the state of a callback cannot be kept as JSON"),
+        (
+            {"a": {1, 2}},
+            "the state of callback Counter has 'a', which cannot be kept as JSON: .*set",
+        ),
+        ({"a": 1, "b": [0, 1j]}, "callback Counter has 'b', which cannot be kept as JSON"),
+        (None, "the state of callback Counter is None, expected a dict"),
+        ([1], r"the state of callback Counter is \[1\], expected a dict"),
+        ({1: 2}, "the state of callback Counter has the key 1, expected a str"),
+        ({"a": [{"b": {2: 3}}]}, "the state of callback Counter has the key 2, expected a str"),
+        ({"a": {"b": np.zeros(3, np.float32)}}, "callback Counter has 'a', which cannot be kept"),
     ],
 )
 def test_a_state_that_cannot_be_kept_is_refused_before_any_step(folder, kept, match):
@@ -241,6 +283,20 @@ def test_a_state_that_cannot_be_kept_is_refused_before_any_step(folder, kept, ma
     with pytest.raises(InputError, match=match):
         train(checkpoint=folder, callbacks=[counter, CutAfter(0)])
     assert names(folder) == []
+
+
+def test_a_state_within_itself_is_refused(folder):
+    counter = Counter()
+    counter.kept = {"a": []}
+    counter.kept["a"].append(counter.kept)
+    with pytest.raises(InputError, match="the state of callback Counter is nested too deeply"):
+        train(checkpoint=folder, callbacks=[counter])
+
+
+def test_a_setting_that_cannot_be_kept_is_named(folder):
+    run = convlet.Run(Network(LAYERS, SHAPE), Settings(), 37, 0, ())
+    with pytest.raises(InputError, match=r"clip_norm is .*True.*, which cannot be kept as JSON"):
+        state.pack_run(run, (), {"engine": "native", "settings.clip_norm": np.True_})
 
 
 # ----------------------------------------------------------------------------------------- the file
@@ -305,10 +361,15 @@ def test_equal_runs_give_equal_files_but_for_their_seconds(tmp_path):
     assert runs[0] == runs[1]
 
 
-def test_floats_and_distributions_have_their_own_fingerprint():
+def test_each_part_of_the_data_has_its_own_fingerprint():
     network = Network(LAYERS, SHAPE)
-    prints = {
-        identity.fingerprint(network.samples(*data)) for data in (images(), floats(), images(36))
-    }
-    assert len(prints) == 3
-    assert set(RUNS) >= {"plain"}
+    x, y = images()
+    weight = np.ones(37)
+    kinds = [images(), floats(), images(36), (x, y, weight), (x, y, weight + 1), (x[::-1], y)]
+    parts = [identity.fingerprints(network.samples(*data), None) for data in kinds]
+    for part, different in (("x", 4), ("y", 3), ("sample_weight", 3)):
+        assert len({each[part] for each in parts}) == different
+    assert {each["validation x"] for each in parts} == {"none"}
+    held_out = identity.fingerprints(network.samples(*images(36)), network.samples(*images()))
+    assert held_out["validation x"] == parts[0]["x"]
+    assert held_out["validation y"] == parts[0]["y"]

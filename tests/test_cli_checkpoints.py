@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,22 +76,82 @@ def test_a_finished_run_is_said_to_be_one_and_the_model_is_written(images, capsy
     assert Path("m.safetensors").read_bytes() == whole
 
 
-def test_an_early_stop_is_a_finish(capsys):
-    """Noise: what is learned of it soon makes the test loss rise."""
+@pytest.fixture
+def noise():
+    """What is learned of it soon makes the test loss rise."""
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((90, 6, 6)).astype(np.float32), rng.integers(0, 3, 90)
-    images = Path("noise.npz")
-    np.savez(images, x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    np.savez("noise.npz", x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    return Path("noise.npz")
+
+
+def test_an_early_stop_is_a_finish(noise, capsys):
     options = ["--checkpoint", "run", "--patience", "1"]
-    assert train(images, *options, epochs="50") == 0
+    assert train(noise, *options, epochs="50") == 0
     out = capsys.readouterr().out
     whole = Path("m.safetensors").read_bytes()
     assert "epoch 50/50" not in out
-    assert train(images, *options, "--resume", epochs="50") == 0
+    assert train(noise, *options, "--resume", epochs="50") == 0
     again = capsys.readouterr().out
-    assert "nothing is left to train" in again
+    said = (
+        r"the run in run was stopped early, after epoch [0-9]+: only a larger --patience trains on"
+    )
+    assert re.search(said, again)
     assert out.splitlines()[-2] == again.splitlines()[-2]  # the accuracy, of which epoch, and when
     assert Path("m.safetensors").read_bytes() == whole
+
+
+@pytest.mark.filterwarnings("default")  # of a terminal, not of these tests
+def test_more_epochs_of_a_run_that_was_stopped_early(noise, capsys):
+    options = ["--checkpoint", "run", "--patience", "1"]
+    assert train(noise, *options, epochs="50") == 0
+    capsys.readouterr()
+    assert train(noise, *options, "--resume", epochs="60") == 0
+    out, err = capsys.readouterr()
+    assert "was stopped early, after epoch" in out
+    assert err.startswith("convlet: warning: ")
+    assert ": more epochs do nothing, but a larger patience may" in err
+
+
+def test_more_patience_goes_on(noise, capsys):
+    assert train(noise, "--patience", "4", epochs="50") == 0
+    last = capsys.readouterr().out.splitlines()[-2]
+    whole = Path("m.safetensors").read_bytes()
+    options = ["--checkpoint", "run", "--patience"]
+    assert train(noise, *options, "1", epochs="50") == 0
+    assert Path("m.safetensors").read_bytes() != whole
+    capsys.readouterr()
+    assert train(noise, *options, "4", "--resume", epochs="50") == 0
+    out = capsys.readouterr().out
+    assert "going on from run, after epoch " in out
+    assert out.splitlines()[-2].split(" after ")[0] == last.split(" after ")[0]
+    assert Path("m.safetensors").read_bytes() == whole
+
+
+def test_too_little_patience_is_refused_and_nothing_else_is_said(noise, capsys):
+    options = ["--checkpoint", "run", "--resume", "--patience"]
+    assert train(noise, *options, "3", epochs="50") == 0
+    capsys.readouterr()
+    assert train(noise, *options, "1", epochs="50") == 2
+    out, err = capsys.readouterr()
+    assert "run in run" not in out
+    match = "convlet: error: --patience is 1, but with that the run would have ended before "
+    assert err.startswith(match)
+
+
+@pytest.mark.parametrize("started_with", [True, False])
+def test_early_stopping_is_not_added_or_left_out(images, capsys, started_with):
+    options, patience = ["--checkpoint", "run", "--resume"], ["--patience", "3"]
+    first, second = (patience, []) if started_with else ([], patience)
+    assert train(images, *options, *first) == 0
+    capsys.readouterr()
+    assert train(images, *options, *second) == 2
+    out, err = capsys.readouterr()
+    assert "run in run" not in out
+    given = "not given, but the run in run was started with it: give it"
+    if not started_with:
+        given = "given, but the run in run was started without it: leave it out"
+    assert err == f"convlet: error: --patience is {given}, or take another folder\n"
 
 
 def test_an_empty_folder_is_said_to_be_one(images, capsys):
@@ -106,7 +167,10 @@ def test_a_damaged_checkpoint_is_one_line_and_the_run_goes_on(images, capsys):
     capsys.readouterr()
     assert train(images, "--checkpoint", "run", "--resume") == 0
     out, err = capsys.readouterr()
-    assert err.startswith(f"convlet: warning: {newest.absolute()}: ")
+    start = (
+        f"convlet: warning: {newest.absolute()} is damaged (the length of its header is wrong): "
+    )
+    assert err.startswith(start)
     assert err.endswith("checkpoint-00001-000000.safetensors is used, after epoch 1\n")
     assert err.count("\n") == 1
     assert "going on from run, after epoch 1\n" in out
@@ -142,6 +206,9 @@ def test_every_is_in_steps(images, monkeypatch):
         (["--checkpoint", "run", "--every", "x"], "--every is 'x', expected a whole number"),
         (["--checkpoint", "a_file"], "--checkpoint is 'a_file', which is not a folder"),
         (["--checkpoint", "a_file/run"], "--checkpoint is 'a_file/run', but '"),
+        (["--tensorboard", "a_file"], "--tensorboard is 'a_file', which is not a folder"),
+        (["--tensorboard", "a_file/run"], "--tensorboard is 'a_file/run', but '"),
+        (["--tensorboard", "/proc/run"], "--tensorboard is '/proc/run', but the folder '/proc' c"),
         (["--checkpoint", "/proc/run"], "--checkpoint is '/proc/run', but the folder '/proc' can"),
     ],
 )
@@ -157,19 +224,61 @@ def test_wrong_options_are_refused_before_the_data_are_read(
 @pytest.mark.parametrize(
     ("options", "match"),
     [
+        (
+            ["--checkpoint", "np/run"],
+            "--checkpoint is 'np/run', which cannot be written: Permission",
+        ),
+        (["--history", "np/x.csv"], "--history is 'np/x.csv', which cannot be written: Permission"),
+        (["--tensorboard", "np/x"], "--tensorboard is 'np/x', which cannot be written: Permission"),
+    ],
+)
+def test_a_folder_that_cannot_be_looked_into(images, capsys, options, match, monkeypatch):
+    real = os.stat
+
+    def stat(path, **rest):  # root may do anything
+        if str(path).startswith("np/"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, **rest)
+
+    Path("np").mkdir()
+    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    monkeypatch.setattr(os, "stat", stat)
+    assert_refused(images, capsys, *options, match=match)
+    assert os.listdir("np") == []
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_files_of_a_run_may_be_in_its_folder(images, resume):
+    options = ["--history", "run/rows.csv", "--out", "run/m.safetensors"]
+    options += ["--tensorboard", "run/events"]
+    pytest.importorskip("tensorboardX")
+    assert train(images, "--checkpoint", "run", *resume, *options) == 0
+    assert len(convlet.watch.read_history("run/rows.csv")) == 2
+    assert convlet.load("run/m.safetensors").epochs == 2
+    assert len(os.listdir("run/events")) == 1
+    assert train(images, "--checkpoint", "run", *options, "--resume", epochs="3") == 0
+    assert len(convlet.watch.read_history("run/rows.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
         (["--learning-rate", "0.2"], "--learning-rate is 0.2, but "),
         (["--batch-size", "9"], "--batch-size is 9, but "),
         (["--seed", "1"], "--seed is 1, but "),
-        (["--optimizer", "adam"], "--optimizer is Adam, but "),
+        (["--optimizer", "adam"], "--optimizer is adam, but "),
         (["--momentum", "0.5"], "--momentum is 0.5, but "),
         (["--weight-decay", "0.5"], "--weight-decay is 0.5, but "),
-        (["--schedule", "cosine"], "--schedule is Cosine, but "),
+        (["--schedule", "cosine"], "--schedule is cosine, but "),
         (["--clip-norm", "2"], "--clip-norm is 2.0, but "),
         (["--label-smoothing", "0.5"], "--label-smoothing is 0.5, but "),
-        (["--augment", "flip"], "--augment is Augmentation, but "),
+        (["--augment", "flip"], "--augment is flip, but "),
+        (["--augment", "flip"], "safetensors is of a run without one: go on with what it was "),
         (["--engine", "reference"], "--engine is reference, but "),
-        (["--limit", "50"], "DATA is 50 images 6x6x1 uint8, sha256 "),
-        (["--patience", "3"], "--patience: callbacks with a state are EarlyStopping, but "),
+        (["--limit", "50"], "DATA (images to train with) is 50 images 6x6x1 uint8, sha256 "),
+        (["--limit", "50"], "; --limit, --hold-out and --seed choose the images, too"),
+        (["--hold-out", "9"], "DATA (images to train with) is 51 images 6x6x1 uint8, sha256 "),
+        (["--hold-out", "9", "--seed", "1"], "--seed is 1, but "),
         (["--epochs", "1"], "--epochs is 1, but "),
     ],
 )
@@ -178,18 +287,29 @@ def test_another_run_is_refused_by_the_name_of_the_option(images, capsys, option
     assert_refused(images, capsys, "--checkpoint", "run", "--resume", *options, match=match)
 
 
+def test_numbers_without_an_option_of_their_own(images, capsys):
+    options = ["--checkpoint", "run", "--optimizer", "momentum", "--schedule"]
+    assert train(images, *options, "step every 1") == 0
+    match = "--schedule: every is 2, but "
+    assert_refused(images, capsys, *options, "step every 2", "--resume", match=match)
+    options[3] = "nesterov"
+    match = "--optimizer: nesterov is True, but "
+    assert_refused(images, capsys, *options, "step every 1", "--resume", match=match)
+
+
+def test_an_option_that_is_left_out_is_none(images, capsys):
+    assert train(images, "--checkpoint", "run", "--augment", "shift 2, flip") == 0
+    match = "--augment is none, but "
+    assert_refused(images, capsys, "--checkpoint", "run", "--resume", match=match)
+    match = "of a run with shift 2, flip: go on"
+    assert_refused(images, capsys, "--checkpoint", "run", "--resume", match=match)
+
+
 def test_another_network_is_refused(images, capsys):
     assert train(images, "--checkpoint", "run") == 0
     layers = "flatten, dense 4, relu, dense 3, softmax"
     options = ["--checkpoint", "run", "--resume"]
     assert_refused(images, capsys, *options, match="--layers is flatten, dense 4", layers=layers)
-
-
-def test_another_patience_is_refused(images, capsys):
-    options = ["--checkpoint", "run", "--patience"]
-    assert train(images, *options, "3") == 0
-    match = "--patience is 4, but the checkpoint is of a run with 3"
-    assert_refused(images, capsys, *options, "4", "--resume", match=match)
 
 
 def test_a_run_in_the_folder_is_not_overwritten(images, capsys):
@@ -233,7 +353,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(images, capsys,
 
     def full(file):
         count[0] += 1
-        if count[0] == 5:  # two in each save: the third one fails
+        if count[0] == 6:  # one for the new folder, two in each save: the third one fails
             raise OSError(errno.ENOSPC, "No space left on device")
         real(file)
 

@@ -227,8 +227,9 @@ def test_a_run_that_had_stopped_stays_stopped():
 
 def test_before_any_epoch_its_state_is_that_of_a_new_one():
     state = EarlyStopping().state()
-    settings = {"patience": 5, "min_delta": 0.0, "restore_best": True}
-    assert state == {**settings, "best_loss": None, "best_epoch": None, "waited": 0}
+    settings = {"min_delta": 0.0, "restore_best": True}
+    waits = {"waited": 0, "longest": 0, "ended": False}
+    assert state == {**settings, "best_loss": None, "best_epoch": None, **waits}
     assert json.loads(json.dumps(state)) == state
 
 
@@ -253,6 +254,13 @@ def test_without_validation_it_is_refused_before_any_work():
 def test_wrong_numbers_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         EarlyStopping(**arguments)
+
+
+@pytest.mark.parametrize("value", [np.True_, np.False_])
+def test_restore_best_may_be_of_numpy(value):
+    stopping = EarlyStopping(restore_best=value)
+    assert type(stopping.restore_best) is bool
+    assert stopping.restore_best == value
 
 
 # ------------------------------------------------------------ learning-rate range test

@@ -7,8 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from convlet import Callback, EarlyStopping, Network, training
+from convlet import Callback, EarlyStopping, InputError, Network, training
 from convlet.engine import ReferenceEngine
+from convlet.network import Evaluation
 from convlet.randomness import Purpose, permutation
 from convlet.watch import CSV, JSONLines, read_history
 from small_runs import RUNS, SHAPE, SMALL, Cut, CutAfter, images, measured, name, names, train
@@ -264,6 +265,98 @@ def test_early_stopping_remembers_how_long_it_waited(tmp_path, restore_best):
                 stopping.best_epoch,
                 stopping.best_loss,
             )
+
+
+LOSSES = [5, 4, 6, 3, 7, 8, 2, 9, 9, 9, 9, 9]  # of the tests; waits: 0 0 1 0 1 2 0 1 2 3 4 5
+PLACES = [None, (1, 0), (3, 0), (6, 0), (8, 0), (2, 1), (5, 5), (8, 3)]
+
+
+def patient(patience, restore_best, epochs=12, cut=(), **options):
+    """A run whose tests give LOSSES -> its weights, its number of epochs, its callback."""
+    stopping = EarlyStopping(patience, restore_best=restore_best)
+    network, history = train(epochs=epochs, callbacks=[stopping, *cut], **options)
+    return network.flat.tobytes(), len(history), stopping.best_epoch
+
+
+@pytest.fixture
+def given_losses(monkeypatch):
+    def score(network, *rest):
+        return Evaluation(LOSSES[network.epochs], 0.5)
+
+    monkeypatch.setattr(Network, "score", score)
+
+
+@pytest.mark.usefixtures("given_losses")
+@pytest.mark.filterwarnings("ignore:.*more epochs do nothing")
+@pytest.mark.parametrize("restore_best", [True, False])
+@pytest.mark.parametrize("patience", [1, 3])
+def test_another_patience_is_that_of_the_whole_run_or_refused(tmp_path, patience, restore_best):
+    """From every place of a run with `patience`, among them its end; refused only where a run with
+    the other patience never came to that place."""
+    whole = {other: patient(other, restore_best) for other in range(1, 6)}
+    assert [epochs for _, epochs, _ in whole.values()] == [3, 6, 10, 11, 12]
+    refused = taken = 0
+    for n, place in enumerate(PLACES):
+        epochs, step = place or (whole[patience][1], 0)
+        if epochs > whole[patience][1] or (step and epochs == whole[patience][1]):
+            continue
+        folder, options = tmp_path / str(n), {"every": 1}
+        if place is None or not step:
+            patient(patience, restore_best, epochs, checkpoint=folder, **options)
+        else:
+            cut = [CutAfter(epochs * STEPS + step)]
+            with pytest.raises(Cut):
+                patient(patience, restore_best, cut=cut, checkpoint=folder, **options)
+        assert names(folder)[-1] == name(epochs, step)
+        for other, expected in whole.items():
+            copy = tmp_path / f"{n} {other}"
+            shutil.copytree(folder, copy)
+            if epochs < expected[1] or (epochs == expected[1] and not step):
+                taken += 1
+                assert patient(other, restore_best, checkpoint=copy, resume=True) == expected
+                assert patient(other, restore_best, checkpoint=copy, resume=True) == expected
+                continue
+            refused += 1
+            least = next(q for q in whole if epochs < whole[q][1] + (not step))
+            match = (
+                f"patience is {other}, but with that the run would have ended before the place"
+                f" where its checkpoint stands: ask for {least} or more"
+            )
+            with pytest.raises(InputError, match=match):
+                patient(other, restore_best, checkpoint=copy, resume=True)
+    assert taken > 10
+    assert refused or patience == 1
+
+
+@pytest.mark.usefixtures("given_losses")
+def test_what_another_callback_ended_stays_ended(tmp_path):
+    class Stop(Callback):
+        def on_epoch(self, run, row):
+            run.stop = run.stop or row.epoch == 3
+
+    for n, order in enumerate([(0, 1, 2), (1, 0, 2), (1, 2, 0)]):
+        folder = tmp_path / str(n)
+
+        def callbacks(patience, order=order):
+            all_three = Stop(), EarlyStopping(1), EarlyStopping(patience, min_delta=0.1)
+            return [all_three[i] for i in order]
+
+        _, history = train(epochs=12, checkpoint=folder, callbacks=callbacks(1))
+        assert len(history) == 3
+        _, history = train(epochs=12, checkpoint=folder, callbacks=callbacks(9), resume=True)
+        assert len(history) == 3  # by the one that was not given more
+
+
+@pytest.mark.usefixtures("given_losses")
+def test_more_epochs_of_a_run_that_was_stopped_are_told_to_do_nothing(tmp_path):
+    expected = patient(1, True, epochs=5, checkpoint=tmp_path)
+    assert patient(1, True, epochs=5, checkpoint=tmp_path, resume=True) == expected
+    assert patient(1, True, epochs=4, checkpoint=tmp_path, resume=True) == expected
+    match = r"checkpoint-00003-000000.safetensors is where the run ends early, after epoch 3: more"
+    with pytest.warns(RuntimeWarning, match=match) as caught:
+        assert patient(1, True, epochs=6, checkpoint=tmp_path, resume=True) == expected
+    assert caught[0].filename.endswith("small_runs.py")  # where fit is called
+    assert patient(2, True, epochs=6, checkpoint=tmp_path, resume=True)[1] == 6
 
 
 def test_a_stop_inside_an_epoch_is_an_interruption(tmp_path, whole):

@@ -204,6 +204,19 @@ def test_other_files_are_refused(tmp_path):
             read_history(tmp_path / f"empty{suffix}")
 
 
+@pytest.mark.parametrize("path", ["b.txt", "b", "b.csv.gz"])
+@pytest.mark.parametrize("suffix", KINDS)
+def test_a_name_that_could_not_be_read_again_is_refused(suffix, path):
+    with pytest.raises(
+        InputError, match=rf"path is '{path}', expected a name that ends in \{suffix}"
+    ):
+        KINDS[suffix](path)
+    other = {".csv": "a.jsonl", ".jsonl": "a.csv"}[suffix]
+    with pytest.raises(InputError, match=f"path is '{other}', expected"):
+        KINDS[suffix](other)
+    assert KINDS[suffix](f"B{suffix.upper()}").path.name == f"B{suffix.upper()}"
+
+
 def test_a_file_that_cannot_be_written_ends_training_before_its_first_step(tmp_path, data):
     network = make_network()
     before = network.flat.copy()
@@ -281,6 +294,49 @@ def test_event_files_hold_the_history(tmp_path, data):
     assert {step for _, step in scalars(events)} == {4}
 
 
+def shown(folder):
+    """The points that TensorBoard shows: START of a later file hides those of its step and after.
+
+    One entry a point: an epoch that was written twice, and not hidden, would be there twice.
+    """
+    points = []
+    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+        for event in read_events(path):
+            if event.session_log.status == event.session_log.START:
+                points = [(tag, step) for tag, step in points if step < event.step]
+            points += [(value.tag, event.step) for value in event.summary.value]
+    return sorted(points)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_event_files_of_a_resumed_run_have_its_earlier_epochs_once(tmp_path, data, before):
+    pytest.importorskip("tensorboardX")
+    folder, run = tmp_path / "events", tmp_path / "run"
+    options = {"validation": data, "checkpoint": run}
+    early = [TensorBoard(folder)] if before else []
+    make_network().fit(*data, epochs=2, callbacks=early, **options)
+    for epochs in (4, 4, 5):  # the second time nothing is left to train
+        board = TensorBoard(folder)
+        rows = make_network().fit(*data, epochs=epochs, callbacks=[board], resume=True, **options)
+        tags = ["accuracy/test", "images_per_second", "loss/test", "loss/train"]
+        assert shown(folder) == [(tag, step) for tag in tags for step in range(1, epochs + 1)]
+    newest = max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    found = scalars(read_events(newest))
+    for row in rows:
+        assert found["loss/test", row.epoch] == np.float32(row.test_loss)
+
+
+def test_event_files_keep_the_epochs_before_the_run(tmp_path, data):
+    """A run that began in the third epoch of the network's life, and was resumed in the fourth."""
+    pytest.importorskip("tensorboardX")
+    folder, run = tmp_path / "events", tmp_path / "run"
+    network, _ = train(data, TensorBoard(folder))
+    options = {"checkpoint": run, "validation": data}
+    network.fit(*data, epochs=1, callbacks=[TensorBoard(folder)], **options)
+    make_network().fit(*data, epochs=2, callbacks=[TensorBoard(folder)], resume=True, **options)
+    assert [step for tag, step in shown(folder) if tag == "loss/train"] == [1, 2, 3, 4]
+
+
 def test_event_files_without_validation_have_no_test_points(tmp_path, data):
     pytest.importorskip("tensorboardX")
     make_network().fit(*data, epochs=1, callbacks=[TensorBoard(tmp_path)])
@@ -300,6 +356,10 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, data):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot be written"):
         train(data, TensorBoard(tmp_path / "file" / "runs"))
+    with pytest.raises(FileError, match="file cannot be written: it is a file, name a folder"):
+        train(data, TensorBoard(tmp_path / "file"))
+    with pytest.raises(InputError, match="folder is 5, expected the name of a folder"):
+        TensorBoard(5)
 
 
 # ------------------------------------------------------------------------------------ command line

@@ -177,7 +177,7 @@ def as_threads(value: Any) -> int | None:
 
 def check_checkpoint(checkpoint: Any, every: Any, resume: Any) -> None:
     """Refuse wrong values of the three arguments of `fit`, and the others without the first."""
-    if not isinstance(resume, bool):
+    if not isinstance(resume, bool | np.bool_):
         raise InputError(f"resume is {resume!r}, expected True or False")
     if every is not None:
         as_count(every, "every")

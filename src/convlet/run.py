@@ -159,7 +159,10 @@ class Callback:
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave; called after `on_begin` of a resumed run."""
+        """Take back what `state` gave, {} for a class without one.
+
+        Called in a resumed run only, after the `on_begin` of all callbacks, in their order.
+        """
 
 
 def as_callbacks(value: Any) -> tuple[Callback, ...]:

@@ -31,15 +31,17 @@ class EarlyStopping(Callback):
         self.patience = as_count(patience, "patience")
         if not is_number(min_delta) or not 0 <= min_delta < inf:
             raise InputError(f"min_delta is {min_delta!r}, expected a number of 0 or more")
-        if not isinstance(restore_best, bool):
+        if not isinstance(restore_best, bool | np.bool_):
             raise InputError(f"restore_best is {restore_best!r}, expected True or False")
-        self.min_delta, self.restore_best = float(min_delta), restore_best
+        self.min_delta, self.restore_best = float(min_delta), bool(restore_best)
         self._forget()
 
     def _forget(self) -> None:
         self.best_loss = inf
         self.best_epoch: int | None = None
-        self.waited = 0
+        self.waited = 0  # epochs since the best one
+        self.longest = 0  # of the waits that a better epoch ended
+        self.ended = False  # whether this callback ended the run
         self.weights: Float32 | None = None
 
     def on_begin(self, run: Run) -> None:
@@ -54,6 +56,7 @@ class EarlyStopping(Callback):
     def on_epoch(self, run: Run, row: Row) -> None:
         loss = inf if row.test_loss is None or not isfinite(row.test_loss) else row.test_loss
         if loss < self.best_loss - self.min_delta or self.best_epoch is None:
+            self.longest = max(self.longest, self.waited)
             self.best_loss, self.best_epoch, self.waited = loss, row.epoch, 0
             if self.restore_best:
                 self.weights = run.network.flat.copy()
@@ -62,7 +65,8 @@ class EarlyStopping(Callback):
         self._stop()
 
     def _stop(self) -> None:
-        self.run.stop = self.run.stop or self.waited >= self.patience
+        if self.waited >= self.patience and not self.run.stop:
+            self.run.stop = self.ended = True
 
     def on_end(self, run: Run) -> None:
         if self.weights is not None:
@@ -75,24 +79,40 @@ class EarlyStopping(Callback):
             "best_loss": self.best_loss if isfinite(self.best_loss) else None,
             "best_epoch": self.best_epoch,
             "waited": self.waited,
+            "longest": self.longest,
+            "ended": self.ended,
             **kept,
         }
 
     def _settings(self) -> dict[str, Any]:
-        names = ("patience", "min_delta", "restore_best")
-        return {name: getattr(self, name) for name in names}
+        return {"min_delta": self.min_delta, "restore_best": self.restore_best}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Raises `InputError` for the state of one with other numbers."""
+        """Go on as if the run had begun with this patience.
+
+        Raises `InputError` where it would have ended before, and for the state of one with another
+        min_delta or restore_best.
+        """
         for name, value in self._settings().items():
             if state[name] != value:
                 raise InputError(
                     f"EarlyStopping: {name} is {value!r}, but the checkpoint is of a run with"
                     f" {state[name]!r}: go on with what it was started with"
                 )
+        # inside an epoch, the run has gone on after its last wait
+        least = max(state["longest"] + 1, state["waited"] + (self.run.step > 0))
+        if self.patience < least:
+            raise InputError(
+                f"EarlyStopping: patience is {self.patience}, but with that the run would have"
+                f" ended before the place where its checkpoint stands: ask for {least} or more"
+            )
         self.best_loss = inf if state["best_loss"] is None else float(state["best_loss"])
         self.best_epoch, self.waited = state["best_epoch"], state["waited"]
+        self.longest = state["longest"]
         self.weights = None
         if "weights" in state:
             self.weights = np.array(state["weights"], np.float32)
+        self.ended = state["ended"] and self.waited >= self.patience
+        if state["ended"] and not self.ended:
+            self.run.stop = False  # there is patience left
         self._stop()  # the checkpoint may be of the last epoch

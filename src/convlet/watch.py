@@ -12,24 +12,31 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convlet.errors import DataError, InputError, MissingDependencyError
 from convlet.formats import history
-from convlet.formats.atomic import file_error, file_name, write_atomic
+from convlet.formats.atomic import file_error, file_name, make_folder, write_atomic
 from convlet.run import Callback, History, Row, Run
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
 
-SUFFIXES = (".jsonl", ".csv")
-
 
 class _File(Callback):
-    """What both kinds of history file share: when lines are written."""
+    """What both kinds of history file share: when lines are written.
+
+    Raises `InputError` for a name with another suffix, which `read_history` could not read again.
+    """
+
+    suffix: ClassVar[str]
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(file_name(path))
+        if self.path.suffix.lower() != self.suffix:
+            raise InputError(
+                f"path is {os.fspath(path)!r}, expected a name that ends in {self.suffix}"
+            )
 
     def start(self) -> str:
         """What stands above the first row."""
@@ -67,6 +74,8 @@ class JSONLines(_File):
     A number that is not finite, unknown to JSON, becomes null.
     """
 
+    suffix = ".jsonl"
+
     def line(self, row: Row) -> str:
         return history.json_line(row)
 
@@ -76,6 +85,8 @@ class JSONLines(_File):
 
 class CSV(_File):
     """A header, then a line an epoch; an empty cell stands for None."""
+
+    suffix = ".csv"
 
     def start(self) -> str:
         return history.csv_header()
@@ -90,27 +101,29 @@ class CSV(_File):
 class TensorBoard(Callback):
     """Event files for TensorBoard: loss, accuracy and images a second, a point an epoch.
 
-    folder is made if it is not there.  What an earlier run in it recorded of later epochs than the
-    network's is hidden by TensorBoard.  Raises `InputError`, and `MissingDependencyError` without
-    tensorboardX.
+    folder is made if it is not there.  A resumed run writes its earlier epochs anew.  Whatever else
+    is in the folder of the epochs since the run began is hidden by TensorBoard.  Raises
+    `InputError`, and `MissingDependencyError` without tensorboardX.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(file_name(folder, "folder")).absolute()
+        self.folder = Path(file_name(folder, "folder", "folder")).absolute()
         self.writer: EventsWriter | None = None
         _tensorboard()
 
     def on_begin(self, run: Run) -> None:
-        """Start an event file.  Raises `FileError`."""
+        """Start an event file, with the epochs that a checkpoint remembers.  Raises `FileError`."""
         event_pb2, _, writer = _tensorboard()
         unique = "." + os.urandom(4).hex()  # its names differ by the second only
+        make_folder(str(self.folder))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             self.writer = writer(str(self.folder / "events"), unique)
         except OSError as error:
             raise file_error("written", str(self.folder), error) from error
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        self._write(run.network.epochs + 1, session_log=start)
+        self._write(run.first_epoch + 1, session_log=start)  # hides what is from there on
+        for row in run.history:
+            self.on_epoch(run, row)
 
     def on_epoch(self, run: Run, row: Row) -> None:
         """Add the points of an epoch.  Raises `FileError`."""
@@ -148,11 +161,10 @@ class TensorBoard(Callback):
 def history_file(path: str | os.PathLike[str], name: str = "path") -> JSONLines | CSV:
     """The callback for a path that ends in .jsonl or .csv.  Raises `InputError` for another one."""
     suffix = Path(file_name(path, name)).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(
-            f"{name} is {os.fspath(path)!r}, expected a name that ends in .jsonl or .csv"
-        )
-    return CSV(path) if suffix == ".csv" else JSONLines(path)
+    for kind in (JSONLines, CSV):
+        if suffix == kind.suffix:
+            return kind(path)
+    raise InputError(f"{name} is {os.fspath(path)!r}, expected a name that ends in .jsonl or .csv")
 
 
 def read_history(path: str | os.PathLike[str]) -> History:

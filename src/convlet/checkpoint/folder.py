@@ -13,14 +13,14 @@ import numpy as np
 
 from convlet._version import __version__
 from convlet.checkpoint import names
-from convlet.checkpoint.identity import fingerprint, identity, refuse_other
+from convlet.checkpoint.identity import Identity, fingerprints, identity, refuse_other
 from convlet.checkpoint.lock import Lock
 from convlet.checkpoint.names import Position
 from convlet.checkpoint.state import Saved, pack_run, read, restore_callbacks, restore_run
 from convlet.engine import Samples
 from convlet.errors import DivergedError, InputError, ModelFileError
-from convlet.formats.atomic import file_error, file_name, write_atomic
-from convlet.formats.header import damaged
+from convlet.formats.atomic import file_name, make_folder, write_atomic
+from convlet.formats.header import DamagedError, damaged
 from convlet.formats.records import OtherVersionError
 from convlet.run import Callback, Run
 
@@ -44,20 +44,17 @@ class Folder:
         validation: Samples | None,
     ) -> None:
         # absolute: a callback may change the current folder
-        self.path = os.path.abspath(file_name(path, "checkpoint"))
+        self.path = os.path.abspath(file_name(path, "checkpoint", "folder"))
         self.every, self.resume = every, resume
         self.samples = data, validation
-        self.data = self.validation = ""  # their fingerprints
+        self.data: Identity = {}  # their fingerprints
         self.saved: Saved | None = None  # from which the run goes on
         self.last: list[Position] = []  # the last two that were written or resumed from
         self.closing: tuple[Position, bytes] | None = None
         self.broken = False  # a save failed
 
     def __enter__(self) -> "Folder":
-        try:
-            os.makedirs(self.path, exist_ok=True)
-        except OSError as error:
-            raise file_error("written", self.path, error) from error
+        make_folder(self.path)
         self.lock = Lock(self.path)
         return self
 
@@ -79,11 +76,11 @@ class Folder:
         if found and not self.resume:
             self._refuse(found[-1])
         names.delete_temporaries(self.path)
-        self.data, self.validation = map(fingerprint, self.samples)
+        self.data = fingerprints(*self.samples)
         if not found or not self.resume:
             return
         saved, index = self._newest(found)
-        refuse_other(saved.identity, run, self.data, self.validation, saved.path)
+        refuse_other(saved.identity, run, self.data, saved.path)
         begun = saved.place.epoch - (saved.place.step == 0)
         if begun > run.epochs:
             raise InputError(
@@ -107,6 +104,13 @@ class Folder:
         """
         if self.saved is not None:
             restore_callbacks(self.saved, callbacks)
+            if run.stop and run.epochs > self.saved.identity["settings.epochs"]:
+                warnings.warn(
+                    f"{self.saved.path} is where the run ends early, {self.saved.place.words()}:"
+                    " more epochs do nothing, but a larger patience may",
+                    RuntimeWarning,
+                    stacklevel=4,  # whoever calls Network.fit
+                )
             self.saved = None  # its arrays are no longer needed
         if _not_finite(run) is None:  # else the first step will say so
             self._write(*self._packed(run, callbacks), run)
@@ -146,7 +150,7 @@ class Folder:
             self._write(*self._packed(run, callbacks), run)
 
     def _packed(self, run: Run, callbacks: Sequence[Callback]) -> tuple[Position, bytes]:
-        what = identity(run, self.data, self.validation)
+        what = identity(run, self.data)
         return Position(run.network.epochs, run.step), pack_run(run, callbacks, what)
 
     def _write(self, position: Position, data: bytes, run: Run) -> None:
@@ -169,7 +173,7 @@ class Folder:
             except OtherVersionError:
                 raise
             except ModelFileError as error:
-                wrong.append(str(error).removesuffix(", take another copy"))
+                wrong.append(f"{self._file(position)} is {_flaw(error)}")
                 continue
             if wrong:
                 used = f"{'; '.join(wrong)}: {saved.path} is used, {saved.place.words()}"
@@ -201,6 +205,13 @@ class Folder:
 
     def _file(self, position: Position) -> str:
         return os.path.join(self.path, position.name())
+
+
+def _flaw(error: ModelFileError) -> str:
+    """What is wrong with a file, in a few words: whoever resumes cannot mend a checksum."""
+    return (
+        f"damaged ({error.what} is wrong)" if isinstance(error, DamagedError) else "no checkpoint"
+    )
 
 
 def _not_finite(run: Run) -> str | None:

@@ -1,12 +1,16 @@
 """What a run is, apart from where it stands: two runs with equal identities train to equal bits."""
 
-from dataclasses import asdict, fields, is_dataclass
+import re
+from dataclasses import asdict, fields
 from typing import Any
 
+from convlet.augmentation import Augmentation
 from convlet.engine import Samples
+from convlet.equations import Array
 from convlet.errors import InputError
+from convlet.optimizers import Optimizer
 from convlet.run import Run
-from convlet.schedules import Constant, Step
+from convlet.schedules import Constant, Schedule, Step
 from convlet.text import format_layers
 
 Identity = dict[str, Any]
@@ -15,57 +19,77 @@ Identity = dict[str, Any]
 _BY_EPOCH = (Constant, Step)  # schedules whose rates do not depend on the number of epochs
 
 
-def identity(run: Run, data: str, validation: str) -> Identity:
-    """Of this run on the data with these fingerprints."""
+def identity(run: Run, data: Identity) -> Identity:
+    """Of this run on the data with these fingerprints, which come last: settings choose data."""
     network = run.network
     return {
         "engine": network.engine.name,
         "layers": format_layers(network.layers),
         "input_shape": list(network.input_shape),
         "classes": None if network.classes is None else list(network.classes),
-        "data": data,
-        "validation": validation,
         **_settings(run),
+        **data,
     }
 
 
 def _settings(run: Run) -> Identity:
-    """Every field of `Settings`; of a nested description its kind and every field of that."""
+    """Every field of `Settings`; of an optimiser or a schedule its name and every field of that."""
     flat: Identity = {}
     for field in fields(run.settings):
         name, value = f"settings.{field.name}", getattr(run.settings, field.name)
-        if is_dataclass(value) and not isinstance(value, type):
-            flat[name] = type(value).__name__
+        if isinstance(value, Augmentation):
+            flat[name] = str(value)  # its text form says all of it
+        elif isinstance(value, Optimizer | Schedule):
+            flat[name] = value.name
             flat |= {f"{name}.{inner}": number for inner, number in asdict(value).items()}
         else:
             flat[name] = value
     return flat
 
 
-def fingerprint(samples: Samples | None) -> str:
-    """Number, shape and dtype of the images, and SHA-256 over every byte that training reads."""
-    if samples is None:
-        return "none"
-    from hashlib import sha256  # takes 8 ms to import
+def fingerprints(data: Samples, validation: Samples | None) -> Identity:
+    """Of each array that training and its tests read, by the name of the argument of `fit`."""
+    return {
+        "x": _of_images(data),
+        "y": _of_targets(data),
+        "sample_weight": _of_weight(data),
+        "validation x": "none" if validation is None else _of_images(validation),
+        "validation y": "none" if validation is None else _of_targets(validation),
+    }
 
-    digest = sha256()
-    for array in (samples.images, samples.targets, samples.weight):
-        if array is None:
-            digest.update(b"none;")
-            continue
-        digest.update(f"{array.dtype.str} {array.shape};".encode())
-        digest.update(array.data)
+
+def _of_images(samples: Samples) -> str:
     images = samples.images
     size = "x".join(map(str, images.shape[1:]))
-    return f"{len(images)} images {size} {images.dtype}, sha256 {digest.hexdigest()}"
+    return f"{len(images)} images {size} {images.dtype}, sha256 {_sha256(images)}"
 
 
-def refuse_other(found: Identity, run: Run, data: str, validation: str, path: str) -> None:
+def _of_targets(samples: Samples) -> str:
+    y = samples.targets
+    kind = "class numbers" if y.ndim == 1 else f"distributions over {y.shape[1]} classes"
+    return f"{len(y)} {kind}, sha256 {_sha256(y)}"
+
+
+def _of_weight(samples: Samples) -> str:
+    weight = samples.weight
+    return "none" if weight is None else f"{len(weight)} weights, sha256 {_sha256(weight)}"
+
+
+def _sha256(array: Array) -> str:
+    """Of dtype, shape and every byte."""
+    from hashlib import sha256  # takes 8 ms to import
+
+    digest = sha256(f"{array.dtype.str} {array.shape};".encode())
+    digest.update(array.data)
+    return digest.hexdigest()
+
+
+def refuse_other(found: Identity, run: Run, data: Identity, path: str) -> None:
     """Raise `InputError` unless the run of the checkpoint at path is this one.
 
     It may have been meant to last more or fewer epochs, where no rate depends on that.
     """
-    wanted = identity(run, data, validation)
+    wanted = identity(run, data)
     for key in [*wanted, *(key for key in found if key not in wanted)]:
         mine, other = wanted.get(key), found.get(key)
         if mine == other and type(mine) is type(other):
@@ -84,4 +108,5 @@ def refuse_other(found: Identity, run: Run, data: str, validation: str, path: st
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
+    text = re.sub(r"(sha256 [0-9a-f]{12})[0-9a-f]{52}", r"\1...", text)
     return text if len(text) <= 200 else f"{text[:197]}..."

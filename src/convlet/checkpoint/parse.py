@@ -113,8 +113,10 @@ def _identity(found: Any) -> tuple[Identity, int]:
         isinstance(classes, list) and all(isinstance(one, str) for one in classes)
     ):
         raise ValueError("classes is no list of names")
-    if not (isinstance(found["layers"], str) and isinstance(found["validation"], str)):
-        raise ValueError("layers or validation is no text")
+    if not (isinstance(found["layers"], str) and isinstance(found["validation x"], str)):
+        raise ValueError("layers or validation x is no text")
+    if type(found["settings.epochs"]) is not int:
+        raise ValueError("settings.epochs is no whole number")
     stages = group(parse_layers(found["layers"]), as_input_shape(found["input_shape"]))
     if classes is not None and len(classes) != stages[-1].output_shape[0]:
         raise ValueError("classes and layers do not fit")

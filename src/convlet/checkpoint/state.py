@@ -51,25 +51,59 @@ def pack_run(run: Run, callbacks: Sequence[Callback], identity: Identity) -> byt
     }
     arrays |= {f"slot{n}": slot for n, slot in enumerate(run.slots)}
     states: list[dict[str, Any]] = []
-    for callback in stateful(callbacks):
-        kind, state = type(callback).__name__, callback.state()
-        vectors = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
-        for key, vector in vectors.items():
-            if vector.ndim != 1 or vector.dtype != np.float32:
-                raise InputError(
-                    f"the state of callback {kind} has {key!r} of shape {vector.shape} and dtype"
-                    f" {vector.dtype}, expected a float32 vector"
-                )
-            arrays[f"callback{len(states)}.{key}"] = vector
-        values = {key: value for key, value in state.items() if key not in vectors}
+    for callback in filter(has_state, callbacks):
+        values, vectors = _parts(callback)
+        arrays |= {f"callback{len(states)}.{key}": vector for key, vector in vectors.items()}
         sizes = {key: vector.size for key, vector in vectors.items()}
-        states.append({"kind": kind, "values": values, "vectors": sizes})
+        states.append({"kind": type(callback).__name__, "values": values, "vectors": sizes})
+    for name, value in identity.items():
+        _refuse_no_json(value, f"{name.removeprefix('settings.')} is {value!r:.100}")
     metadata = {
         "callbacks": _text(states),
         "identity": _text(identity),
         "position": _text(vars(place_of(run))),
     }
     return pack(KIND, VERSION, metadata, arrays)
+
+
+def _parts(callback: Callback) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    """The state of a callback: JSON values, vectors.  Raises `InputError`."""
+    where, state = f"the state of callback {type(callback).__name__}", callback.state()
+    if not isinstance(state, dict):
+        raise InputError(f"{where} is {state!r:.100}, expected a dict of JSON values and vectors")
+    try:
+        _refuse_other_keys(state, where)
+    except RecursionError as error:
+        raise InputError(f"{where} is nested too deeply, expected plain JSON values") from error
+    vectors = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+    for key, vector in vectors.items():
+        if vector.ndim != 1 or vector.dtype != np.float32:
+            raise InputError(
+                f"{where} has {key!r} of shape {vector.shape} and dtype {vector.dtype},"
+                " expected a float32 vector"
+            )
+    values = {key: value for key, value in state.items() if key not in vectors}
+    for key, value in values.items():
+        _refuse_no_json(value, f"{where} has {key!r}")
+    return values, vectors
+
+
+def _refuse_other_keys(value: Any, where: str) -> None:
+    """JSON would make texts of them."""
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise InputError(f"{where} has the key {key!r:.100}, expected a str")
+    if isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_other_keys(inner, where)
+
+
+def _refuse_no_json(value: Any, what: str) -> None:
+    try:
+        _text(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}, which cannot be kept as JSON: {error}") from error
 
 
 def read(path: str | os.PathLike[str]) -> Saved:
@@ -88,7 +122,9 @@ def read(path: str | os.PathLike[str]) -> Saved:
     weights = record.arrays["weights"]
     if not np.isfinite(weights).all():
         raise damaged(name, "weights", weights[~np.isfinite(weights)][0], "finite numbers")
-    rows = parse_rows(record.arrays["history"], found.place, found.identity["validation"] != "none")
+    rows = parse_rows(
+        record.arrays["history"], found.place, found.identity["validation x"] != "none"
+    )
     callbacks = []
     for n, state in enumerate(found.states):
         vectors = {key: record.arrays[f"callback{n}.{key}"] for key in state["vectors"]}
@@ -124,25 +160,26 @@ def restore_run(saved: Saved, run: Run) -> None:
 
 
 def restore_callbacks(saved: Saved, callbacks: Sequence[Callback]) -> None:
-    """Give each callback with a state its own back.
+    """Give each callback its own state back, {} to one without.
 
     Raises `InputError` if others have one than when the checkpoint was written.
     """
-    mine = stateful(callbacks)
-    now, then = [type(one).__name__ for one in mine], [name for name, _ in saved.callbacks]
+    now = [type(one).__name__ for one in callbacks if has_state(one)]
+    then = [name for name, _ in saved.callbacks]
     if now != then:
         raise InputError(
             f"callbacks with a state are {', '.join(now) or 'none'}, but {saved.path} is of a run"
             f" with {', '.join(then) or 'none'}: give the same, in the same order"
         )
-    for callback, (_, state) in zip(mine, saved.callbacks, strict=True):
-        callback.restore(state)
+    states = iter(saved.callbacks)
+    for callback in callbacks:
+        callback.restore(next(states)[1] if has_state(callback) else {})
 
 
-def stateful(callbacks: Sequence[Callback]) -> list[Callback]:
-    """Those that have a state to keep: whose class says how."""
+def has_state(callback: Callback) -> bool:
+    """Whether there is something to keep: its class says how."""
     plain = Callback.state
-    return [one for one in callbacks if getattr(type(one), "state", plain) is not plain]
+    return getattr(type(callback), "state", plain) is not plain
 
 
 def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
@@ -164,8 +201,5 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
 
 
 def _text(value: Any) -> str:
-    """JSON; floats come back exactly, infinity and NaN too."""
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the state of a callback cannot be kept as JSON: {error}") from error
+    """JSON; floats come back exactly, infinity and NaN too.  Raises `TypeError`, `ValueError`."""
+    return json.dumps(value, ensure_ascii=False)

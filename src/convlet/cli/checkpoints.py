@@ -1,12 +1,12 @@
 """--checkpoint, --every and --resume of `convlet train`: their checks, and what is said of them."""
 
 import os
+import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from convlet.checkpoint import newest, place_of
 from convlet.cli import options
 from convlet.cli.console import printable, say
 from convlet.errors import FileError, InputError, ModelFileError
+from convlet.formats.atomic import make_folder
 from convlet.inputs import as_count
 from convlet.run import Callback, Run
 
@@ -53,54 +54,62 @@ _OPTIONS = {
     "optimizer.weight_decay": "--weight-decay",
     "patience": "--patience",
     "checkpoint": "--checkpoint",
-    **dict.fromkeys(("data", "validation", "input_shape", "classes"), "DATA"),
+    "input_shape": "DATA (size of an image)",
+    "classes": "DATA (names of the classes)",
+    "x": "DATA (images to train with)",
+    "y": "DATA (labels to train with)",
+    "validation x": "DATA (images to test with)",
+    "validation y": "DATA (labels to test with)",
 }
 """What an error of the library begins with, and what it is called on the command line."""
 
+_DATA = ("x", "y", "validation x", "validation y")
+
 
 def check(folder: Path | None, every: int | None, resume: bool) -> None:
-    """Refuse wrong values.  Raises `InputError`, `FileError`."""
+    """Refuse wrong values, and make the folder: other files of the run may be in it.
+
+    Raises `InputError`, `FileError`.
+    """
     if every is not None:
         as_count(every, "--every")
     for option, given in (("--every", every is not None), ("--resume", resume)):
         if folder is None and given:
             raise InputError(f"{option} is given, but --checkpoint is not: name the folder")
-    if folder is not None:
-        _refuse_unwritable(folder)
-
-
-def _refuse_unwritable(folder: Path) -> None:
-    """Before the data are read; the folder need not be there yet."""
-    where = f"--checkpoint is {str(folder)!r}"
-    if folder.exists() and not folder.is_dir():
-        raise FileError(f"{where}, which is not a folder: name a folder")
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise FileError(f"{where}, but {str(there)!r} is not a folder: choose another place")
+    if folder is None:
+        return
+    options.refuse_unwritable_folder(folder, "--checkpoint")
     try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise FileError(
-            f"{where}, but the folder {str(there)!r} cannot be written to: {reason}"
-        ) from None
+        make_folder(str(folder))
+    except FileError as error:
+        raise FileError(f"--checkpoint: {error}") from None
 
 
 class Announcer(Callback):
-    """Says where a resumed run goes on: on stdout, or on stderr beside JSON."""
+    """Says where a resumed run goes on: on stdout, or on stderr beside JSON.
+
+    Nothing is said of a run that is refused: it stands behind the callbacks that may do so.
+    """
 
     def __init__(self, folder: Path, as_json: bool) -> None:
         self.folder, self.as_json = folder, as_json
 
     def on_begin(self, run: Run) -> None:
-        words = place_of(run).words()
+        self.run = run
         if newest(self.folder) is None:
-            text = f"no checkpoint in {self.folder} yet: the run begins"
-        elif run.stop or run.epoch > run.epochs:
-            text = f"the run in {self.folder} is finished, {words}: nothing is left to train"
+            self._say(f"no checkpoint in {self.folder} yet: the run begins")
+
+    def restore(self, state: dict[str, Any]) -> None:
+        run, words = self.run, place_of(self.run).words()
+        if run.epoch > run.epochs:
+            self._say(f"the run in {self.folder} is finished, {words}: nothing is left to train")
+        elif run.stop:
+            text = f"the run in {self.folder} was stopped early, {words}"
+            self._say(f"{text}: only a larger --patience trains on")
         else:
-            text = f"going on from {self.folder}, {words}"
+            self._say(f"going on from {self.folder}, {words}")
+
+    def _say(self, text: str) -> None:
         if self.as_json:
             print(f"convlet: {printable(text)}", file=sys.stderr, flush=True)
         else:
@@ -122,14 +131,27 @@ def as_options(folder: Path | None) -> Iterator[None]:
     except (InputError, FileError, ModelFileError) as error:
         if folder is None:
             raise
-        raise type(error)(_renamed(str(error), os.path.abspath(folder))) from error
+        raise type(error)(_renamed(str(error), folder)) from error
 
 
-def _renamed(text: str, folder: str) -> str:
-    if text.startswith(tuple(folder + rest for rest in (" ", "/checkpoint-", "/lock"))):
+def _renamed(text: str, folder: Path) -> str:
+    path = os.path.abspath(folder)
+    if text.startswith(tuple(path + rest for rest in (" ", "/checkpoint-", "/lock"))):
         return f"--checkpoint: {text}"
     if text.startswith("callbacks with a state "):
-        return f"--patience: {text}"
-    name, _, rest = text.removeprefix("EarlyStopping: ").partition(" ")
-    option = _OPTIONS.get(name) or _OPTIONS.get(name.partition(".")[0])
-    return f"{option} {rest}".replace("resume=True", "--resume") if option else text
+        if "are none, but" in text:
+            given, mend = "not given, but the run in {} was started with it", "give it"
+        else:
+            given, mend = "given, but the run in {} was started without it", "leave it out"
+        return f"--patience is {given.format(folder)}: {mend}, or take another folder"
+    name, _, rest = text.removeprefix("EarlyStopping: ").partition(" is ")
+    option = _OPTIONS.get(name)
+    if option is None and "." in name:  # a number of an optimiser or schedule
+        outer, _, inner = name.partition(".")
+        option = f"{_OPTIONS[outer]}: {inner}" if outer in _OPTIONS else None
+    if option is None:
+        return text
+    rest = re.sub("^None, but", "none, but", rest).replace("resume=True", "--resume")
+    rest = rest.replace(" is of a run with None", " is of a run without one")
+    hint = "; --limit, --hold-out and --seed choose the images, too"
+    return f"{option} is {rest}{hint if name in _DATA else ''}"

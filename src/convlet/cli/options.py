@@ -171,18 +171,44 @@ def size(shape: Sequence[int]) -> str:
 def refuse_unwritable(path: Path, option: str) -> None:
     """Raise `FileError` where a file could not be written: long work should not end with that."""
     where = f"{option} is {str(path)!r}"
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
-    if target.exists() and not target.is_file():
-        raise FileError(f"{where}, which is not a file: name a file to write")
-    folder = target.parent
-    if not folder.is_dir():
-        raise FileError(f"{where}, but the folder {str(folder)!r} does not exist: make it first")
-    try:
+    with _refusing(where):
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
+        if target.exists() and not target.is_file():
+            raise FileError(f"{where}, which is not a file: name a file to write")
+        there = target.parent
+        if not there.is_dir():
+            raise FileError(f"{where}, but the folder {str(there)!r} does not exist: make it first")
         mode_of(str(target))
+    _refuse_full(there, where)
+
+
+def refuse_unwritable_folder(folder: Path, option: str) -> None:
+    """Raise `FileError` where a folder, which need not be there yet, could not be written to."""
+    where = f"{option} is {str(folder)!r}"
+    with _refusing(where):
+        if folder.exists() and not folder.is_dir():
+            raise FileError(f"{where}, which is not a folder: name a folder")
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise FileError(f"{where}, but {str(there)!r} is not a folder: choose another place")
+    _refuse_full(there, where)
+
+
+@contextmanager
+def _refusing(where: str) -> Iterator[None]:
+    """Inside, the system's refusal to tell what is at a path names the option, too."""
+    try:
+        yield
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(f"{where}, which cannot be written: {reason_of(error)}") from None
+
+
+def _refuse_full(folder: Path, where: str) -> None:
+    """Asking for permissions would not tell everything: write something."""
     try:
-        with tempfile.TemporaryFile(dir=folder):  # asking for permissions would not tell everything
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error

@@ -149,8 +149,8 @@ def train(
         raise InputError(f"--engine is {engine!r}, expected one of: {', '.join(ENGINES)}")
     chosen = options.read_layers(layers)
     out = default_out(data) if out is None else out
-    options.refuse_unwritable(out, "--out")
     checkpoints.check(checkpoint, every, resume)
+    options.refuse_unwritable(out, "--out")
     watchers = _watchers(history, tensorboard)
     if resume and checkpoint is not None:
         watchers.append(checkpoints.Announcer(checkpoint, json))
@@ -226,6 +226,7 @@ def _watchers(history: Path | None, tensorboard: Path | None) -> list[Callback]:
         options.refuse_unwritable(history, "--history")
         callbacks.append(file)
     if tensorboard is not None:
+        options.refuse_unwritable_folder(tensorboard, "--tensorboard")
         callbacks.append(watch.TensorBoard(tensorboard))
     return callbacks
 

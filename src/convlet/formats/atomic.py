@@ -16,6 +16,7 @@ SUFFIX = ".tmp"
 _MEND = {
     errno.ENOSPC: "free some space on that disk, or choose another",
     errno.EDQUOT: "free some space in your quota, or choose another disk",
+    errno.ENOTDIR: "a part of its path is a file, choose another place",
     errno.ENOENT: "check the spelling, or create its folder first",
     errno.EACCES: "choose a place where you have the permission",
     errno.EPERM: "choose a place where you have the permission",
@@ -53,14 +54,33 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | Iterable[bytes | me
         raise file_error("written", name, error) from error
 
 
-def file_name(path: object, name: str = "path") -> str:
-    """path as str.  Raises `InputError` if it is not a path at all."""
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, where they are missing, to survive a power cut.
+
+    Raises `FileError`.
+    """
+    new, missing = [], os.path.abspath(path)
+    while not os.path.lexists(missing):
+        new.append(missing)
+        missing = os.path.dirname(missing)
+    try:
+        os.makedirs(path, exist_ok=True)
+        for folder in new:
+            _synchronise_name(folder)
+    except FileExistsError as error:
+        raise FileError(f"{path} cannot be written: it is a file, name a folder") from error
+    except OSError as error:
+        raise file_error("written", path, error) from error
+
+
+def file_name(path: object, name: str = "path", kind: str = "file") -> str:
+    """path as str.  kind: "file" or "folder".  Raises `InputError` if it is not a path at all."""
     try:
         text = os.fsdecode(path)  # type: ignore[arg-type]
     except TypeError:
         text = ""
     if not text or "\0" in text:
-        raise InputError(f"{name} is {path!r}, expected the name of a file, str or os.PathLike")
+        raise InputError(f"{name} is {path!r}, expected the name of a {kind}, str or os.PathLike")
     return text
 
 
@@ -120,6 +140,18 @@ def _replace(target: str, mode: int | None, pieces: Iterable[Any]) -> None:
 def _write_all(file: int, rest: memoryview) -> None:
     while rest:
         rest = rest[os.write(file, rest) :]
+
+
+def _synchronise_name(path: str) -> None:
+    """Make the name of what is at path survive a power cut."""
+    try:
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # a folder that may be written, but not read
+        return
+    try:
+        _synchronise(folder)
+    finally:
+        os.close(folder)
 
 
 def _synchronise(folder: int) -> None:

@@ -111,11 +111,19 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def damaged(name: str, what: str, found: object, expected: str) -> ModelFileError:
+class DamagedError(ModelFileError):
+    """A file is not what it should be; `what` is its first wrong part, as in "its checksum"."""
+
+    what = ""
+
+
+def damaged(name: str, what: str, found: object, expected: str) -> DamagedError:
     """The error for a file that is not what it should be.  found: shown as repr, at most a line."""
     shown = repr(found)
     shown = shown if len(shown) <= 100 else f"{shown[:97]}..."
-    return ModelFileError(
+    error = DamagedError(
         f"{name}: {what} is {shown}, expected {expected}:"
         " the file is damaged or not convlet's, take another copy"
     )
+    error.what = what
+    return error
