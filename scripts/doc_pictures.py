@@ -23,7 +23,7 @@ PICTURES = {
     "mistakes": "mistakes.png",
     "reliability": "reliability.svg",
 }
-WIDE, PHONE, HEIGHT = 980, 390, 1340  # of the windows, in pixels
+WIDE, PHONE, HEIGHT = 980, 390, 1300  # of the windows, in pixels
 GAP = 40  # between them
 
 

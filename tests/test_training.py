@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convlet import Callback, History, Network, Row, backprop
+from convlet import SGD, Callback, DivergedError, History, Network, Row, backprop
 from convlet.randomness import Purpose, permutation, words
 from convlet.stages import views
 
@@ -342,3 +342,23 @@ def test_an_exception_after_an_epoch_keeps_the_epoch():
         net.fit(*data(), epochs=2, batch_size=4, seed=5, callbacks=[Fail()])
     assert net.epochs == 1
     assert net.flat.tobytes() == trained(epochs=1)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_weights_that_overflow_in_the_last_step_end_training(engine):
+    """Cost and gradient are finite, and no step follows that would meet the weights."""
+    net = Network("flatten, dense 2, softmax", (1, 2, 1), engine=engine)
+    x = np.zeros((4, 1, 2, 1), np.float32)  # no gradient: each step is times -1e12
+    told: list = []
+    match = "after step 4 of epoch 1 the parameter w0 of stage 0 is not finite: try a smaller"
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match=match):
+        net.fit(
+            x,
+            [0, 1, 0, 1],
+            epochs=1,
+            batch_size=1,
+            learning_rate=1e6,
+            optimizer=SGD(weight_decay=999999),
+            callbacks=[Recorder("a", told)],
+        )
+    assert "epoch" not in [what for _, what, _ in told]

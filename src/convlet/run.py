@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
+import numpy as np
+
 from convlet.augmentation import Augmentation
 from convlet.engine import Float32
 from convlet.errors import InputError
@@ -128,6 +130,14 @@ class Run:
         """Whether an epoch is being closed: its row is there, but the next one has not begun."""
         closed = self.epoch - 1
         return (len(self.history), self.network.epochs) != (closed, self.first_epoch + closed)
+
+    @property
+    def not_finite(self) -> str | None:
+        """The first parameter with a number that is NaN or infinite."""
+        if np.isfinite(self.network.flat).all():
+            return None
+        parameters = self.network.parameters.items()
+        return next(name for name, values in parameters if not np.isfinite(values).all())
 
     @property
     def train_loss(self) -> float:

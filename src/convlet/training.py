@@ -99,11 +99,22 @@ def _epoch(
         start = perf_counter()
         _steps(run, data, order, steps, threads)
         elapsed = perf_counter() - start
+        _refuse_not_finite(run)
         steps = max(1, min(4 * steps, int(steps * SECONDS_PER_CALL / max(elapsed, 1e-6))))
         for callback in callbacks:
             callback.on_step(run)
         if checkpoints is not None and run.step < run.steps:
             checkpoints.save(run, callbacks)
+
+
+def _refuse_not_finite(run: Run) -> None:
+    """A step from finite numbers may end in others, which the next step would meet."""
+    name = run.not_finite
+    if name is not None:
+        raise DivergedError(
+            f"after step {run.step} of epoch {run.network.epochs + 1} the parameter {name} of stage"
+            f" {name[1:]} is not finite: try a smaller learning rate, or clip_norm"
+        )
 
 
 def _steps(

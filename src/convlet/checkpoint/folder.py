@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
-import numpy as np
-
 from convlet._version import __version__
 from convlet.checkpoint import names
 from convlet.checkpoint.identity import Identity, fingerprints, identity, refuse_other
@@ -112,7 +110,7 @@ class Folder:
                     stacklevel=4,  # whoever calls Network.fit
                 )
             self.saved = None  # its arrays are no longer needed
-        if _not_finite(run) is None:  # else the first step will say so
+        if run.not_finite is None:  # else the first step will say so
             self._write(*self._packed(run, callbacks), run)
 
     def steps_left(self, run: Run) -> int:
@@ -124,13 +122,8 @@ class Folder:
         self.closing = self._packed(run, callbacks)
 
     def save(self, run: Run, callbacks: Sequence[Callback]) -> None:
-        """Write a checkpoint if one is due here.
-
-        Raises `FileError`, and `DivergedError` if a parameter is not finite: the checkpoint before
-        stays the last good one.
-        """
+        """Write a checkpoint if one is due here.  Raises `FileError`."""
         if run.step == 0 or (self.every is not None and run.step % self.every == 0):
-            _refuse_not_finite(run)
             self._write(*self._packed(run, callbacks), run)
 
     def finish(self, run: Run, callbacks: Sequence[Callback], error: BaseException | None) -> None:
@@ -141,7 +134,7 @@ class Folder:
         if isinstance(error, DivergedError):
             good = self._file(self.last[-1]) if self.last else "none"
             raise DivergedError(f"{error}; last good checkpoint: {good}") from error
-        if self.broken or _not_finite(run) is not None:
+        if self.broken or run.not_finite is not None:
             return
         if run.closing:
             if self.closing is not None:
@@ -211,26 +204,4 @@ def _flaw(error: ModelFileError) -> str:
     """What is wrong with a file, in a few words: whoever resumes cannot mend a checksum."""
     return (
         f"damaged ({error.what} is wrong)" if isinstance(error, DamagedError) else "no checkpoint"
-    )
-
-
-def _not_finite(run: Run) -> str | None:
-    """The first parameter that is not finite."""
-    if np.isfinite(run.network.flat).all():
-        return None
-    parameters = run.network.parameters.items()
-    return next(name for name, values in parameters if not np.isfinite(values).all())
-
-
-def _refuse_not_finite(run: Run) -> None:
-    name = _not_finite(run)
-    if name is None:
-        return
-    # an epoch that has just ended counts as the one before
-    epoch, step = run.network.epochs + 1, run.step
-    if not step:
-        epoch, step = epoch - 1, run.steps
-    raise DivergedError(
-        f"after step {step} of epoch {epoch} the parameter {name} of stage {name[1:]} is not"
-        " finite: try a smaller learning rate, or clip_norm"
     )
