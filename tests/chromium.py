@@ -66,7 +66,9 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         """What an expression of JavaScript gives in the page."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -86,7 +88,9 @@ class Browser:
         self.wait("Page.loadEventFired")
 
     def screenshot(self, path: Path) -> None:
-        """The whole page as a PNG."""
+        """The whole page as a PNG, with what was changed last."""
+        frame = "requestAnimationFrame"
+        self.value(f"new Promise(done => {frame}(() => {frame}(() => done(1))))")
         answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(answer["data"]))
 
