@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 import pytest
 
-from convlet.network import initial_weights
+from convlet.initial import initial_weights
 from convlet.randomness import Purpose, permutation, uniform, words
 from convlet.stages import default_layers, group, parameter_shapes, views
 

@@ -4,6 +4,7 @@ Every refusal names the parameter, its value, what was expected and the shapes i
 """
 
 import operator
+from collections.abc import Iterable
 from math import isfinite, prod
 from numbers import Real
 from typing import Any
@@ -157,6 +158,19 @@ def as_vector(value: Any, size: int, name: str) -> Array:
 def is_unicode(text: str) -> bool:
     """Whether UTF-8 can hold a text: a lone surrogate stands for a byte of a name that is none."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def as_class_names(classes: Any) -> tuple[str, ...] | None:
+    """One name for each class, or None."""
+    if classes is None:
+        return None
+    names = () if isinstance(classes, str) or not isinstance(classes, Iterable) else tuple(classes)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"classes is {classes!r}, expected one name (str) for each class")
+    for k, name in enumerate(names):
+        if not is_unicode(name):
+            raise InputError(f"classes[{k}] is {name!r}, expected valid Unicode: rename that class")
+    return names
 
 
 def as_count(value: Any, name: str, least: int = 1, most: int = 1 << 31) -> int:

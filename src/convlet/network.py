@@ -1,6 +1,6 @@
 """`Network`: layers with parameters, and everything one does with them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from os import PathLike
 from types import MappingProxyType
@@ -13,15 +13,16 @@ from convlet import equations as eq
 from convlet import inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.engine import Engine, Float32, Rule, Samples, as_floats, make_engine
-from convlet.errors import ArchitectureError, InputError
+from convlet.errors import InputError
+from convlet.initial import initial_weights
 from convlet.layers import Layer, Shape
 from convlet.optimizers import Optimizer, as_optimizer
-from convlet.randomness import Purpose, uniform
+from convlet.overview import stage_table
 from convlet.run import Callback, History, Settings, as_callbacks
 from convlet.schedules import Schedule, as_schedule
 from convlet.search import LearningRates, find_learning_rate, growing_rates
-from convlet.stages import Stage, default_layers, group, parameter_shapes, views
-from convlet.text import format_layers, parse_layers
+from convlet.stages import Stage, group, parameter_shapes, views
+from convlet.text import as_layers, format_layers
 
 
 class Evaluation(NamedTuple):
@@ -53,8 +54,8 @@ class Network:
         engine: str = "auto",
         flat: Any = None,
     ) -> None:
-        self.classes = _class_names(classes)
-        self.layers = _as_layers(layers, 10 if self.classes is None else len(self.classes))
+        self.classes = inputs.as_class_names(classes)
+        self.layers = as_layers(layers, 10 if self.classes is None else len(self.classes))
         self.input_shape = inputs.as_input_shape(input_shape)
         self.stages: tuple[Stage, ...] = group(self.layers, self.input_shape)
         self.class_count = self.stages[-1].output_shape[0]
@@ -269,17 +270,7 @@ class Network:
 
     def summary(self) -> str:
         """The stages as a plain table: layers, shapes, parameters, multiply-adds."""
-        rows = [("stage", "layers", "output", "parameters", "multiply-adds")]
-        for stage in self.stages:
-            words = ", ".join(map(str, (stage.affine, *stage.sigma)))
-            shape = " x ".join(map(str, stage.output_shape))
-            numbers = f"{stage.parameter_count:,}", f"{stage.multiply_adds:,}"
-            rows.append((str(stage.index), words, shape, *numbers))
-        total = sum(stage.multiply_adds for stage in self.stages)
-        rows.append(("all", "", "", f"{self.flat.size:,}", f"{total:,}"))
-        widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        columns = [f"{side}{width}" for side, width in zip("<<>>>", widths, strict=True)]
-        return "\n".join("  ".join(map(format, row, columns)).rstrip() for row in rows)
+        return stage_table(self.stages)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the network to one safetensors file, or leave an old file as it was.
@@ -294,42 +285,3 @@ class Network:
         layers = format_layers(self.layers)
         engine = self.engine.name
         return f"Network({layers!r}, input_shape={self.input_shape}, engine={engine!r})"
-
-
-def initial_weights(stages: Sequence[Stage], seed: int) -> Float32:
-    """He uniform weights, biases 0 -> the flat vector.  Stage l draws the words (seed, WEIGHTS, l).
-
-    Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015: variance 2 / fan-in, so
-    +-sqrt(6 / fan-in).
-    """
-    shapes = parameter_shapes(stages)
-    flat = np.zeros(sum(map(prod, shapes.values())), np.float32)
-    arrays = views(flat, shapes)
-    for stage in stages:
-        w = arrays[stage.w_name]
-        limit = np.sqrt(6 / prod(stage.w_shape[:-1]))  # fan-in: all axes but the output's
-        draws = uniform(seed, Purpose.WEIGHTS, stage.index, w.size).reshape(w.shape)
-        w[...] = (2 * draws - 1) * limit
-    return flat
-
-
-def _as_layers(layers: Sequence[Layer] | str | None, classes: int) -> tuple[Layer, ...]:
-    if layers is None:
-        return default_layers(classes)
-    if not isinstance(layers, Sequence):
-        raise ArchitectureError(
-            f"layers is {layers!r}, expected a sequence of layers or their text form"
-        )
-    return parse_layers(layers) if isinstance(layers, str) else tuple(layers)
-
-
-def _class_names(classes: Sequence[str] | None) -> tuple[str, ...] | None:
-    if classes is None:
-        return None
-    names = () if isinstance(classes, str) or not isinstance(classes, Iterable) else tuple(classes)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"classes is {classes!r}, expected one name (str) for each class")
-    for k, name in enumerate(names):
-        if not inputs.is_unicode(name):
-            raise InputError(f"classes[{k}] is {name!r}, expected valid Unicode: rename that class")
-    return names

@@ -1,4 +1,4 @@
-"""A network, a row a layer: for `convlet show` and the page of `convlet report`."""
+"""A network as a table: a row a layer for commands and the report, a row a stage for `summary`."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -45,3 +45,19 @@ def layer_rows(stages: Sequence[Stage], input_shape: Shape) -> Iterator[LayerRow
     parameters = sum(stage.parameter_count for stage in stages)
     multiply_adds = sum(stage.multiply_adds for stage in stages)
     yield LayerRow("all", "", "", None, parameters, multiply_adds)
+
+
+def stage_table(stages: Sequence[Stage]) -> str:
+    """Plain text: a row a stage, and the sum."""
+    rows = [("stage", "layers", "output", "parameters", "multiply-adds")]
+    for stage in stages:
+        words = ", ".join(map(str, (stage.affine, *stage.sigma)))
+        shape = " x ".join(map(str, stage.output_shape))
+        numbers = f"{stage.parameter_count:,}", f"{stage.multiply_adds:,}"
+        rows.append((str(stage.index), words, shape, *numbers))
+    parameters = sum(stage.parameter_count for stage in stages)
+    multiply_adds = sum(stage.multiply_adds for stage in stages)
+    rows.append(("all", "", "", f"{parameters:,}", f"{multiply_adds:,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    columns = [f"{side}{width}" for side, width in zip("<<>>>", widths, strict=True)]
+    return "\n".join("  ".join(map(format, row, columns)).rstrip() for row in rows)

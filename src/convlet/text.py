@@ -14,6 +14,7 @@ from typing import Any
 
 from convlet.errors import ArchitectureError
 from convlet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Softmax
+from convlet.stages import default_layers
 
 FORMS = {
     "conv": "conv CHANNELS KERNEL [stride S] [padding same|N] [bias channel|position|none]",
@@ -30,6 +31,17 @@ MAX_LAYERS = 1000
 def format_layers(layers: Sequence[Layer]) -> str:
     """The text form of layers."""
     return ", ".join(map(str, layers))
+
+
+def as_layers(layers: Sequence[Layer] | str | None, classes: int) -> tuple[Layer, ...]:
+    """Layers as objects, from their text form, or for None those of (23)."""
+    if layers is None:
+        return default_layers(classes)
+    if not isinstance(layers, Sequence):
+        raise ArchitectureError(
+            f"layers is {layers!r}, expected a sequence of layers or their text form"
+        )
+    return parse_layers(layers) if isinstance(layers, str) else tuple(layers)
 
 
 def parse_layers(text: str) -> tuple[Layer, ...]:
