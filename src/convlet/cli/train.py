@@ -173,8 +173,9 @@ def train(
         )
         say(f"network: {format_layers(network.layers)}")
         say(f"{network.flat.size:,} parameters, {network.engine.name} engine")
+        epochs_asked = f"{plan.epochs} epoch{'s' * (plan.epochs > 1)}"
         say(
-            f"recipe {plan.name}: {plan.epochs} epochs, batch size {plan.batch_size},"
+            f"recipe {plan.name}: {epochs_asked}, batch size {plan.batch_size},"
             f" {plan.optimizer.name} {plan.learning_rate:g}, {plan.schedule.name}"
         )
         if plan.augmentation is not None:
