@@ -40,15 +40,14 @@ def rates(stage: Any) -> dict[str, float]:
 
     kernels = _native.testing.Kernels(TARGET.name)
     fused = _native.testing.Fused.relu_pool
-    (height, width, R), (above, beside) = stage.x_shape, map(sum, stage.margins)
-    height, width = height + above, width + beside
+    height, width, R = stage.padded_shape
     x_pixel = R if stage.index == 0 else -(-R // 8) * 8
-    (P, Q), (z_rows, z_columns, K) = stage.kernel, stage.z_shape
+    (P, Q), (z_rows, z_columns, K) = stage.affine.kernel, stage.z_shape
 
     i, j = z_rows // 2, z_columns // 2  # of the pooled output
 
     def shape(rows: int, columns: int) -> Any:
-        sizes = P, Q, R, K, *stage.stride, rows, columns, width * x_pixel, x_pixel
+        sizes = P, Q, R, K, *stage.affine.stride, rows, columns, width * x_pixel, x_pixel
         return _native.testing.ConvShape(*sizes)
 
     whole, nothing = shape(z_rows, z_columns), shape(0, 0)

@@ -39,14 +39,14 @@ def as_net(name: str, stages: Sequence) -> Net:
     """The stages of a convlet network as a `Net`; ValueError where they have another form."""
     convs = [stage for stage in stages if len(stage.w_shape) == 4]
     denses = [stage for stage in stages if len(stage.w_shape) == 2]
-    kernel = convs[0].kernel[0]
+    kernel = convs[0].affine.kernel[0]
     for stage in convs:
         sigma = [str(layer) for layer in stage.sigma if str(layer) != "flatten"]
-        (above, below), (left, right) = stage.margins
+        (above, below), (left, right) = stage.affine.margins(stage.x_shape)
         if (
             sigma != ["relu", "pool 2"]
-            or stage.kernel != (kernel, kernel)
-            or stage.stride != (1, 1)
+            or stage.affine.kernel != (kernel, kernel)
+            or stage.affine.stride != (1, 1)
             or not above == below == left == right
         ):
             raise ValueError(f"stage {stage.index} is not conv, relu, pool 2 of the expected form")
@@ -55,7 +55,7 @@ def as_net(name: str, stages: Sequence) -> Net:
         name,
         kernel,
         tuple(stage.affine.channels for stage in convs),
-        tuple(stage.margins[0][0] for stage in convs),
+        tuple(stage.affine.margins(stage.x_shape)[0][0] for stage in convs),
         tuple(stage.affine.units for stage in denses),
         (rows // 2, columns // 2, channels),
         sum(stage.multiply_adds for stage in stages),

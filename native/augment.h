@@ -1,6 +1,7 @@
-// What augmentation draws for one sample, and the image that comes of it.
+// What augmentation draws for one image: the map from new pixels to old, and the taps of its field.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -36,8 +37,10 @@ struct Augmentation {
         for (const double w : weight) taps.push_back(static_cast<float>(w / sum));
     }
 
-    // Of the Gaussian, pixels.
+    // Of the Gaussian, pixels; taps further off than an image is long meet zeros only.
     int radius() const { return static_cast<int>(taps.size() / 2); }
+    int radius(int rows, int columns) const { return std::min(radius(), std::max(rows, columns)); }
+    const float* taps_within(int reach) const { return taps.data() + (radius() - reach); }
 
     // The map from the new image to the old one.
     Affine draw(Philox& words) const {

@@ -1,21 +1,17 @@
 #include "engine.h"
 
+#include <iterator>
+
 #include "step.h"
 
 namespace convlet {
 namespace {
 
-// A thread takes whole blocks.
-int useful_threads(int threads, Index batch) {
-    return static_cast<int>(std::min<Index>(threads, (batch + block - 1) / block));
-}
-
-// b^n by repeated products: no library decides the bits.
-double power(double b, Index n) {
-    double result = 1;
-    for (; n > 0; n /= 2, b *= b)
-        if (n % 2) result *= b;
-    return result;
+// The threads of every call: as many as it was given, but no more than there are shares of its
+// samples.  Memory is taken for each of them.  Training takes whole blocks, prediction single
+// images.
+int useful_threads(int threads, Index samples, Index share) {
+    return static_cast<int>(std::min<Index>(threads, (samples + share - 1) / share));
 }
 
 }  // namespace
@@ -45,25 +41,27 @@ void Engine::give_back(std::unique_ptr<Workspace> workspace) {
     spare_.push_back(std::move(workspace));
 }
 
-bool Engine::predict(const float* parameters, Images images, Index n, bool probabilities,
+bool Engine::predict(const float* parameters, const Images& images, Index n, bool probabilities,
                      float* out, int threads, const Interrupted& interrupted) {
+    if (n == 0) return true;
+    threads = useful_threads(threads, n, 1);
     auto space = borrow(threads, 0);
-    const Passes passes(kernels_, plan_, parameters, space.get());
+    const Passes passes(kernels_, plan_, parameters, *space);
     passes.turn_all();
     const int M = plan_.classes;
     const std::size_t D = plan_.denses.size();
     // equal chunks, so that no thread waits for a last long one
     const Index rounds = (n + Index(threads) * space->chunk - 1) / (Index(threads) * space->chunk);
     const int chunk = static_cast<int>((n + rounds * threads - 1) / (rounds * threads));
-    const Index chunks = (n + chunk - 1) / chunk;
     Stop stop(interrupted);
-    const auto run = [&](Index first, int thread) {
+    const Team::Work work = [&](Index item, int thread) {
+        const Index first = item * chunk;
+        const int count = static_cast<int>(std::min<Index>(chunk, n - first));
         const Arena& arena = space->arenas[thread];
         const DenseRows& rows = space->rows[thread];
-        const Look look{stop, thread, plan_.long_work()};
-        const int count = static_cast<int>(std::min<Index>(chunk, n - first));
+        Look look(stop, thread);
         for (int s = 0; s < count; ++s) {
-            if (look.given_up()) return;
+            if (look.given_up(plan_.multiply_adds)) return;
             float* features = rows.x[0].get() + s * plan_.features_row;
             passes.input(arena, images, first + s, 0, features);
             passes.forward_convs(arena, first + s, 0, false, features);
@@ -83,103 +81,95 @@ bool Engine::predict(const float* parameters, Images images, Index n, bool proba
         kernels_.softmax(columns, M, lanes);
         kernels_.transpose(columns, lanes, M, count, out + first * M, M);
     };
-    run_team(threads, [&](Team& team) {
-        for (Index done = 0; done < chunks && !stop.stopped(); done += most_items)
-            team.parallel(static_cast<int>(std::min<Index>(most_items, chunks - done)),
-                          [&](int item, int thread) {
-                              if (!stop(thread)) run((done + item) * chunk, thread);
-                          });
-    });
+    run_team(threads, stop, [&](Team& team) { team.parallel((n + chunk - 1) / chunk, work); });
     give_back(std::move(space));
     return !stop.stopped();
 }
 
-bool Engine::gradients(const float* parameters, Images images, Targets targets, Index n,
-                       float* gradient, double* cost, int threads, const Interrupted& interrupted) {
-    threads = useful_threads(threads, n);
+bool Engine::gradients(const float* parameters, const Samples& data, Index n, float* gradient,
+                       double* cost, int threads, const Interrupted& interrupted) {
+    threads = useful_threads(threads, n, block);
     auto space = borrow(threads, n);
-    Step step(kernels_, plan_, parameters, *space, {});
-    step.begin({images, targets, n}, nullptr);
-    step.passes().turn_all();
-    for (std::size_t l = 0; l < plan_.convs.size(); ++l)
-        step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
-    PhaseA phase_a(step, interrupted);
-    run_team(threads, [&](Team& team) {
-        if (!phase_a.run(team)) return;
-        team.parallel(static_cast<int>(plan_.items.size()),
-                      [&](int item, int) { step.derivative(plan_.items[item], gradient); });
+    Step step(kernels_, plan_, parameters, *space, data);
+    step.begin(nullptr, n);
+    Stop stop(interrupted);
+    const Team::Work phase_a = [&](Index n, int thread) { step.samples(n, thread, stop); };
+    const Team::Work phase_b = [&](Index n, int thread) {
+        step.derivative(n, gradient, thread, stop);
+    };
+    run_team(threads, stop, [&](Team& team) {
+        if (team.parallel(step.chunks(), phase_a)) team.parallel(std::ssize(plan_.items), phase_b);
     });
     *cost = step.cost();
     give_back(std::move(space));
-    return !phase_a.stopped();
+    return !stop.stopped();
 }
 
-TrainingResult Engine::train(float* parameters, const Training& job, double* costs, int threads,
-                             const Interrupted& interrupted) {
-    const Index total = static_cast<Index>(job.order.size());
-    const Index largest = std::min(job.batch_size, total);
-    threads = useful_threads(threads, largest);
+Trained Engine::train(float* parameters, std::span<float* const> slots, const Samples& data,
+                      const Steps& steps, const Settings& settings, double* costs, int threads,
+                      const Interrupted& interrupted) {
+    const Index total = std::ssize(steps.order);
+    const Index largest = std::min(settings.batch_size, total);
+    threads = useful_threads(threads, largest, block);
     auto space = borrow(threads, largest);
-    if (job.regularisation.augmentation)
-        space->prepare_augmentation(job.images.rows, job.images.columns, job.images.channels,
-                                    job.regularisation.augmentation->radius());
-    Step step(kernels_, plan_, parameters, *space, job.regularisation);
-    for (std::size_t l = 0; l < plan_.convs.size(); ++l)
-        step.passes().pack(l, 0, plan_.convs[l].spec.rows, space->packed.get());
-    step.passes().turn_all();
-    PhaseA phase_a(step, interrupted);
+    const Images& images = data.images;
+    if (settings.augmentation)
+        for (Arena& arena : space->arenas)
+            arena.prepare_augmentation(images.rows, images.columns, images.channels,
+                                       settings.augmentation->radius(images.rows, images.columns));
+    const Regularisation regularisation(kernels_, settings.augmentation, settings.seed,
+                                        steps.epoch);
+    Step step(kernels_, plan_, parameters, *space, data, &regularisation, settings.label_smoothing);
+    Rules rules(settings.optimizer, steps.updates);
+    UpdateRule rule;
     float* gradient = space->gradient.get();
-    const int items = static_cast<int>(plan_.items.size());
-    UpdateRule rule = job.rule;
-    double power1 = power(rule.exact_beta1, job.updates);
-    double power2 = power(rule.exact_beta2, job.updates);
-    const Team::Work phase_b = [&](int n, int) { step.derivative_and_square(n, gradient); };
-    const Team::Work phase_c = [&](int n, int) {
-        const UpdateItem& item = plan_.items[n];
-        kernels_.update(rule, parameters + item.begin, gradient + item.begin,
-                        job.m ? job.m + item.begin : nullptr, job.v ? job.v + item.begin : nullptr,
-                        item.end - item.begin);
-        if (item.kind == UpdateItem::Kind::conv_w)
-            step.passes().pack(item.stage, item.first, item.last, space->packed.get());
+    Stop stop(interrupted);
+    const Team::Work phase_a = [&](Index n, int thread) { step.samples(n, thread, stop); };
+    const Team::Work phase_b = [&](Index n, int thread) {
+        step.derivative_and_square(n, gradient, thread, stop);
     };
-    const int taps_items = static_cast<int>(plan_.taps_items.size());
-    const Team::Work phase_d = [&](int n, int) { step.passes().turn(plan_.taps_items[n]); };
-    TrainingResult result;
-    run_team(threads, [&](Team& team) {
-        for (Index first = 0; first < total; first += job.batch_size, ++result.steps) {
-            const Minibatch batch{job.images, job.targets, std::min(job.batch_size, total - first)};
-            costs[result.steps] = 0;
-            rule.rate = job.rates[result.steps];
-            rule.decay = static_cast<float>(job.rates[result.steps] * job.decay);
-            power1 *= rule.exact_beta1, power2 *= rule.exact_beta2;
-            rule.unbias1 = static_cast<float>(1 / (1 - power1));
-            rule.unbias2 = static_cast<float>(1 / (1 - power2));
-            if (!step.begin(batch, job.order.data() + first)) continue;
-            if (!phase_a.run(team)) return;  // this step is abandoned, the ones before it are whole
-            team.parallel(items, phase_b);
-            costs[result.steps] = step.cost();
+    const Team::Work phase_c = [&](Index n, int) {
+        step.update(n, rule, gradient, parameters, slots);
+    };
+    const Team::Work phase_d = [&](Index n, int) { step.turn(n); };
+    const Index items = std::ssize(plan_.items), taps_items = std::ssize(plan_.taps_items);
+    Trained result;
+    run_team(threads, stop, [&](Team& team) {
+        for (Index first = 0; first < total; first += settings.batch_size, ++result.done) {
+            const Index size = std::min(settings.batch_size, total - first);
+            double& cost = costs[result.done];
+            cost = 0;
+            rule = rules.next(steps.rates[result.done]);
+            if (!step.begin(steps.order.data() + first, size)) continue;
+            // a job that is stopped abandons this step; those before it are whole
+            if (!team.parallel(step.chunks(), phase_a) || !team.parallel(items, phase_b)) return;
+            cost = step.cost();
             const double norm = step.norm();
-            result.diverged = !std::isfinite(norm) || !std::isfinite(costs[result.steps]);
+            result.diverged = !std::isfinite(norm) || !std::isfinite(cost);
             if (result.diverged) return;
-            rule.scale = job.clip > 0 && norm > job.clip ? static_cast<float>(job.clip / norm) : 1;
-            team.parallel(items, phase_c);
-            if (taps_items) team.parallel(taps_items, phase_d);
+            if (settings.clip_norm && norm > *settings.clip_norm)
+                rule.scale = static_cast<float>(*settings.clip_norm / norm);
+            team.whole(items, phase_c);
+            team.whole(taps_items, phase_d);
         }
     });
     give_back(std::move(space));
     return result;
 }
 
-void Engine::augment(Images images, Index n, const Augmentation& augmentation, std::uint64_t seed,
-                     std::uint64_t epoch, float* out) {
-    Workspace space(plan_, 1, 1);
-    space.prepare_augmentation(images.rows, images.columns, images.channels, augmentation.radius());
-    Passes passes(kernels_, plan_, nullptr, &space);
-    passes.regularisation = {seed, epoch, 0, false, &augmentation};
+void Engine::augment(const Images& images, Index n, const Augmentation& augmentation,
+                     std::uint64_t seed, std::uint64_t epoch, float* out,
+                     const Interrupted& interrupted) {
+    Stop stop(interrupted);
+    Arena arena;
+    arena.prepare_augmentation(images.rows, images.columns, images.channels,
+                               augmentation.radius(images.rows, images.columns));
+    const std::optional<Augmentation> some(augmentation);
+    const Regularisation regularisation(kernels_, some, seed, epoch);
     const Index row = Index(images.columns) * images.channels;
-    for (Index sample = 0; sample < n; ++sample)
-        passes.augmented(space.arenas[0], images, sample,
-                         {out + sample * plan_.input, row, images.channels});
+    for (Index sample = 0; sample < n && !stop(0); ++sample)
+        regularisation.augment(arena, images, sample,
+                               {out + sample * plan_.input, row, images.channels});
 }
 
 }  // namespace convlet

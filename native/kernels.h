@@ -104,7 +104,6 @@ struct UpdateRule {
     float rest1 = 0, rest2 = 0;      // 1 - beta1, 1 - beta2
     float unbias1 = 1, unbias2 = 1;  // 1 / (1 - beta^t)
     float epsilon = 0;
-    double exact_beta1 = 0, exact_beta2 = 0;  // for the powers
 };
 
 // Sums over the samples of one minibatch want lanes; lane counts are multiples of this.

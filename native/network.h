@@ -11,9 +11,14 @@ namespace convlet {
 
 // A layer of sigma^l below the softmax.  Flatten moves no data and is not listed.
 struct SigmaLayer {
-    enum class Kind { relu, max_pool, dropout } kind = Kind::relu;
+    enum class Kind { relu, max_pool, dropout };
+    static constexpr const char* names[] = {"relu", "max_pool", "dropout"};  // in this order
+
+    Kind kind = Kind::relu;
     int rows = 0, columns = 0, stride_rows = 0, stride_columns = 0;  // of a pool
-    float rate = 0;                                                  // of dropout
+    float number = 0;                                                // the rate of dropout
+    int pooled_rows(int n) const { return (n - rows) / stride_rows + 1; }
+    int pooled_columns(int n) const { return (n - columns) / stride_columns + 1; }
 };
 
 enum class Bias { none, channel, position };
@@ -28,6 +33,16 @@ struct StageSpec {
     Bias bias;
     std::vector<SigmaLayer> sigma;
     Index w, b;  // where w^l and b^l begin in the flat vector
+
+    Index multiply_adds() const { return Index(I) * J * rows * columns * R * K; }
+    Index bias_size() const {
+        switch (bias) {
+            case Bias::none: return 0;
+            case Bias::channel: return K;
+            case Bias::position: return Index(I) * J * K;
+        }
+        __builtin_unreachable();
+    }
 };
 
 constexpr Index round_up(Index n, Index unit) { return (n + unit - 1) / unit * unit; }
@@ -47,26 +62,20 @@ struct ConvPlan {
     Index dw = 0, db = 0;   // where the stage begins in a block's partial gradient
     Index packed = 0;       // where its kernel begins in the packed copy for (2)
     Index taps = 0;         // and in the one for Winograd's form
-    Index bias_size() const {
-        if (spec.bias == Bias::position) return Index(spec.I) * spec.J * spec.K;
-        return spec.bias == Bias::channel ? spec.K : 0;
-    }
     BiasView bias(const float* parameters, const float* zeros) const {
-        if (spec.bias == Bias::none) return {zeros, 0, 0};
         const float* b = parameters + spec.b;
-        if (spec.bias == Bias::channel) return {b, 0, 0};
-        return {b, Index(spec.J) * spec.K, spec.K};
+        switch (spec.bias) {
+            case Bias::none: return {zeros, 0, 0};
+            case Bias::channel: return {b, 0, 0};
+            case Bias::position: return {b, Index(spec.J) * spec.K, spec.K};
+        }
+        __builtin_unreachable();
     }
 };
 
-// Dropout is keyed by the stage and the place of the layer among its dropout layers.
-constexpr std::uint64_t dropout_place(std::size_t stage, std::size_t place) {
-    return static_cast<std::uint64_t>(stage) << 16 | place;
-}
-
 struct DensePlan {
     int N, M;
-    Index x_row, z_row;        // floats from sample to sample
+    Index z_row;               // floats from sample to sample
     int relus;                 // layers of sigma^l that are ReLU
     std::vector<float> drops;  // rates of those that are dropout
     bool bias;
@@ -89,6 +98,7 @@ struct TapsItem {
 
 inline constexpr int block = 8;  // samples whose convolution gradients are one chain
 
+// A network, laid out.  A call reads it, nobody changes it.
 struct Plan {
     std::vector<ConvPlan> convs;
     std::vector<DensePlan> denses;
@@ -99,24 +109,26 @@ struct Plan {
     int features;      // what the convolutional part hands to the first dense stage
     Index features_row;
     int classes;
-    Index logits_row;
-    Index partial;  // floats of a block's partial gradient
-    Index packed;
-    Index taps;           // floats of all kernels in Winograd's form
-    Index scratch;        // floats that the largest of these stages needs
-    Index mask;           // floats of the largest dropout in a convolutional stage
-    Index plane;          // floats of the largest z^l, channels rounded up to 8
-    Index survivors;      // the most room of a stage's lists
-    Index widest_map;     // the largest N or M of a dense stage, or the features
-    Index multiply_adds;  // of one image, forward
-    // Whether one image takes so long that the calling thread should look up before the next.
-    bool long_work() const { return multiply_adds >= 1'000'000; }
+    Index partial = 0;        // floats of a block's partial gradient
+    Index packed = 0;         // floats of all packed copies for (2)
+    Index taps = 0;           // floats of all kernels in Winograd's form
+    Index scratch = 0;        // floats that the largest of these stages needs
+    Index mask = 0;           // floats of the largest dropout in a convolutional stage
+    Index plane = 0;          // floats of the largest z^l, channels rounded up to 8
+    Index survivors = 0;      // the most room of a stage's lists
+    Index widest_map;         // the largest N or M of a dense stage, or the features
+    Index multiply_adds = 0;  // of one image, forward
     // Samples that a thread takes at a time, some 50 milliseconds at most: the others wait for it.
     int most_chunk() const {
         return multiply_adds <= 16'000'000 ? 32 : multiply_adds <= 32'000'000 ? 16 : block;
     }
 
-    explicit Plan(const std::vector<StageSpec>& stages, Index parameters);
+    Plan(const std::vector<StageSpec>& stages, Index parameters);
+
+private:
+    void add_conv(const StageSpec& s);
+    void add_winograd(ConvPlan& plan);
+    void add_dense(const StageSpec& s);
 };
 
 }  // namespace convlet

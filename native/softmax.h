@@ -80,9 +80,11 @@ inline void cross_entropy(float* z, const float* y, const float* factor, int M, 
             const Index at = Index(j) * lanes + s;
             const V shifted = loaded<8>(z + at) - most;
             const V truth = loaded<8>(y + at);
-            total = fma(truth, log_sum - shifted, total);  // (14)
             const V p = exponential(shifted) / sum;
-            store(z + at, (p - truth) * loaded<8>(factor + s));  // (15)
+            // (14) has no term where y is 0, though z may be further from the maximum than floats
+            // reach; p adds 0 there, and NaN where z was
+            total = fma(truth, select(truth == same<8>(0), p, log_sum - shifted), total);  // (14)
+            store(z + at, (p - truth) * loaded<8>(factor + s));                            // (15)
         }
         store(cost + s, total);
     }

@@ -1,102 +1,79 @@
-// One minibatch step: its samples chunk by chunk, its sums, and who asks meanwhile for signals.
+// One minibatch step: the items of its phases, which every thread of the team takes some of.
 #pragma once
 
-#include <atomic>
 #include <bit>
-#include <chrono>
 
 #include "passes.h"
 #include "threads.h"
 
 namespace convlet {
 
-// Asks no more often than people notice.
-class Poll {
+// Inside of an item that may be long work: the thread looks up about every million multiply-adds.
+class Look {
 public:
-    explicit Poll(const Interrupted& interrupted) : interrupted_(interrupted) {}
-    bool operator()() {
-        if (heard_) return true;
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::milliseconds(50)) return false;
-        last_ = now;
-        return heard_ = interrupted_ && interrupted_();
+    Look(Stop& stop, int thread) : stop_(stop), thread_(thread) {}
+    // Before the next so many multiply-adds: whether they should not begin.
+    bool given_up(Index multiply_adds) {
+        if (since_ < pace) return since_ += multiply_adds, stop_.stopped();
+        since_ = multiply_adds;
+        return stop_(thread_);
     }
 
 private:
-    const Interrupted& interrupted_;
-    bool heard_ = false;  // once is enough: the answer comes with an exception
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+    static constexpr Index pace = 1'000'000;
+    Stop& stop_;
+    int thread_;
+    Index since_ = 0;
 };
 
-// Whether work goes on; only the calling thread, number 0, asks for signals.
-class Stop {
-public:
-    explicit Stop(const Interrupted& interrupted) : poll_(interrupted) {}
-    bool operator()(int thread) {
-        if (thread == 0 && poll_()) stop_.store(true, std::memory_order_relaxed);
-        return stopped();
-    }
-    bool stopped() const { return stop_.load(std::memory_order_relaxed); }
-
-private:
-    Poll poll_;
-    std::atomic<bool> stop_{false};
-};
-
-// The same from inside of an item, where one sample is long work.
-struct Look {
-    Stop& stop;
-    int thread;
-    bool often;
-    bool given_up() const { return often && stop(thread); }
-};
-
-// The minibatch that a step is about.
-struct Minibatch {
-    Images images;
-    Targets targets;
-    Index size;
-};
-
-// The items of a step's phases; every thread of the team takes some.
 class Step {
 public:
+    // `regularisation` null: the derivative of the network as it is.
     Step(const Kernels& kernels, const Plan& plan, const float* parameters, Workspace& space,
-         const Regularisation& regularisation)
-        : k_(kernels), plan_(plan), space_(space), passes_(kernels, plan, parameters, &space) {
-        passes_.regularisation = regularisation;
+         const Samples& data, const Regularisation* regularisation = nullptr,
+         double label_smoothing = 0)
+        : k_(kernels),
+          plan_(plan),
+          space_(space),
+          data_(data),
+          smoothing_(static_cast<float>(label_smoothing)),
+          passes_(kernels, plan, parameters, space, regularisation) {
+        passes_.pack_all();
+        passes_.turn_all();
     }
 
-    // The factor of each sample in (13); false if all weights are 0.  `order` null: samples 0, 1,
-    // ...
-    bool begin(const Minibatch& batch, const std::int64_t* order) {
-        batch_ = batch;
+    // The next minibatch, of `size` samples, the first of `order`, or 0, 1, ... where that is null.
+    // Sets the factor of each in (13); false if all weights are 0.
+    bool begin(const std::int64_t* order, Index size) {
+        size_ = size;
+        const float* weight = data_.targets.weight;
         double sum = 0;
-        for (Index b = 0; b < batch.size; ++b) {
+        for (Index b = 0; b < size; ++b) {
             const Index sample = order ? order[b] : b;
             space_.samples[b] = sample;
-            sum += batch.targets.weight ? batch.targets.weight[sample] : 1;
+            sum += weight ? weight[sample] : 1;
         }
-        for (Index b = 0; b < batch.size; ++b) {
-            const double weight =
-                batch.targets.weight ? batch.targets.weight[space_.samples[b]] : 1;
-            space_.factor[b] = sum > 0 ? static_cast<float>(weight / sum) : 0;
+        for (Index b = 0; b < size; ++b) {
+            const double omega = weight ? weight[space_.samples[b]] : 1;
+            space_.factor[b] = sum > 0 ? static_cast<float>(omega / sum) : 0;
         }
         return sum > 0;
     }
 
-    int chunks() const { return static_cast<int>((batch_.size + space_.chunk - 1) / space_.chunk); }
+    Index chunks() const { return (size_ + space_.chunk - 1) / space_.chunk; }
 
     // An item of phase A: a chunk of samples forward, backward, and its convolution gradients.
-    void samples(int chunk, int thread, Stop& stop) {
-        const Index first = Index(chunk) * space_.chunk;
-        const int count = static_cast<int>(std::min<Index>(space_.chunk, batch_.size - first));
+    void samples(Index chunk, int thread, Stop& stop) {
+        const Index first = chunk * space_.chunk;
+        const int count = static_cast<int>(std::min<Index>(space_.chunk, size_ - first));
         run_chunk(space_.arenas[thread], first, count,
-                  space_.partials.get() + chunk * plan_.partial, {stop, thread, plan_.long_work()});
+                  space_.partials.get() + chunk * plan_.partial, Look(stop, thread));
     }
 
     // An item of phase B: sums over the minibatch for one range of the flat vector.
-    void derivative(const UpdateItem& item, float* gradient) {
+    void derivative(Index n, float* gradient, int thread, Stop& stop) {
+        const UpdateItem& item = plan_.items[n];
+        Look look(stop, thread);
         const DenseRows& rows = space_.rows[0];
         switch (item.kind) {
             case UpdateItem::Kind::conv_w: {
@@ -105,7 +82,7 @@ public:
                 float* dw = space_.partials.get() + c.dw;
                 for (int k = 0; k < c.spec.K; ++k)
                     tree_over_chunks(c.dw + (Index(k) * c.spec.rows + item.first) * run,
-                                     (item.last - item.first) * run);
+                                     (item.last - item.first) * run, look);
                 for (int p = item.first; p < item.last; ++p)
                     for (int q = 0; q < c.spec.columns; ++q)
                         k_.transpose(dw + p * run + q * c.shape.x_pixel, c.spec.rows * run,
@@ -114,22 +91,28 @@ public:
                 break;
             }
             case UpdateItem::Kind::conv_b: {
-                const Index n = item.end - item.begin;
-                std::memcpy(gradient + item.begin, tree_over_chunks(plan_.convs[item.stage].db, n),
-                            n * sizeof(float));
+                const Index size = item.end - item.begin;
+                std::memcpy(gradient + item.begin,
+                            tree_over_chunks(plan_.convs[item.stage].db, size, look),
+                            size * sizeof(float));
                 break;
             }
             case UpdateItem::Kind::dense_w: {
                 const DensePlan& s = plan_.denses[item.stage];
                 const Index x_row = passes_.x_row(item.stage);
-                k_.product({rows.input(plan_, item.stage) + item.first, 1, x_row},
-                           item.last - item.first, batch_.size, rows.delta[item.stage].get(),
-                           s.z_row, s.M, nullptr, gradient + item.begin, s.M);  // (8)
+                const float* x = rows.input(plan_, item.stage);
+                const int step = rows_at_a_time(size_ * s.M);
+                for (int i = item.first; i < item.last; i += step) {
+                    const int count = std::min(step, item.last - i);
+                    if (look.given_up(count * size_ * s.M)) return;
+                    k_.product({x + i, 1, x_row}, count, size_, rows.delta[item.stage].get(),
+                               s.z_row, s.M, nullptr, gradient + s.w + Index(i) * s.M, s.M);  // (8)
+                }
                 break;
             }
             case UpdateItem::Kind::dense_b: {
                 const DensePlan& s = plan_.denses[item.stage];
-                k_.add_rows(rows.delta[item.stage].get(), s.z_row, batch_.size, s.M,
+                k_.add_rows(rows.delta[item.stage].get(), s.z_row, size_, s.M,
                             gradient + item.begin);  // (18)
                 break;
             }
@@ -137,9 +120,9 @@ public:
     }
 
     // The same and the sum of its squares, kept for `norm`.
-    void derivative_and_square(int n, float* gradient) {
+    void derivative_and_square(Index n, float* gradient, int thread, Stop& stop) {
+        derivative(n, gradient, thread, stop);
         const UpdateItem& item = plan_.items[n];
-        derivative(item, gradient);
         space_.squares[n] = k_.squares(gradient + item.begin, item.end - item.begin);
     }
 
@@ -152,23 +135,40 @@ public:
 
     double cost() const {  // (13)
         double total = 0;
-        for (Index b = 0; b < batch_.size; ++b)
+        for (Index b = 0; b < size_; ++b)
             total += static_cast<double>(space_.factor[b]) * space_.cost[b];
         return total;
     }
 
-    const Passes& passes() const { return passes_; }
+    // An item of phase C: the update of one range of w and its slots, and its packed copy.
+    void update(Index n, const UpdateRule& rule, const float* gradient, float* w,
+                std::span<float* const> slots) {
+        const UpdateItem& item = plan_.items[n];
+        const auto slot = [&](std::size_t number) {
+            return number < slots.size() ? slots[number] + item.begin : nullptr;
+        };
+        k_.update(rule, w + item.begin, gradient + item.begin, slot(0), slot(1),
+                  item.end - item.begin);
+        switch (item.kind) {
+            case UpdateItem::Kind::conv_w: passes_.pack(item.stage, item.first, item.last); break;
+            case UpdateItem::Kind::dense_w:
+            case UpdateItem::Kind::conv_b:
+            case UpdateItem::Kind::dense_b: break;
+        }
+    }
+
+    // An item of phase D: some channels of a kernel for Winograd's form.
+    void turn(Index n) { passes_.turn(plan_.taps_items[n]); }
 
 private:
     void run_chunk(const Arena& arena, Index first, int count, float* partial, Look look) {
         const DenseRows& rows = space_.rows[0];
         for (int s = 0; s < count; ++s) {
-            if (look.given_up()) return;
+            if (look.given_up(plan_.multiply_adds)) return;
             float* features = rows.x[0].get() + (first + s) * plan_.features_row;
             const Index sample = space_.samples[first + s];
-            if (first + s + 1 < batch_.size)
-                passes_.fetch(batch_.images, space_.samples[first + s + 1]);
-            passes_.input(arena, batch_.images, sample, s, features);
+            if (first + s + 1 < size_) passes_.fetch(data_.images, space_.samples[first + s + 1]);
+            passes_.input(arena, data_.images, sample, s, features);
             passes_.forward_convs(arena, sample, s, true, features);
         }
         passes_.forward_dense(rows, first, count, space_.samples.get() + first);
@@ -192,16 +192,15 @@ private:
             arena.factor[s] = s < count ? space_.factor[first + s] : 0;
             if (s >= count) continue;
             const Index sample = space_.samples[first + s];
-            if (batch_.targets.classes)
-                y[batch_.targets.classes[sample] * lanes + s] = 1;
+            if (data_.targets.classes)
+                y[data_.targets.classes[sample] * lanes + s] = 1;
             else
                 for (int j = 0; j < M; ++j)
-                    y[j * lanes + s] = batch_.targets.distributions[sample * M + j];
+                    y[j * lanes + s] = data_.targets.distributions[sample * M + j];
         }
-        const float smoothing = passes_.regularisation.smoothing;
-        if (smoothing > 0)
+        if (smoothing_ > 0)
             for (int n = 0; n < M * lanes; ++n)
-                y[n] = (1 - smoothing) * y[n] + smoothing / static_cast<float>(M);
+                y[n] = (1 - smoothing_) * y[n] + smoothing_ / static_cast<float>(M);
         k_.cross_entropy(z, y, arena.factor.get(), M, lanes, arena.cost.get());
         std::memcpy(space_.cost.get() + first, arena.cost.get(), count * sizeof(float));
         float* delta =
@@ -211,11 +210,11 @@ private:
 
     // Blocks [from, from + blocks) of the chunk, added along a binary tree over block numbers.
     void tree(const Arena& arena, int from, int blocks, int count, int depth, float* partial,
-              Look look) {
+              Look& look) {
         if (blocks == 1) {
             for (int s = from * block; s < std::min(count, (from + 1) * block); ++s) {
-                if (look.given_up()) return;
-                passes_.backward_convs(arena, s, s == from * block, space_.packed.get(), partial);
+                if (look.given_up(2 * plan_.multiply_adds)) return;
+                passes_.backward_convs(arena, s, s == from * block, partial);
             }
             return;
         }
@@ -227,38 +226,30 @@ private:
     }
 
     // The same tree over chunks, for the floats [begin, begin + n) of the partial gradients.
-    float* tree_over_chunks(Index begin, Index n) {
+    float* tree_over_chunks(Index begin, Index n, Look& look) {
         float* sum = space_.partials.get() + begin;
         for (Index step = 1; step < chunks(); step *= 2)
-            for (Index m = 0; m + step < chunks(); m += 2 * step)
+            for (Index m = 0; m + step < chunks(); m += 2 * step) {
+                if (look.given_up(n)) return sum;
                 k_.add(sum + m * plan_.partial, sum + (m + step) * plan_.partial, n);
+            }
         return sum;
+    }
+
+    // Rows of (8), each of so many multiply-adds, between two looks: some milliseconds of work, and
+    // whole tiles.
+    static int rows_at_a_time(Index multiply_adds) {
+        return static_cast<int>(
+            std::clamp<Index>(round_up(16'000'000 / multiply_adds, 8), 8, 1 << 20));
     }
 
     const Kernels& k_;
     const Plan& plan_;
     Workspace& space_;
-    Passes passes_;
-    Minibatch batch_{};
-};
-
-// Phase A of one step after another.
-class PhaseA {
-public:
-    PhaseA(Step& step, const Interrupted& interrupted)
-        : step_(step), stop_(interrupted), work_([this](int chunk, int thread) {
-              if (!stop_(thread)) step_.samples(chunk, thread, stop_);
-          }) {}
-    bool run(Team& team) {
-        team.parallel(step_.chunks(), work_);
-        return !stopped();
-    }
-    bool stopped() const { return stop_.stopped(); }
-
-private:
-    Step& step_;
-    Stop stop_;
-    const Team::Work work_;
+    const Samples& data_;
+    const float smoothing_;  // of the labels: y <- (1 - s) y + s / M
+    const Passes passes_;
+    Index size_ = 0;
 };
 
 }  // namespace convlet

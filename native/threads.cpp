@@ -15,7 +15,15 @@ namespace {
 
 constexpr int helpers_bit = 18, count_bit = 36, generation_bit = 54;
 constexpr std::uint64_t item_mask = (1u << helpers_bit) - 1;
-constexpr int last_phase = item_mask;  // as a count: there will be no further phase
+constexpr int last_round = item_mask;  // as a count: there will be no further round
+
+int count_of(std::uint64_t round) { return static_cast<int>(round >> count_bit & item_mask); }
+
+// The word of the round after this one.
+std::uint64_t next_round(std::uint64_t round, int count) {
+    const std::uint64_t generation = (round >> generation_bit) + 1;
+    return generation << generation_bit | static_cast<std::uint64_t>(count) << count_bit;
+}
 
 void relax() {
 #if defined(__x86_64__)
@@ -49,55 +57,83 @@ T wait_until(const std::atomic<T>& value, int spins, const Ready& ready) {
 
 }  // namespace
 
-Team::Team(int size_) : size(size_), spins_(size_ <= processors() ? 2000 : 0) {}
+Team::Team(int size_, Stop& stop)
+    : size(size_), stop_(stop), spins_(size_ <= processors() ? 2000 : 0) {}
 
-void Team::parallel(int count, const Work& work) {
-    if (size == 1 || count <= 1) {
-        for (int item = 0; item < count; ++item) work(item, 0);
-        return;
+bool Team::parallel(std::ptrdiff_t count, const Work& work) {
+    rounds(count, work, false);
+    return !stop_.stopped();
+}
+
+void Team::whole(std::ptrdiff_t count, const Work& work) { rounds(count, work, true); }
+
+void Team::rounds(std::ptrdiff_t count, const Work& work, bool whole) {
+    for (std::ptrdiff_t first = 0; first < count; first += items_a_round) {
+        if (stop_.stopped() && !whole) return;
+        const int items = static_cast<int>(std::min<std::ptrdiff_t>(items_a_round, count - first));
+        const Round mine{&work, first, whole};
+        if (size == 1 || items == 1) {
+            for (int item = 0; item < items; ++item) mine.run(item, 0, stop_);
+            continue;
+        }
+        const std::uint64_t round = next_round(round_.load(std::memory_order_relaxed), items);
+        rounds_[round >> generation_bit & 1] = mine;
+        done_.store(0, std::memory_order_relaxed);
+        round_.store(round, std::memory_order_release);
+        round_.notify_all();
+        take_items(0);
+        wait_for_helpers(items);
     }
-    const std::uint64_t generation = (phase_.load(std::memory_order_relaxed) >> generation_bit) + 1;
-    work_[generation & 1] = &work;
-    done_.store(0, std::memory_order_relaxed);
-    phase_.store(generation << generation_bit | static_cast<std::uint64_t>(count) << count_bit,
-                 std::memory_order_release);
-    phase_.notify_all();
-    take_items(0);
-    wait_until(done_, spins_, [&](int done) { return done == count; });
 }
 
 void Team::take_items(int thread) {
     for (;;) {
         const std::uint64_t mine = std::uint64_t(1) << (thread == 0 ? 0 : helpers_bit);
-        const std::uint64_t phase = phase_.fetch_add(mine, std::memory_order_acq_rel);
-        const int front = static_cast<int>(phase & item_mask);
-        const int back = static_cast<int>(phase >> helpers_bit & item_mask);
-        const int count = static_cast<int>(phase >> count_bit & item_mask);
-        if (front + back >= count || count == last_phase) return;
-        (*work_[phase >> generation_bit & 1])(thread == 0 ? front : count - 1 - back, thread);
-        if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) done_.notify_one();
+        const std::uint64_t round = round_.fetch_add(mine, std::memory_order_acq_rel);
+        const int front = static_cast<int>(round & item_mask);
+        const int back = static_cast<int>(round >> helpers_bit & item_mask);
+        const int count = count_of(round);
+        if (front + back >= count || count == last_round) return;
+        const int item = thread == 0 ? front : count - 1 - back;
+        rounds_[round >> generation_bit & 1].run(item, thread, stop_);
+        if (done_.fetch_add(1) + 1 == count && asleep_.load()) {
+            const std::lock_guard lock(mutex_);
+            all_done_.notify_one();
+        }
     }
+}
+
+// First awake, for the short waits inside a step, then asleep, with an ear for signals: an item may
+// take long.
+void Team::wait_for_helpers(int count) {
+    for (int n = 0; done_.load(std::memory_order_acquire) != count && n < spins_; ++n) relax();
+    if (done_.load(std::memory_order_acquire) == count) return;
+    std::unique_lock lock(mutex_);
+    asleep_.store(true);  // in one order with `done_`: the last helper sees it, or we see its item
+    while (done_.load() != count) {
+        all_done_.wait_for(lock, Stop::patience);
+        lock.unlock();
+        stop_(0);
+        lock.lock();
+    }
+    asleep_.store(false);
 }
 
 void Team::help(int thread) {
     for (std::uint64_t seen = 0;;) {
-        const auto last = [](std::uint64_t phase) {
-            return (phase >> count_bit & item_mask) == last_phase;
-        };
-        const std::uint64_t phase = wait_until(phase_, spins_, [&](std::uint64_t now) {
-            return now >> generation_bit != seen || last(now);
+        const std::uint64_t round = wait_until(round_, spins_, [&](std::uint64_t now) {
+            return now >> generation_bit != seen || count_of(now) == last_round;
         });
-        if (last(phase)) return;
-        seen = phase >> generation_bit;
+        if (count_of(round) == last_round) return;
+        seen = round >> generation_bit;
         take_items(thread);
     }
 }
 
 void Team::finish() {
-    const std::uint64_t generation = (phase_.load(std::memory_order_relaxed) >> generation_bit) + 1;
-    phase_.store(generation << generation_bit | static_cast<std::uint64_t>(last_phase) << count_bit,
+    round_.store(next_round(round_.load(std::memory_order_relaxed), last_round),
                  std::memory_order_release);
-    phase_.notify_all();
+    round_.notify_all();
 }
 
 class Pool {
@@ -112,10 +148,10 @@ public:
         return *current_;
     }
 
-    void run(int threads, const std::function<void(Team&)>& job) {
+    void run(int threads, Stop& stop, const std::function<void(Team&)>& job) {
         const std::unique_lock lock(busy_, std::try_to_lock);
         const int helpers = lock.owns_lock() ? hire(threads - 1) : 0;
-        Team team(helpers + 1);
+        Team team(helpers + 1, stop);
         if (helpers) running_.store(helpers, std::memory_order_relaxed);
         for (int n = 0; n < helpers; ++n) workers_[n]->start(team, n + 1, running_);
         job(team);
@@ -172,12 +208,12 @@ private:
     std::atomic<int> running_{0};
 };
 
-void run_team(int threads, const std::function<void(Team&)>& job) {
+void run_team(int threads, Stop& stop, const std::function<void(Team&)>& job) {
     if (threads <= 1) {
-        Team alone(1);
+        Team alone(1, stop);
         job(alone);
     } else {
-        Pool::instance().run(threads, job);
+        Pool::instance().run(threads, stop, job);
     }
 }
 

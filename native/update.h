@@ -19,17 +19,25 @@ inline void update(const UpdateRule& rule, float* w, const float* gradient, floa
         const V whole = loaded<8, cut>(w + at, lanes);
         const V kept = fma(decay, whole, whole);  // w <- w - eta lambda w
         V direction = g;
-        if (rule.kind == Kind::momentum || rule.kind == Kind::nesterov) {
-            const V velocity = fma(beta1, loaded<8, cut>(m + at, lanes), g);  // m <- mu m + g
-            stored<cut>(m + at, velocity, lanes);
-            direction = rule.kind == Kind::momentum ? velocity : fma(beta1, velocity, g);
-        } else if (rule.kind == Kind::adam) {
-            const V mean = fma(beta1, loaded<8, cut>(m + at, lanes), same<8>(rule.rest1) * g);
-            const V square = fma(beta2, loaded<8, cut>(v + at, lanes), same<8>(rule.rest2) * g * g);
-            stored<cut>(m + at, mean, lanes);
-            stored<cut>(v + at, square, lanes);
-            direction = mean * same<8>(rule.unbias1) /
-                        (root(square * same<8>(rule.unbias2)) + same<8>(rule.epsilon));
+        switch (rule.kind) {
+            case Kind::sgd: break;
+            case Kind::momentum:
+            case Kind::nesterov: {
+                const V velocity = fma(beta1, loaded<8, cut>(m + at, lanes), g);  // m <- mu m + g
+                stored<cut>(m + at, velocity, lanes);
+                direction = rule.kind == Kind::momentum ? velocity : fma(beta1, velocity, g);
+                break;
+            }
+            case Kind::adam: {
+                const V mean = fma(beta1, loaded<8, cut>(m + at, lanes), same<8>(rule.rest1) * g);
+                const V square =
+                    fma(beta2, loaded<8, cut>(v + at, lanes), same<8>(rule.rest2) * g * g);
+                stored<cut>(m + at, mean, lanes);
+                stored<cut>(v + at, square, lanes);
+                direction = mean * same<8>(rule.unbias1) /
+                            (root(square * same<8>(rule.unbias2)) + same<8>(rule.epsilon));
+                break;
+            }
         }
         stored<cut>(w + at, fma(step, direction, kept), lanes);  // (21) for plain descent
     });

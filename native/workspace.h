@@ -1,5 +1,5 @@
-// All memory of the core: taken before the first step of a call, kept for the next call, never in a
-// step.
+// All memory of the core: taken before the first step of a call, kept for the next call, never in
+// a step.
 #pragma once
 
 #include <algorithm>
@@ -39,7 +39,7 @@ private:
 // What a thread needs for a chunk of samples.
 struct Arena {
     std::vector<Buffer<float>> frames;    // x^l of each sample, per convolution
-    std::vector<Buffer<float>> errors;    // dJ/dx^l of one sample, per convolution
+    std::vector<Buffer<float>> errors;    // e^l of one sample, per convolution
     std::vector<Buffer<Winner>> winners;  // of each sample, per convolution
     Buffer<float> scratch;                // of Winograd's form
     Buffer<float> plane[2];               // z^l and what sigma^l makes of it, where not fused
@@ -52,12 +52,19 @@ struct Arena {
     Buffer<float> mask;                               // of dropout, one sample
     Buffer<float> bordered, field[2], scratch_field;  // of augmentation
     Buffer<float> partial[3];  // blocks of a chunk that wait for their sibling
+
+    // Room for augmented images of this size, their fields smoothed to this radius.
+    void prepare_augmentation(int rows, int columns, int channels, int radius) {
+        bordered = Buffer<float>(Index(rows + 3) * (columns + 3) * channels);
+        for (Buffer<float>& one : field) one = Buffer<float>(Index(rows) * columns);
+        scratch_field = Buffer<float>(rows * smooth_row(columns, radius));
+    }
 };
 
-// Rows of the dense part, a row a sample.
+// Rows of the dense part, a row a sample; an array per dense stage, x[size] is what enters the
+// softmax.
 struct DenseRows {
-    std::vector<Buffer<float>> x, z, delta,
-        mask;  // per dense stage; x[size] is what enters the softmax
+    std::vector<Buffer<float>> x, z, delta, mask;
     DenseRows() = default;
     DenseRows(const Plan& plan, Index samples, bool backward) {
         x.emplace_back(samples * plan.features_row);
@@ -90,9 +97,9 @@ struct Workspace {
         : threads(threads_), batch(batch_), chunk(plan.most_chunk()) {
         const bool backward = batch > 0;
         if (backward) {
-            const Index share = (batch + threads - 1) / threads;
-            chunk = static_cast<int>(std::bit_ceil(static_cast<std::size_t>(share)));
-            chunk = std::clamp(chunk, block, plan.most_chunk());
+            const auto share = static_cast<std::size_t>((batch + threads - 1) / threads);
+            chunk = static_cast<int>(
+                std::clamp<std::size_t>(std::bit_ceil(share), block, plan.most_chunk()));
         }
         const Index lanes = round_up(chunk, sample_lanes);
         arenas.resize(threads);
@@ -138,15 +145,6 @@ struct Workspace {
             squares = Buffer<double>(plan.items.size());
         } else {
             for (int n = 0; n < threads; ++n) rows.emplace_back(plan, chunk, false);
-        }
-    }
-
-    // Room for augmented images of this size, their fields smoothed to this radius.
-    void prepare_augmentation(int rows, int columns, int channels, int radius) {
-        for (Arena& arena : arenas) {
-            arena.bordered = Buffer<float>(Index(rows + 3) * (columns + 3) * channels);
-            for (Buffer<float>& field : arena.field) field = Buffer<float>(Index(rows) * columns);
-            arena.scratch_field = Buffer<float>(rows * smooth_row(columns, radius));
         }
     }
 };

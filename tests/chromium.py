@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from children import PATIENCE, SIGNALS
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--headless",
@@ -24,7 +26,6 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 )
-PATIENCE = 60.0  # seconds for one answer
 
 
 def find() -> str | None:
@@ -124,6 +125,7 @@ def browser(program: str, folder: Path) -> Iterator[Browser]:
             (os.POSIX_SPAWN_DUP2, high[1], 4),  # and answers here
         ],
         setpgroup=0,
+        setsigdef=SIGNALS,
     )
     for end in (theirs_in, theirs_out, null, *high):
         os.close(end)

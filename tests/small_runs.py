@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convlet import SGD, AdamW, Callback, Cosine, History, Network, Step
+from convlet import SGD, AdamW, Callback, Cosine, History, Network, StepDecay
+from made_data import bright_rows
 
 SHAPE = (6, 6, 1)
 SMALL = "flatten, dense 3, softmax"  # a checkpoint of it with Adam has less than 4 kB
@@ -21,11 +22,7 @@ COUNT = 37  # images: five minibatches of 8, the last one smaller
 
 def images(count: int = COUNT, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Images with a bright row that tells the class."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, 3, count)
-    x = rng.integers(0, 100, (count, *SHAPE)).astype(np.uint8)
-    x[np.arange(count), 2 * y] += 150
-    return x, y
+    return bright_rows(count, seed, SHAPE)
 
 
 def floats() -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +39,7 @@ RUNS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "momentum, floats, weights": (
         LAYERS,
         floats,
-        {"optimizer": "momentum", "sample_weight": WEIGHT, "schedule": Step(1, 0.7)},
+        {"optimizer": "momentum", "sample_weight": WEIGHT, "schedule": StepDecay(1, 0.7)},
     ),
     "nesterov, decay, clip, cosine": (
         LAYERS,
@@ -91,7 +88,7 @@ class CutAfter(Callback):
     def __init__(self, updates: int, closing: bool = False) -> None:
         self.updates, self.closing = updates, closing
 
-    def on_step(self, run):
+    def on_progress(self, run):
         if run.updates >= self.updates and not self.closing:
             raise Cut
 
@@ -108,7 +105,9 @@ def cut_at(folder: Path, updates: int, **options: Any) -> None:
 
 def measured(history: History) -> list[tuple[Any, ...]]:
     """Rows without their seconds."""
-    return [(row.epoch, row.train_loss, row.test_loss, row.test_accuracy) for row in history]
+    return [
+        (row.epoch, row.train_loss, row.validation_loss, row.validation_accuracy) for row in history
+    ]
 
 
 def names(folder: Path) -> list[str]:

@@ -6,16 +6,16 @@ import re
 import resource
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import children
 from convlet.errors import FileError, InputError
-from convlet.formats.atomic import file_name, make_folder, write_atomic
+from convlet.files.atomic import make_folder, write_atomic
+from convlet.files.paths import file_name
 
 OLD, NEW = b"old", b"new content"
 
@@ -213,12 +213,13 @@ def test_error_of_the_pieces_passes(target: Path) -> None:
 def test_killed_process_leaves_the_old_file_and_a_known_name(target: Path) -> None:
     code = f"""
 import os, signal
-from convlet.formats.atomic import file_name, make_folder, write_atomic
+from convlet.files.atomic import make_folder, write_atomic
+from convlet.files.paths import file_name
 def pieces():
     yield b"half"
     os.kill(os.getpid(), signal.SIGKILL)
 write_atomic({str(target)!r}, pieces())"""
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    assert children.python(code).returncode == -signal.SIGKILL
     assert target.read_bytes() == OLD
     (left,) = set(target.parent.iterdir()) - {target}
     assert re.fullmatch(r"\.convlet-[0-9a-f]{16}\.tmp", left.name)

@@ -14,11 +14,6 @@ from small_runs import Cut, CutAfter, newest, train
 DOCS = Path(__file__).parents[1] / "docs" / "checkpoints.md"
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "run"
-
-
 def blocks(kind):
     return re.findall(rf"```{kind}\n(.*?)```", DOCS.read_text(), re.DOTALL)
 

@@ -4,16 +4,16 @@ import errno
 import os
 import re
 import resource
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import children
 from convlet import Callback, FileError, ModelFileError, Network, load_checkpoint
 from convlet.checkpoint import folder as folders
 from convlet.checkpoint.parse import parse
-from convlet.checkpoint.state import KIND, read
+from convlet.checkpoint.state import KIND, VERSION, read
 from convlet.formats.records import pack, unpack
 from small_runs import SHAPE, SMALL, images, measured, name, names, newest, train
 
@@ -28,7 +28,7 @@ def small(tmp_path):
     """A checkpoint of less than 4 kB, in the middle of an epoch."""
 
     class Stop(Callback):
-        def on_step(self, run):
+        def on_progress(self, run):
             run.stop = run.updates == 7
 
     network = Network(SMALL, SHAPE, engine="reference")
@@ -55,7 +55,7 @@ def test_every_truncation_is_refused(small):
     for length in range(len(whole)):
         assert_refused(small, whole[:length])
     small.write_bytes(whole)
-    assert read(small).place.step == 2
+    assert read(small).position.step == 2
 
 
 @pytest.mark.parametrize("more", [b"\0", b" ", bytes(8), bytes(4096)])
@@ -88,10 +88,10 @@ def test_blocks_of_zeros_are_refused(small):
 
 def repacked(path, change):
     """The checkpoint with changed metadata or arrays, by the writer itself."""
-    record = unpack(path, KIND, (1,), lambda metadata: parse(str(path), metadata).specs())
+    record = unpack(path, KIND, (VERSION,), lambda metadata: parse(str(path), metadata).specs())
     metadata, arrays = dict(record.metadata), dict(record.arrays)
     change(metadata, arrays)
-    path.write_bytes(pack(KIND, 1, metadata, arrays))
+    path.write_bytes(pack(KIND, VERSION, metadata, arrays))
 
 
 def replaced(field, old, new):
@@ -145,7 +145,7 @@ CRAFTED = {
 def test_a_crafted_file_is_refused(small, monkeypatch, craft):
     change, match = CRAFTED[craft]
     repacked(small, lambda metadata, arrays: None)
-    assert read(small).place.updates == 7
+    assert read(small).position.updates == 7
     repacked(small, change)
     for load in (read, load_checkpoint):
         with pytest.raises(ModelFileError, match=match):
@@ -247,7 +247,7 @@ def test_a_refused_save_is_reported_at_once(tmp_path, monkeypatch):
     seen = []
 
     class Look(Callback):
-        def on_step(self, run):
+        def on_progress(self, run):
             seen.append(run.updates)
 
     with monkeypatch.context() as patch:
@@ -282,13 +282,13 @@ def tiny_disk(tmp_path):
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = children.run(command)
     except FileNotFoundError:
         pytest.skip("there is no mount here")
     if done.returncode:
         pytest.skip(f"mounting a small file system is not allowed here: {done.stderr.strip()}")
     yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    assert children.run(["umount", "-l", str(place)]).returncode == 0
 
 
 def fill(path):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import children
 import convlet
 from convlet import (
     SGD,
@@ -20,7 +21,7 @@ from convlet import (
     Network,
 )
 from convlet.checkpoint import identity
-from convlet.run import Settings
+from convlet.settings import Settings
 from small_runs import (
     LAYERS,
     SHAPE,
@@ -34,12 +35,6 @@ from small_runs import (
     newest,
     train,
 )
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "run"
-
 
 SAME = {"epochs": 3, "batch_size": 8, "learning_rate": 0.05, "seed": 7}
 """The settings of `small_runs.train`."""
@@ -56,10 +51,10 @@ OTHERS = {
     "optimizer": ({"optimizer": "adam"}, "optimizer is adam, but .* of a run with sgd"),
     "momentum": ({"optimizer": SGD(0.5)}, r"optimizer.momentum is 0\.5, but .* with 0\.0"),
     "schedule": ({"schedule": "cosine"}, "schedule is cosine, but .* of a run with constant"),
-    "clip_norm": ({"clip_norm": 1}, r"clip_norm is 1\.0, but .* of a run with None"),
+    "clip_norm": ({"clip_norm": 1}, r"clip_norm is 1\.0, but .* of a run without one"),
     "label_smoothing": ({"label_smoothing": 0.1}, r"label_smoothing is 0\.1, but"),
     "augmentation": (
-        {"augmentation": "flip, shift 2"}, "augmentation is shift 2, flip, but .* with None",
+        {"augmentation": "flip, shift 2"}, "augmentation is shift 2, flip, but .* without one",
     ),
     "engine": ({"engine": "native"}, "engine is native, but .* of a run with reference"),
     "validation": ({"validation": None}, "validation x is none, but .* of a run with 20 images 6x"),
@@ -104,7 +99,7 @@ def test_other_epochs_are_refused_where_the_rates_depend_on_them(folder, schedul
     ("layers", "shape", "classes", "match"),
     [
         (SMALL, SHAPE, None, "layers is flatten, dense 3, softmax, but .* of a run with conv 3 3"),
-        (LAYERS, SHAPE, ["a", "b", "c"], r"classes is \['a', 'b', 'c'\], but .* with None"),
+        (LAYERS, SHAPE, ["a", "b", "c"], r"classes is \['a', 'b', 'c'\], but .* without one"),
         (LAYERS, (9, 4, 1), None, r"input_shape is \[9, 4, 1\], but .* with \[6, 6, 1\]"),
     ],
 )
@@ -197,8 +192,8 @@ def test_a_run_without_a_step_is_not_worth_keeping(folder):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"every": 5}, r"every is 5, but checkpoint is None: give checkpoint=folder"),
-        ({"resume": True}, "resume is True, but checkpoint is None"),
+        ({"every": 5}, r"every is 5, but there is no checkpoint: give checkpoint=folder"),
+        ({"resume": True}, "resume is True, but there is no checkpoint"),
         ({"checkpoint": "run", "resume": 1}, "resume is 1, expected True or False"),
         ({"checkpoint": "run", "every": 0}, "every is 0, expected a whole number from 1"),
         ({"checkpoint": "run", "every": 2.0}, r"every is 2\.0, expected a whole number"),
@@ -259,7 +254,7 @@ sys.stdin.read()
 def test_two_processes_cannot_write_to_one_folder(folder):
     cut_at(folder, 7)
     before = names(folder)
-    other = subprocess.Popen(
+    other = children.start(
         [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:

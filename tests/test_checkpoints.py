@@ -15,11 +15,11 @@ from convlet import (
     InputError,
     ModelFileError,
     Network,
-    Step,
+    StepDecay,
 )
 from convlet.checkpoint import identity, state
 from convlet.formats import records
-from convlet.run import Settings
+from convlet.settings import Settings
 from small_runs import (
     LAYERS,
     SHAPE,
@@ -36,12 +36,6 @@ from small_runs import (
     train,
 )
 
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "run"
-
-
 # ------------------------------------------------------------------------------------- what is kept
 
 
@@ -51,18 +45,18 @@ class Watch(Callback):
     def __init__(self, folder):
         self.folder, self.seen = folder, []
 
-    def on_step(self, run):
+    def on_progress(self, run):
         self.seen.append((run.updates, names(self.folder)))
 
 
 def test_the_last_two_and_the_best_are_kept(folder):
     network = Network(LAYERS, SHAPE, engine="reference")
-    rates = Step(1, 0.01)  # after the first epochs nothing moves
+    rates = StepDecay(1, 0.01)  # after the first epochs nothing moves
     watch = Watch(folder)
     history = network.fit(
         *images(), images(30, 1), 6, 8, 0.2, schedule=rates, callbacks=[watch], checkpoint=folder
     )
-    scores = [row.test_accuracy for row in history]
+    scores = [row.validation_accuracy for row in history]
     best = name(1 + int(np.argmax(scores)))
     assert best not in (name(5), name(6))
     assert names(folder) == [best, name(5), name(6)]
@@ -182,11 +176,11 @@ def test_without_a_valid_one_nothing_is_trained_or_deleted(folder):
 
 
 def test_another_version_of_the_format_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(state, "VERSION", 2)
+    monkeypatch.setattr(state, "VERSION", 3)
     cut_at(folder, 7)
     monkeypatch.undo()
     with pytest.raises(
-        ModelFileError, match=r"'format_version' is '2', expected 1: convlet .* use a"
+        ModelFileError, match=r"'format_version' is '3', expected 2: convlet .* use a"
     ):
         train(checkpoint=folder, resume=True)
 
@@ -220,7 +214,7 @@ class Counter(Callback):
     def __init__(self):
         self.kept = {}
 
-    def on_step(self, run):
+    def on_progress(self, run):
         self.kept = {"steps": run.updates, "vector": np.full(3, run.updates, np.float32)}
 
     def state(self):
@@ -236,7 +230,7 @@ def test_the_state_of_a_callback_comes_back(folder):
     seen = []
 
     class Look(Callback):
-        def on_step(self, run):
+        def on_progress(self, run):
             if not seen:
                 seen.append((counter.kept["steps"], counter.kept["vector"].tolist()))
 
@@ -334,7 +328,10 @@ def test_safetensors_reads_it(folder):
     assert np.array_equal(arrays["weights"], network.flat)
     assert arrays["slot0"].any()
     assert (arrays["slot1"] >= 0).all()
-    columns = [(row.train_loss, row.test_loss, row.test_accuracy, row.seconds) for row in history]
+    columns = [
+        (row.train_loss, row.validation_loss, row.validation_accuracy, row.seconds)
+        for row in history
+    ]
     assert np.array_equal(arrays["history"], columns)
     assert arrays["sums"].tolist() == [0, 0, 0]
 
@@ -357,7 +354,7 @@ def test_equal_runs_give_equal_files_but_for_their_seconds(tmp_path):
         saved = state.read(tmp_path / str(n) / name(2))
         arrays = {key: array.copy() for key, array in saved.arrays.items()}
         arrays["history"][:, 3] = 0
-        runs.append((saved.identity, saved.place, {k: v.tobytes() for k, v in arrays.items()}))
+        runs.append((saved.identity, saved.position, {k: v.tobytes() for k, v in arrays.items()}))
     assert runs[0] == runs[1]
 
 

@@ -3,42 +3,22 @@
 import os
 import re
 import signal
-import subprocess
-import sys
+from contextlib import nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+import children
 import convlet
 import convlet.__main__
+from command_line import assert_refused
 from convlet import cli
-from convlet.cli import main
-from convlet.cli.options import refuse_unwritable
+from convlet.cli import interrupt, main
+from convlet.cli.group import COMMANDS, GROUP
+from convlet.cli.places import refuse_unwritable
 
-COMMANDS = ("train", "evaluate", "predict", "show", "check")
-
-
-@pytest.fixture(autouse=True)
-def _plain_terminal(monkeypatch, tmp_path):
-    """80 columns without colours, in an empty folder."""
-    for name in ("FORCE_COLOR", "NO_COLOR", "PYTHONIOENCODING", "PYTHONUNBUFFERED"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
-
-
-def assert_refused(arguments, capsys, *parts):
-    """Status 2, nothing on stdout, one line on stderr that holds every part."""
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("convlet: error: ")
-    assert err.endswith("\n")
-    assert err.count("\n") == 1
-    assert "Traceback" not in err
-    for part in parts:
-        assert part in err
+pytestmark = pytest.mark.usefixtures("plain_terminal")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], [], *([name, "--help"] for name in COMMANDS)])
@@ -50,16 +30,39 @@ def test_help_fits_80_columns_and_has_an_example(arguments, capsys):
     assert f"Example: convlet {arguments[0] if len(arguments) == 2 else 'train'}" in out
 
 
-def test_help_names_every_command(capsys):
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_is_readable_at_40_columns(arguments, capsys, monkeypatch):
+    main(arguments)
+    wide = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "40")
+    main(arguments)
+    narrow = capsys.readouterr().out
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert sorted(narrow.split()) == sorted(wide.split())  # no word is broken or lost
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_speaks_of_values_and_not_of_types(arguments, capsys):
+    main(arguments)
+    types = r"\b(int|float|str|bool|path|none|integer|text|boolean|word|sequence)\b"
+    out = capsys.readouterr().out.replace("; or none", "").lower()
+    assert re.findall(types, out) == []
+    assert "<" not in out
+
+
+def test_the_group_says_of_a_command_what_the_command_says_of_itself(capsys):
     main(["--help"])
     out = capsys.readouterr().out
-    for name in COMMANDS:
-        assert f"│ {name} " in out
+    for name, what in COMMANDS.items():
+        assert f"  {name} " in out
+        command = GROUP.get_command(GROUP.make_context("convlet", [name]), name)
+        assert command.name == name
+        assert command.help.split("\n")[0] == what
 
 
 def test_help_of_train_says_what_the_defaults_are(capsys):
     main(["train", "--help"])
-    words = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    words = " ".join(capsys.readouterr().out.split())
     options = dict(re.findall(r"(--[a-z-]+) [A-Z]+ (.*?)(?= --[a-z-]+ [A-Z]+ |$)", words))
     for option in ("--epochs", "--batch-size", "--learning-rate", "--schedule"):
         assert "[default: (of the recipe" in options[option]
@@ -114,13 +117,13 @@ def test_train_refuses_a_value_by_the_name_of_its_option(option, value, expected
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["trian"], "no such command 'trian'"),
-        (["--quiet"], "no such option: --quiet"),
+        (["trian"], "No such command 'trian', expected one of: train, find-lr, augment"),
+        (["--quiet"], "--quiet"),
         (["train", "--epoch", "3"], "--epochs"),
         (["train", "--epochs"], "'--epochs' requires an argument"),
         (["train", "mnist", "digits"], "unexpected extra argument"),
-        (["evaluate"], "missing argument 'MODEL'"),
-        (["predict", "model.safetensors"], "missing argument 'IMAGE'"),
+        (["evaluate"], "Missing argument 'MODEL'"),
+        (["predict", "model.safetensors"], "Missing argument 'IMAGE...'"),
         (["train", "no-such-data"], "DATA is 'no-such-data', expected one of"),
         (["train", "./no-such-data"], "no-such-data"),
         (["evaluate", "missing.safetensors"], "missing.safetensors"),
@@ -184,7 +187,7 @@ def test_train_refuses_a_link_to_nowhere_before_it_reads_the_data(capsys, monkey
 def test_a_link_to_a_new_file_may_be_written(tmp_path):
     Path("folder").mkdir()
     Path("link").symlink_to("folder/new.safetensors")
-    refuse_unwritable(Path("link"), "--out")
+    refuse_unwritable(Path("link"), "out")
     assert list(Path("folder").iterdir()) == []
 
 
@@ -210,8 +213,13 @@ def test_error_with_control_characters_stays_one_line(capsys):
     ("error", "status", "line"),
     [
         (KeyboardInterrupt(), 130, "convlet: interrupted"),
-        (MemoryError("Unable to allocate 4 TiB"), 2, "out of memory: Unable to allocate 4 TiB"),
-        (convlet.DataError("two\nlines"), 2, "convlet: error: two lines"),
+        (
+            MemoryError("Unable to allocate 4 TiB"),
+            2,
+            "out of memory (Unable to allocate 4 TiB): take",
+        ),
+        (MemoryError(), 2, "error: out of memory: take fewer or smaller images, a smaller batch"),
+        (convlet.DataError("two\nlines"), 2, "convlet: error: DATA: two lines"),
         (PermissionError(13, "Permission denied", "f.npz"), 2, "f.npz: Permission denied"),
         (BrokenPipeError(), 141, ""),
     ],
@@ -242,17 +250,12 @@ def test_warning_is_one_line(capsys, monkeypatch):
     main(["train"])
     assert capsys.readouterr().err.splitlines() == [
         "convlet: warning: no target fits",
-        "convlet: error: stop here",
+        "convlet: error: DATA: stop here",
     ]
 
 
-def run(*arguments, **options):
-    command = [sys.executable, "-m", "convlet", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
-
-
 def test_module_exits_with_the_status():
-    done = run("show", "--input", "nonsense")
+    done = children.run([*children.CONVLET, "show", "--input", "nonsense"])
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("convlet: error: --input is 'nonsense'")
@@ -263,36 +266,46 @@ def test_broken_pipe_is_quiet():
     os.close(reading)  # nobody reads: the first flush fails
     try:
         for arguments in (["show"], ["--help"], ["--version"]):
-            command = [sys.executable, "-m", "convlet", *arguments]
-            done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=60)
-            assert done.returncode == 141
-            assert done.stderr == b""
+            done = children.run([*children.CONVLET, *arguments], stdout=writing)
+            assert (done.returncode, done.stderr) == (141, "")
     finally:
         os.close(writing)
 
 
 def test_full_disk_is_one_line():
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "convlet", "show"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+        done = children.run([*children.CONVLET, "show"], stdout=full)
     assert done.returncode == 2
-    assert done.stderr == b"convlet: error: stdout: No space left on device\n"
+    assert done.stderr == "convlet: error: stdout: No space left on device\n"
 
 
 def test_closed_stdout():
-    done = run("show", preexec_fn=lambda: os.close(1))
+    done = children.run([*children.CONVLET, "show"], preexec_fn=lambda: os.close(1))
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_import_of_the_command_line_is_light():
-    heavy = {"PIL", "sklearn", "matplotlib", "pooch", "rich.progress", "rich.table"}
-    code = "import sys, convlet.cli; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    loaded = set(done.stdout.split())
+def loaded_by(*arguments):
+    """The modules that a call loads."""
+    code = f"import sys; from convlet.cli import main; main({list(arguments)}); print(*sys.modules)"
+    return set(children.python(code).stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version", "trian"])
+def test_what_needs_no_command_loads_none_and_no_numpy(argument):
+    loaded = loaded_by(argument)
+    assert not loaded & {"numpy", "rich", "convlet.network", "convlet.settings"}
+    ours = {name for name in loaded if name.startswith("convlet.cli.")}
+    assert ours == {f"convlet.cli.{n}" for n in ("console", "group", "help", "interrupt", "names")}
+
+
+def test_loading_a_command_is_light():
+    heavy = {"PIL", "sklearn", "matplotlib", "pooch", "rich", "scipy"}
+    loaded = loaded_by("train", "--help")
     assert "convlet.cli.train" in loaded
     assert not loaded & heavy
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_only_the_first_ctrl_c_counts(capsys, monkeypatch):
     def load(name):
         with pytest.raises(KeyboardInterrupt):
@@ -302,24 +315,56 @@ def test_only_the_first_ctrl_c_counts(capsys, monkeypatch):
 
     monkeypatch.setattr(convlet.datasets, "load", load)
     assert main(["train"]) == 2
-    assert capsys.readouterr().err == "convlet: error: the second did nothing\n"
+    assert capsys.readouterr().err == "convlet: error: DATA: the second did nothing\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_while_the_command_line_is_imported():
-    code = """
+def test_a_later_ctrl_c_counts_again(monkeypatch):
+    """Where the first one was lost, as Python does in a callback of its own."""
+    now = [100.0]
+    monkeypatch.setattr(interrupt, "monotonic", lambda: now[0])
+    with interrupt.single_interrupt(restore=True):
+        for after, counts in ((0, True), (1, False), (interrupt.DEAF, True), (0.5, False)):
+            now[0] += after
+            with pytest.raises(KeyboardInterrupt) if counts else nullcontext():
+                signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("times", "loaded"), [(1, True), (2, False)])
+def test_ctrl_c_waits_while_modules_are_loaded_and_a_second_one_does_not(times, loaded):
+    done = []
+
+    def load():
+        with interrupt.deferred_interrupt():
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+            done.append("loaded")
+
+    with pytest.raises(KeyboardInterrupt):
+        load()
+    assert bool(done) == loaded
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("when", ["click", "convlet.cli.train", "numpy", "convlet.network"])
+def test_ctrl_c_while_the_command_line_is_imported(when):
+    code = f"""
 import signal, sys
+
+when = {when!r}
+sys.argv = ["convlet", "train"]
 from convlet.__main__ import main
 
 class Impatient:
     def find_spec(self, name, *rest):
-        if name == "typer":
+        if name == when:
             signal.raise_signal(signal.SIGINT)
 
 sys.meta_path.insert(0, Impatient())
 sys.exit(main())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = children.python(code)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "convlet: interrupted\n")
 
 
@@ -334,9 +379,6 @@ def test_an_ignored_ctrl_c_stays_ignored(monkeypatch):
         raise convlet.DataError("went on")
 
     monkeypatch.setattr(convlet.datasets, "load", load)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for a job with &
-    try:
+    with children.ignored(signal.SIGINT):  # as by a shell for a job with &
         assert main(["train"]) == 2
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)

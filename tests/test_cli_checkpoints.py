@@ -16,9 +16,7 @@ from convlet.cli import main
 LAYERS = "flatten, dense 3, softmax"
 
 
-@pytest.fixture(autouse=True)
-def _in_a_new_folder(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_a_new_folder")
 
 
 def train(images, *options, epochs="2", layers=LAYERS):
@@ -200,8 +198,8 @@ def test_every_is_in_steps(images, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (["--every", "5"], "--every is given, but --checkpoint is not"),
-        (["--resume"], "--resume is given, but --checkpoint is not"),
+        (["--every", "5"], "--every is 5, but there is no --checkpoint: give --checkpoint=folder"),
+        (["--resume"], "--resume is given, but there is no --checkpoint: give --checkpoint=folder"),
         (["--checkpoint", "run", "--every", "0"], "--every is 0, expected a whole number from 1"),
         (["--checkpoint", "run", "--every", "x"], "--every is 'x', expected a whole number"),
         (["--checkpoint", "a_file"], "--checkpoint is 'a_file', which is not a folder"),
@@ -275,9 +273,12 @@ def test_files_of_a_run_may_be_in_its_folder(images, resume):
         (["--augment", "flip"], "--augment is flip, but "),
         (["--augment", "flip"], "safetensors is of a run without one: go on with what it was "),
         (["--engine", "reference"], "--engine is reference, but "),
-        (["--limit", "50"], "DATA (images to train with) is 50 images 6x6x1 uint8, sha256 "),
-        (["--limit", "50"], "; --limit, --hold-out and --seed choose the images, too"),
-        (["--hold-out", "9"], "DATA (images to train with) is 51 images 6x6x1 uint8, sha256 "),
+        (
+            ["--limit", "50"],
+            "DATA (images to train with, which --limit, --hold-out and --seed choose)",
+        ),
+        (["--limit", "50"], ") is 50 images 6x6x1 uint8, sha256 "),
+        (["--hold-out", "9"], ") is 51 images 6x6x1 uint8, sha256 "),
         (["--hold-out", "9", "--seed", "1"], "--seed is 1, but "),
         (["--epochs", "1"], "--epochs is 1, but "),
     ],
@@ -411,6 +412,9 @@ def test_a_checkpoint_is_a_model_too(images, capsys):
         np.save("one.npy", np.full((6, 6), 9, np.uint8))
         assert [main(command) for command in commands] == [0, 0, 0]
         said[model] = capsys.readouterr().out.replace(model, "MODEL")
-    assert said[place] == said["m.safetensors"]
+    # a checkpoint also knows how it was trained
+    how = "batch size: 8\noptimizer: sgd\nlearning rate: 0.1, constant\n"
+    assert said[place].replace(how, "") == said["m.safetensors"]
+    assert how in said[place]
     Path("other.safetensors").write_bytes(b"no model")
     assert main(["show", "other.safetensors"]) == 2

@@ -3,31 +3,33 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 
-import numpy as np
 import pytest
 
+import children
+from made_data import noise_file
+
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
-PATIENCE = 60  # seconds until a hanging program is killed: no speed is tested
+END = b"<end>"  # of what a program wrote
 
 
 class Terminal:
-    """A program on a pseudo-terminal of 80 columns."""
+    """A program on a pseudo-terminal."""
 
-    def __init__(self, folder, *arguments, **environment):
+    def __init__(self, folder, *arguments, columns=80, **environment):
         self.main, self.end = pty.openpty()
-        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.before = termios.tcgetattr(self.end)
         clean = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "COLUMNS")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "convlet", *arguments],
+        self.process = children.start(
+            [*children.CONVLET, *arguments],
             stdin=self.end,
             stdout=self.end,
             stderr=self.end,
@@ -37,15 +39,19 @@ class Terminal:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         self.output = b""
-        self.deadline = time.monotonic() + PATIENCE
+        self.deadline = time.monotonic() + children.PATIENCE
 
     def read_until(self, text):
-        """Read until text came, or without text until the program ended."""
+        """Read until text came, or without text until the program ended and all of it is here."""
+        marked = False
         while text is None or text not in self.output:
-            ended = self.process.poll() is not None
+            if self.process.poll() is not None and not marked:
+                os.write(self.end, END)  # behind all that the program wrote
+                marked = True
             if select.select([self.main], [], [], 0.05)[0]:
                 self.output += os.read(self.main, 1 << 16)
-            elif ended:
+            if marked and self.output.endswith(END):
+                self.output = self.output.removesuffix(END)
                 assert text is None, self.output.decode()
                 return
             assert time.monotonic() < self.deadline, self.output.decode()
@@ -63,21 +69,15 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A file with 2000 + 20 images (16, 16) of two classes."""
-    path = tmp_path_factory.mktemp("data") / "noise.npz"
-    draws = np.random.default_rng(4)
-    images = draws.integers(0, 256, (2020, 16, 16), dtype=np.uint8)
-    labels = np.arange(2020) % 2
-    np.savez(path, x_train=images[20:], y_train=labels[20:], x_test=images[:20], y_test=labels[:20])
-    return path
+    return noise_file(tmp_path_factory.mktemp("data") / "noise.npz", 2000)
 
 
 @pytest.fixture
 def terminal(tmp_path):
     opened = []
 
-    def start(*arguments, **environment):
-        opened.append(Terminal(tmp_path, *arguments, **environment))
+    def start(*arguments, **options):
+        opened.append(Terminal(tmp_path, *arguments, **options))
         return opened[-1]
 
     yield start
@@ -95,16 +95,18 @@ def assert_restored(terminal):
 @pytest.mark.parametrize("times", [1, 30])
 def test_ctrl_c_ends_training_with_130_and_restores_the_terminal(terminal, times, data, tmp_path):
     run = terminal("train", str(data), "--epochs", "5000")
-    run.read_until(b"images/s")
+    run.read_until(b" images/s")
     for _ in range(times):  # an impatient user; keys in one go would be one signal
         run.type(b"\x03")
         time.sleep(0.005)
     assert_restored(run)
     assert run.process.returncode == 130
     last = run.output.replace(b"^C", b"").split(b"\n")[-2]
-    assert last.split(b"\x1b[2K")[-1] == b"convlet: interrupted\r"
+    saved = "convlet-noise-interrupted.safetensors"
+    said = f"convlet: interrupted: what was learned is saved in {saved}\r"
+    assert last.split(b"\x1b[2K")[-1] == said.encode()
     assert b"Traceback" not in run.output
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [saved]
 
 
 @pytest.mark.parametrize("checkpoint", [(), ("--checkpoint", "run")])
@@ -115,8 +117,10 @@ def test_sigterm_ends_training_with_143_and_restores_the_terminal(terminal, data
     assert_restored(run)
     assert run.process.returncode == 143
     last = run.output.split(b"\n")[-2].split(b"\x1b[2K")[-1]
-    hint = b": go on with --resume from run/checkpoint-" if checkpoint else b"\r"
-    assert last.startswith(b"convlet: terminated" + hint)
+    hint = b"go on with --resume from run/checkpoint-"
+    if not checkpoint:
+        hint = b"what was learned is saved in convlet-noise-interrupted.safetensors\r"
+    assert last.startswith(b"convlet: terminated: " + hint)
 
 
 def test_a_closed_terminal_ends_training_with_a_checkpoint(terminal, data, tmp_path):
@@ -125,7 +129,7 @@ def test_a_closed_terminal_ends_training_with_a_checkpoint(terminal, data, tmp_p
     os.close(run.end)
     os.close(run.main)  # the system sends SIGHUP, and nothing can be written any more
     run.main, run.end = os.pipe()  # for `close`
-    assert run.process.wait(PATIENCE) == 129
+    assert run.process.wait(children.PATIENCE) == 129
     place = max(path.name for path in (tmp_path / "run").glob("*.safetensors"))
     assert place > "checkpoint-000002"
     assert [path for path in tmp_path.iterdir() if path.name != "run"] == []
@@ -152,16 +156,32 @@ def test_ctrl_c_in_a_long_step(terminal, data):
 
 
 def test_bar_shows_rate_loss_and_time_left_and_goes(terminal, data, tmp_path):
-    run = terminal("train", str(data), "--epochs", "2", "--out", "m.safetensors")
+    how = ("--epochs", "2", "--batch-size", "1")  # epochs that one can watch
+    run = terminal("train", str(data), *how, "--out", "m.safetensors")
     assert_restored(run)
     assert run.process.returncode == 0
     assert HIDE in run.output
-    for part in (b"epoch 1/2", b"images/s", b"loss ", b" left", b"testing"):
+    for part in (b"epoch 1/2", b"images/s", b"loss ", b" left", b"validating"):
         assert part in run.output
     rest = run.output[run.output.rfind(b"\x1b[2K") :]
     assert b"images/s" not in rest  # the bar is wiped out before the last lines
     assert b"model saved in m.safetensors" in rest
     assert (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_the_time_left_is_seen_on_a_narrow_terminal(terminal, data, columns):
+    run = terminal("train", str(data), "--epochs", "5000", columns=columns)
+    run.read_until(b" left")
+    run.type(b"\x03")
+    assert_restored(run)
+    shown = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\^C", b"", run.output)  # without colours
+    bar = rb"(epoch \d+/5000|validating) "
+    bars = [line for line in re.split(rb"[\r\n]+", shown) if re.match(bar, line)]
+    assert max(len(bar.decode()) for bar in bars) <= columns
+    full = [bar for bar in bars if b" % " in bar]
+    assert full
+    assert all(bar.rstrip().endswith(b" left") for bar in full)
 
 
 @pytest.mark.parametrize("arguments", [["--json"], []])
@@ -182,8 +202,8 @@ def test_no_color(terminal):
 
 
 def test_sigint_in_a_pipe(data, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "convlet", "train", str(data), "--epochs", "5000"],
+    process = children.start(
+        [*children.CONVLET, "train", str(data), "--epochs", "5000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
@@ -192,10 +212,11 @@ def test_sigint_in_a_pipe(data, tmp_path):
         while not process.stdout.readline().startswith(b"epoch 1/5000"):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=children.PATIENCE)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 130
-    assert err == b"convlet: interrupted\n"
-    assert list(tmp_path.iterdir()) == []
+    saved = "convlet-noise-interrupted.safetensors"
+    assert err == f"convlet: interrupted: what was learned is saved in {saved}\n".encode()
+    assert [path.name for path in tmp_path.iterdir()] == [saved]

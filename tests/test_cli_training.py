@@ -1,23 +1,22 @@
 """Options of `convlet train` on how steps are taken; `convlet find-lr` and `convlet augment`."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import convlet
+from command_line import assert_refused
 from convlet import SGD, Adam, AdamW, Augmentation, Cosine
 from convlet.cli import main
-from convlet.cli.training import read_optimizer
+from convlet.cli.choices import Choices
 
 LAYERS = "flatten, dense 3, softmax"
 
 
-@pytest.fixture(autouse=True)
-def _in_a_new_folder(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_a_new_folder")
 
 
 def train(images, *options):
@@ -69,10 +68,10 @@ def test_patience_saves_the_best_epoch(capsys):
     options = ["--epochs", "40", "--learning-rate", "0.1", "--patience", "2", "--json"]
     assert train(images, *options) == 0
     *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    losses = [row["test_loss"] for row in rows]
+    losses = [row["validation_loss"] for row in rows]
     best = int(np.argmin(losses))
     assert len(rows) == best + 3 < 40
-    assert last["test_accuracy"] == rows[best]["test_accuracy"]
+    assert last["test_accuracy"] == rows[best]["validation_accuracy"]
     data = convlet.datasets.load(str(images))
     found = convlet.load("m.safetensors").evaluate(data.test.images, data.test.labels)
     assert found.loss == losses[best]
@@ -111,7 +110,10 @@ def test_held_out_images_judge_each_epoch_and_the_test_images_the_end(images, ca
     seen = first.hold_out(20, seed=4)
     network = convlet.load("m.safetensors")
     held = network.evaluate(seen.test.images, seen.test.labels)
-    assert (held.loss, held.accuracy) == (rows[-1]["test_loss"], rows[-1]["test_accuracy"])
+    assert (held.loss, held.accuracy) == (
+        rows[-1]["validation_loss"],
+        rows[-1]["validation_accuracy"],
+    )
     test = network.evaluate(data.test.images, data.test.labels)
     assert last["test_accuracy"] == test.accuracy
 
@@ -123,8 +125,10 @@ def test_held_out_images_judge_each_epoch_and_the_test_images_the_end(images, ca
     assert train(images, *options) == 0
     out = capsys.readouterr().out
     assert "40 training images, 20 held out, 30 test images" in out
-    assert "held-out loss" in out
+    assert "\nvalidation after each epoch: the images held out\n" in out
     assert "test accuracy" in out
+    assert train(images) == 0
+    assert "\nvalidation after each epoch: the test images\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("given", "most"), [("60", 59), ("0", 2**31), ("x", 2**31)])
@@ -134,31 +138,56 @@ def test_a_hold_out_leaves_images_to_train_with(images, given, most, capsys):
     assert f"from 1 to {most}" in error
 
 
+def chosen(**given):
+    """The choices of a user who gave these."""
+    names = [field.name for field in fields(Choices)]
+    return Choices(**{**dict.fromkeys(names), "seed": 0, "label_smoothing": 0.0, **given})
+
+
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("given", "otherwise", "expected"),
     [
-        (("sgd", None, None, Adam()), SGD()),
-        (("sgd", 0.5, 0.1, SGD()), SGD(0.5, weight_decay=0.1)),
-        (("momentum", None, None, SGD()), SGD(0.9)),
-        (("momentum", 0.99, None, SGD()), SGD(0.99)),
-        (("nesterov", 0.8, None, SGD()), SGD(0.8, nesterov=True)),
-        (("adam", None, 0.2, SGD()), Adam(weight_decay=0.2)),
-        (("adamw", None, 0, SGD()), Adam()),
-        ((None, 0.5, None, SGD()), SGD(0.5)),
-        ((None, None, 0.5, Adam()), Adam(weight_decay=0.5)),
+        ({"optimizer": "sgd"}, Adam(), SGD()),
+        ({"optimizer": "sgd", "momentum": 0.5, "weight_decay": 0.1}, SGD(), SGD(0.5, False, 0.1)),
+        ({"optimizer": "momentum"}, SGD(), SGD(0.9)),
+        ({"optimizer": "momentum", "momentum": 0.99}, SGD(), SGD(0.99)),
+        ({"optimizer": "nesterov", "momentum": 0.8}, SGD(), SGD(0.8, nesterov=True)),
+        ({"optimizer": "adam", "weight_decay": 0.2}, SGD(), Adam(weight_decay=0.2)),
+        ({"optimizer": "adamw", "weight_decay": 0}, SGD(), AdamW(weight_decay=0)),
+        ({"momentum": 0.5}, SGD(), SGD(0.5)),
+        ({"weight_decay": 0.5}, Adam(), Adam(weight_decay=0.5)),
     ],
 )
-def test_optimizers(arguments, expected):
-    assert read_optimizer(*arguments) == expected
+def test_optimizers(given, otherwise, expected):
+    recipe = replace(convlet.recipes.PLAIN, optimizer=otherwise)
+    assert chosen(**given).settings(recipe).optimizer == expected
 
 
-def assert_one_line(arguments, message, capsys):
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("convlet: error: ")
-    assert message in err
-    assert err.count("\n") == 1
+def test_an_option_wins_over_the_recipe_before_anything_is_checked(monkeypatch):
+    """A recipe whose numbers nobody could give is no obstacle, where each of them is given."""
+
+    def broken(self):
+        return {"epochs": 0, "batch_size": -1, "optimizer": "none", "augmentation": "none such"}
+
+    monkeypatch.setattr(convlet.recipes.Recipe, "settings", broken)
+    given = chosen(batch_size=3, optimizer="adam", augment="none")
+    settings = given.settings(convlet.recipes.PLAIN, epochs=2)
+    assert settings == convlet.Settings(2, 3, optimizer="adam")
+    with pytest.raises(convlet.InputError, match="epochs is 0"):
+        given.settings(convlet.recipes.PLAIN)
+
+
+@pytest.mark.parametrize("options", [[], ["--augment", "none"]])
+def test_a_recipe_fitted_to_large_images_meets_no_limit(options, capsys):
+    """Its lengths grow with the images: 1.5 pixels of 28 are 96 of 1,800."""
+    x, y = np.zeros((4, 1800, 1800), np.uint8), np.arange(4) % 2
+    np.savez("large.npz", x_train=x, y_train=y, x_test=x[:2], y_test=y[:2])
+    layers = "conv 1 9 stride 99, flatten, dense 2, softmax"
+    arguments = ["train", "large.npz", "--recipe", "best-characters", "--layers", layers, *options]
+    assert main([*arguments, "--epochs", "1", "--out", "m.safetensors"]) == 0
+    out = capsys.readouterr().out
+    said = "shift 96.43, rotation 10, scale 0.1, shear 0.1, elastic 20663.27, sigma 192.86"
+    assert (f"\naugmentation: {said}\n" in out) == (not options)
 
 
 @pytest.mark.parametrize(
@@ -170,19 +199,22 @@ def assert_one_line(arguments, message, capsys):
         (["--optimizer", "adam", "--momentum", "0.5"], "--momentum is 0.5, but adam has its own"),
         (
             ["--optimizer", "nesterov", "--momentum", "0"],
-            "--momentum is 0, expected a number above",
+            "--momentum is 0.0, expected a number above 0 for nesterov",
         ),
         (["--weight-decay", "-1"], "--weight-decay is -1.0, expected a number from 0"),
         (["--optimizer", "adam", "--weight-decay", "x"], "--weight-decay is 'x', expected"),
         (["--clip-norm", "0"], "--clip-norm is 0.0, expected a number above 0"),
         (["--label-smoothing", "1"], "--label-smoothing is 1.0, expected a number from 0, below 1"),
-        (["--augment", "tilt 3"], "--augment: augmentation has 'tilt 3', expected"),
-        (["--augment", "shift 99"], "--augment: Augmentation: shift is 99.0, expected a number"),
+        (
+            ["--augment", "tilt 3"],
+            "--augment has 'tilt 3', expected each once, separated by commas",
+        ),
+        (["--augment", "scale 9"], "--augment: scale is 9.0, expected a number from 0 to 0.9"),
     ],
 )
 @pytest.mark.parametrize("command", ["train", "find-lr"])
 def test_wrong_options_are_one_line(command, options, message, images, capsys):
-    assert_one_line([command, str(images), *options], message, capsys)
+    assert_refused([command, str(images), *options], capsys, message)
     assert list(Path().iterdir()) == []
 
 
@@ -190,13 +222,13 @@ def test_wrong_options_are_one_line(command, options, message, images, capsys):
     ("options", "message"),
     [
         (["--schedule", "linear"], "--schedule is 'linear', expected one of: constant, step"),
-        (["--schedule", "step every 0"], "--schedule is 'step every 0': Step: every is 0, expec"),
+        (["--schedule", "step every 0"], "--schedule: every is 0, expected a whole"),
         (["--patience", "0"], "--patience is 0, expected a whole number from 1"),
         (["--patience", "x"], "--patience is 'x'"),
     ],
 )
 def test_wrong_options_of_train_alone(options, message, images, capsys):
-    assert_one_line(["train", str(images), *options], message, capsys)
+    assert_refused(["train", str(images), *options], capsys, message)
 
 
 # -------------------------------------------------------------------------------------- find-lr
@@ -218,11 +250,17 @@ def test_find_lr_gives_the_curve_of_the_library(images, capsys):
     assert [row["rate"] for row in rows] == result.rates.tolist()
     assert [row["loss"] for row in rows] == result.losses.tolist()
     assert [row["smoothed"] for row in rows] == result.smoothed.tolist()
-    assert last == {"suggestion": result.suggestion, "diverged": result.diverged}
+    assert last == {
+        "suggestion": result.suggestion,
+        "diverged": result.diverged,
+        "optimizer": "sgd, momentum 0.9",
+        "batch_size": 8,
+    }
     assert result.suggestion is not None
 
     assert main([*FIND, str(images), *options]) == 0
-    assert f"suggested learning rate: {result.suggestion:.2g}\n" in capsys.readouterr().out
+    said = f"suggested learning rate: {result.suggestion:.2g} for sgd, momentum 0.9, batch size 8\n"
+    assert said in capsys.readouterr().out
 
 
 def test_find_lr_draws_a_picture(images, capsys):
@@ -249,7 +287,7 @@ def test_find_lr_says_that_no_rate_helps(images, capsys):
     ],
 )
 def test_find_lr_refuses(options, message, images, capsys):
-    assert_one_line([*FIND, str(images), *options], message, capsys)
+    assert_refused([*FIND, str(images), *options], capsys, message)
 
 
 def test_a_range_test_without_a_step_is_no_picture():
@@ -290,10 +328,10 @@ def test_the_picture_shows_the_images_of_preview(images):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preview", "a.png"], "missing option '--augment'"),
-        (["--augment", "flip"], "missing option '--preview'"),
+        (["--preview", "a.png"], "Missing option '--augment'"),
+        (["--augment", "flip"], "Missing option '--preview'"),
         (["--augment", "none", "--preview", "a.png"], "--augment is 'none', expected one that"),
-        (["--augment", "turn 3", "--preview", "a.png"], "--augment: augmentation has 'turn 3'"),
+        (["--augment", "turn 3", "--preview", "a.png"], "--augment has 'turn 3'"),
         (["--augment", "flip", "--preview", "a.jpg"], "--preview is 'a.jpg', expected a name"),
         (["--augment", "flip", "--preview", "no/a.png"], "the folder 'no' does not exist"),
         (["--augment", "flip", "--preview", "a.png", "--count", "0"], "--count is 0, expected"),
@@ -301,7 +339,7 @@ def test_the_picture_shows_the_images_of_preview(images):
     ],
 )
 def test_augment_refuses(options, message, images, capsys):
-    assert_one_line(["augment", str(images), *options], message, capsys)
+    assert_refused(["augment", str(images), *options], capsys, message)
 
 
 @pytest.mark.parametrize(

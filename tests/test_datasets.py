@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import subprocess
 import sys
 import tracemalloc
 import zipfile
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import children
 from convlet import DataError, FileError, InputError, MissingDependencyError, datasets
 from convlet.datasets import builtin, fashion
 
@@ -148,8 +148,7 @@ def test_import_loads_no_optional_library():
         "import sys, convlet.datasets; "
         "print({'PIL', 'pooch', 'sklearn', 'matplotlib'} & set(sys.modules))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "set()\n"
+    assert children.output(code) == "set()\n"
 
 
 # fashion-mnist

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import convlet._native as _native
-from convlet import ArchitectureError, Dropout, Network, backprop, native, parse_layers
-from convlet.engine import Rule, Samples, dropout_masks
+from convlet import ArchitectureError, Dropout, Network, backprop, parse_layers
+from convlet.engine import Samples
 from convlet.randomness import Purpose, kept, words
+from convlet.reference import dropout_masks
 from convlet.stages import views
+from engines import take_steps
+from targets import TARGETS, chosen
 
-TARGETS = [name for name, supported in _native.targets() if supported]
 NETWORKS = {
     "dense": ("flatten, dense 9, relu, dropout 0.5, dense 4", (4, 5, 2)),
     "behind the pool": (
@@ -44,12 +45,6 @@ def samples(net: Network, count: int = 40) -> Samples:
     rng = np.random.default_rng(8)
     x = rng.standard_normal((count, *net.input_shape)).astype(np.float32)
     return Samples(x, rng.integers(0, 4, count).astype(np.int32))
-
-
-@pytest.fixture(params=TARGETS)
-def target(request, monkeypatch):
-    monkeypatch.setattr(native, "TARGET", native.Target(request.param, "the test asks for it"))
-    return request.param
 
 
 # ------------------------------------------------------------ masks
@@ -98,7 +93,7 @@ def hidden_masks(engine: str, seed: int, epoch: int, order: np.ndarray) -> np.nd
     x = np.eye(24, dtype=np.float32).reshape(24, 4, 6, 1)
     before = net.parameters["w0"].copy()
     data = Samples(x, np.zeros(24, np.int32))
-    net.engine.train(net.flat, data, order, 24, 1.0, rule=Rule(seed=seed, epoch=epoch))
+    take_steps(net.engine, net.flat, data, order, 24, 1.0, **dict(seed=seed, epoch=epoch))
     return net.parameters["w0"] != before
 
 
@@ -118,8 +113,8 @@ def test_native_training_follows_the_reference(target, name):
     for engine in ("native", "reference"):
         net = make(name, engine)
         order = np.random.default_rng(0).permutation(40)
-        rule = Rule(seed=9, epoch=4)
-        costs = net.engine.train(net.flat, samples(net), order, 16, 0.05, rule=rule)
+        rule = dict(seed=9, epoch=4)
+        costs = take_steps(net.engine, net.flat, samples(net), order, 16, 0.05, **rule)
         results.append((net.flat, costs))
     assert np.abs(results[0][0] - make(name).flat).max() > 1e-3
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=0, atol=2e-6)
@@ -127,13 +122,15 @@ def test_native_training_follows_the_reference(target, name):
 
 
 @each_network
-def test_the_same_bits_on_every_target_and_number_of_threads_however_cut(name, monkeypatch):
+def test_the_same_bits_on_every_target_and_number_of_threads_however_cut(name):
     seen = set()
-    for chosen, threads, cut in product(TARGETS, (1, 2, 3), (0, 16)):
-        monkeypatch.setattr(native, "TARGET", native.Target(chosen, "the test asks for it"))
-        net = make(name)
+    for target, threads, cut in product(TARGETS, (1, 2, 3), (0, 16)):
+        with chosen(target):
+            net = make(name)
         for part in (np.arange(cut), np.arange(cut, 40)):
-            net.engine.train(net.flat, samples(net), part, 16, 0.05, threads, Rule(seed=2, epoch=1))
+            take_steps(
+                net.engine, net.flat, samples(net), part, 16, 0.05, threads, **dict(seed=2, epoch=1)
+            )
         seen.add(hashlib.sha256(net.flat.tobytes()).hexdigest())
     assert len(seen) == 1
 

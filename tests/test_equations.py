@@ -89,15 +89,15 @@ def assert_convolution_dx_is_equation_2() -> None:
 
 
 def assert_convolution_dw_is_equation_3() -> None:
-    """dC_ijk/dw_ctuv = x_(s1 i + P - c)(s2 j + Q - t)u if k = v, else 0."""
+    """dC_ijk/dw_cdvm = x_(s1 i + P - c)(s2 j + Q - d)v if k = m, else 0."""
     for x, w, (s1, s2) in convolution_cases():
         p_max, q_max = w.shape[0] - 1, w.shape[1] - 1
         delta = integers(*eq.conv2d(x, w, (s1, s2)).shape, seed=2)
         expected = np.zeros_like(w)
-        for c, t, u, v in np.ndindex(*w.shape):
+        for c, d, v, m in np.ndindex(*w.shape):
             for i, j in np.ndindex(*delta.shape[:2]):
-                pixel = x[s1 * i + p_max - c, s2 * j + q_max - t, u]
-                expected[c, t, u, v] += delta[i, j, v] * pixel
+                pixel = x[s1 * i + p_max - c, s2 * j + q_max - d, v]
+                expected[c, d, v, m] += delta[i, j, m] * pixel
         dw = eq.conv2d_dw(delta[None], x[None], w.shape[:2], (s1, s2))
         np.testing.assert_array_equal(dw, expected)
 
@@ -536,7 +536,7 @@ def test_cross_entropy_dz_is_the_difference(b, m, soft):
 
 @pytest.mark.equation(14, 15)
 def test_the_cost_through_the_jacobian_is_its_short_form():
-    """(15), its first line: dJ/dx . dS/dz with J = - sum y log x gives x - y."""
+    """(15), its first line: dE/dx . dS/dz with E = - sum y log x gives x - y."""
     z, y = normal(3, 5), eq.softmax(normal(3, 5, seed=1))
     by_x = -y / eq.softmax(z)
     long = np.einsum("bi,bij->bj", by_x, eq.softmax_jacobian(z))

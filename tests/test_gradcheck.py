@@ -5,9 +5,21 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from convlet import ArchitectureError, Conv2D, Dense, Flatten, InputError, MaxPool2D, ReLU, Softmax
+from convlet import (
+    ArchitectureError,
+    Conv2D,
+    Dense,
+    Flatten,
+    InputError,
+    MaxPool2D,
+    ReLU,
+    Softmax,
+    backprop,
+    native,
+)
 from convlet import equations as eq
-from convlet.gradcheck import CheckRow, check_network, compare, difference
+from convlet.differences import CheckRow, compare, difference
+from convlet.gradcheck import check_network
 
 SMALL = (
     "conv 2 3, relu, pool 2, conv 8 3, relu, pool 2, flatten, dense 5, relu, dense 3, softmax",
@@ -18,6 +30,8 @@ GENERAL = (
     "conv 2 2 padding same bias none, relu, flatten, dense 4 bias none, softmax",
     (7, 8, 2),
 )
+
+needs_native = pytest.mark.skipif(native.TARGET.name is None, reason="no target on this CPU")
 
 
 def assert_check_passes(layers=SMALL[0], input_shape=SMALL[1], seed: int = 0) -> None:
@@ -36,7 +50,7 @@ def test_default_network_passes_with_a_row_for_every_derivative():
     assert all(row.passed for row in rows)
     assert equations(rows) == {
         *("(2)", "(3)", "(4)", "(5)", "(7)", "(8)", "(10)", "(12)", "(13)", "(15)"),
-        *("(16), (21)", "(17), (18), (19)", "(17), (18), (20)", "(22)-(25)"),
+        *("(16), (21)", "(17), (18), (19)", "(17), (18), (20)", "(22)-(25)", "(16)-(21)"),
     }
     parameters = {f"{kind}{stage}" for stage in range(4) for kind in "wb"}
     assert {row.name for row in rows if row.equation == "(22)-(25)"} == parameters
@@ -57,7 +71,8 @@ def test_another_network_has_no_rows_of_this_case():
     rows = check_network(*GENERAL)
     assert all(row.passed for row in rows)
     assert "(22)-(25)" not in equations(rows)
-    assert [row.what for row in rows][-4:] == ["dJ/dw0", "dJ/db0", "dJ/dw1", "dJ/dw2"]
+    chain = [row.what for row in rows if row.equation in ("(16), (21)", "(17), (18), (20)")]
+    assert chain == ["dE/dw0", "dE/db0", "dE/dw1", "dE/dw2"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +160,48 @@ def test_a_wrong_derivative_is_shown_in_its_rows(monkeypatch):
     right = eq.conv2d_dw
     monkeypatch.setattr(eq, "conv2d_dw", lambda *a: right(*a)[::-1])
     wrong = {row.what for row in check_network(*SMALL) if not row.passed}
-    assert wrong == {"dC/dw", "dJ/dw0", "dJ/dw1"}
+    assert wrong == {"dC/dw", "dE/dw0", "dE/dw1"}
+
+
+def test_dropout_is_checked_with_a_mask_and_called_by_its_name(monkeypatch):
+    layers = "dense 4, dropout 0.4, relu, dense 2, softmax"
+    rows = [row for row in check_network(f"flatten, {layers}", (1, 1, 5)) if "dropout" in row.name]
+    assert [(row.equation, row.what, row.name) for row in rows] == [
+        ("", "d(mask x)/dx", "stage 0: dropout 0.4")
+    ]
+    assert rows[0].passed
+    right = backprop.through_sigma
+    monkeypatch.setattr(
+        backprop,
+        "through_sigma",
+        lambda layers, inputs, error, masks=(): right(layers, inputs, error, [None] * len(layers)),
+    )
+    wrong = [row.name for row in check_network(f"flatten, {layers}", (1, 1, 5)) if not row.passed]
+    assert wrong == ["stage 0: dropout 0.4"]
+
+
+@needs_native
+def test_the_native_engine_has_a_row_for_each_parameter_and_is_caught(monkeypatch):
+    rows = [row for row in check_network(*SMALL) if row.name == "native engine"]
+    names = [f"{kind}{stage}" for stage in range(4) for kind in "wb"]
+    assert [row.what for row in rows] == [f"dE/d{name}" for name in names]
+    assert all(row.passed and row.relative_difference < row.limit == 1e-6 for row in rows)
+    assert all(row.relative_difference > 0 for row in rows)
+    right = native.NativeEngine.gradients
+
+    def wrong(self, parameters, batch, threads=None):
+        cost, gradient = right(self, parameters, batch, threads)
+        gradient[-1] += 1e-4  # of b3
+        return cost, gradient
+
+    monkeypatch.setattr(native.NativeEngine, "gradients", wrong)
+    failed = [row.what for row in check_network(*SMALL) if not row.passed]
+    assert failed == ["dE/db3"]
+
+
+def test_without_a_target_there_is_no_row_of_the_native_engine(monkeypatch):
+    monkeypatch.setattr(native, "TARGET", native.Target(None, "the test says so"))
+    assert not [row for row in check_network(*SMALL) if row.name == "native engine"]
 
 
 def test_a_derivative_wrong_by_one_part_in_1e5_is_found(monkeypatch):

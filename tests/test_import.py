@@ -1,32 +1,67 @@
-"""`import convlet` loads NumPy and the core, nothing else."""
+"""`import convlet` loads nothing, its names NumPy and the core; what is installed with it."""
 
 import ast
+import importlib
 import re
-import subprocess
-import sys
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import children
 import convlet
 
-HEAVY = ["sklearn", "PIL", "typer", "rich", "matplotlib", "pooch", "scipy", "onnx", "hypothesis"]
+HEAVY = ["sklearn", "PIL", "click", "rich", "matplotlib", "pooch", "scipy", "onnx", "hypothesis"]
+BASE = {"numpy", "click", "rich", "markdown-it-py", "mdurl", "pygments"}
 
 
-def test_import_does_not_load_optional_libraries():
-    code = (
-        "import sys, convlet; "
-        f"print(*[name for name in {HEAVY} if name in sys.modules], sep=','); "
-        "print('numpy' in sys.modules)"
+def test_import_loads_nothing_and_the_network_numpy_and_the_core():
+    said = children.output(
+        "import sys, convlet; print(*sorted(n for n in sys.modules if n[:5] in ('numpy', 'convl')))"
+        f"; convlet.Network; print(*[name for name in {HEAVY} if name in sys.modules])"
+        "; print('numpy' in sys.modules, 'convlet._native' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split("\n") == ["", "True", ""]
-    assert run.stderr == ""
+    assert said.split("\n") == ["convlet convlet._version", "", "True True", ""]
+
+
+def test_the_base_install_is_numpy_click_rich_and_what_rich_needs():
+    """Followed through the metadata of what is installed."""
+    found, rest = set(), ["convlet"]
+    while rest:
+        for text in requires(rest.pop()) or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                name = canonicalize_name(requirement.name)
+                rest += [name] if name not in found else []
+                found.add(name)
+    assert found == BASE
+
+
+def test_what_type_checkers_see_is_what_is_there():
+    """`__init__` says its names twice: to type checkers, and to Python where they are."""
+    tree = ast.parse(Path(convlet.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {alias.name: line.module for line in block.body for alias in line.names}
+    assert {*seen, "__version__"} == {*convlet.__all__} == {*dir(convlet)}
+    for name, module in seen.items():
+        home = importlib.import_module(module)
+        assert getattr(convlet, name) is getattr(home, name)
+
+
+def test_other_names_are_not_there():
+    with pytest.raises(AttributeError, match="module 'convlet' has no attribute 'Netwrk'"):
+        convlet.Netwrk  # noqa: B018
+    assert children.output("from convlet import *; print(Network, plots)").startswith(
+        "<class 'convlet"
+    )
 
 
 def test_every_public_name_is_there():
     code = "import convlet; print(*[getattr(convlet, n) and n for n in convlet.__all__])"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    names = run.stdout.split()
+    names = children.output(code).split()
     assert names == sorted(names, key=lambda name: (not name.isupper(), name))
     assert {"Network", "Conv2D", "History", "InputError", "load", "parse_layers"} <= set(names)
     assert {"SGD", "Adam", "AdamW", "OneCycle", "Augmentation", "Dropout"} <= set(names)
@@ -38,8 +73,7 @@ def test_modules_that_training_needs_none_of_come_when_they_are_asked_for():
         " print(convlet.plots.filters.__name__, convlet.report.report.__name__, end=' ');"
         " print(convlet.watch.CSV.__name__, hasattr(convlet, 'plot'), 'matplotlib' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines() == ["False False", "filters report CSV False False"]
+    assert children.output(code).splitlines() == ["False False", "filters report CSV False False"]
 
 
 def test_every_dependency_is_imported():

@@ -9,10 +9,10 @@ from convlet.inputs import (
     as_images,
     as_input_shape,
     as_labels,
+    as_number_below,
     as_positive,
     as_sample_weight,
     as_seed,
-    as_share,
 )
 
 SHAPE = (3, 4, 2)
@@ -102,7 +102,7 @@ def with_value(value, dtype=np.float64):
         (images(np.complex64), SHAPE, r"x has dtype complex64, expected uint8"),
         (images(str), SHAPE, r"x has dtype <U\d+, expected uint8"),
         (None, SHAPE, r"x has dtype object, expected uint8"),
-        ([[1.0, 2.0], [3.0]], SHAPE, r"x is no array: .* expected \(n, 3, 4, 2\)"),
+        ([[1.0, 2.0], [3.0]], SHAPE, r"x is no array .* expected \(n, 3, 4, 2\)"),
         (with_value(np.nan), SHAPE, r"x\[2, 1, 3, 0\] is nan, expected finite float32 numbers"),
         (with_value(np.inf), SHAPE, r"x\[2, 1, 3, 0\] is inf, expected finite"),
         (with_value(-np.inf, np.float16), SHAPE, r"x\[2, 1, 3, 0\] is -inf, expected finite"),
@@ -174,7 +174,7 @@ def test_distributions_become_float32():
         (["0", "1", "2"], r"y has dtype <U1, expected whole numbers 0 to 2 or distributions"),
         ([None, 1, 2], r"y has dtype object, expected whole numbers"),
         (np.array([0, 1, 2], complex), r"y has dtype complex128, expected whole numbers"),
-        ([[1, 0], [1]], r"y is no array: .* expected \(n,\) classes or \(n, 3\) distributions"),
+        ([[1, 0], [1]], r"y is no array .* expected \(n,\) classes or \(n, 3\) distributions"),
         ([[0, 1, 0], [0.5, 0.6, 0], [1, 0, 0]], r"y\[1\] adds up to 1.1, expected 1: \(15\) needs"),
         ([[0, 1, 0], [0, 0, 0], [1, 0, 0]], r"y\[1\] adds up to 0, expected 1"),
         ([[0, 1, 0], [1.5, -0.5, 0], [1, 0, 0]], r"y\[1, 1\] is -0.5, expected a probability of 0"),
@@ -213,7 +213,7 @@ def test_weights_become_float32_and_none_stays():
         (np.ones((3, 1)), r"sample_weight has shape \(3, 1\) .*, expected \(3,\) numbers"),
         (2.0, r"sample_weight has shape \(\) .*, expected \(3,\) numbers"),
         (["a", "b", "c"], r"sample_weight has shape \(3,\) and dtype <U1, expected \(3,\) numbers"),
-        ([1, [2], 3], r"sample_weight is no array: .* expected \(3,\) numbers"),
+        ([1, [2], 3], r"sample_weight is no array .* expected \(3,\) numbers"),
     ],
 )
 def test_wrong_weights_are_refused(weight, message):
@@ -231,8 +231,9 @@ def test_numbers_that_are_taken():
     assert as_positive(np.float32(0.5), "rate", 1) == 0.5
     assert as_positive(1, "rate", 1) == 1.0
     assert as_positive(np.finfo(np.float32).tiny, "rate", 1) == 2.0**-126
-    assert as_share(np.float32(0.5), "share") == as_share(np.float64(0.5), "share") == 0.5
-    assert as_share(np.uint8(0), "share") == 0.0
+    halves = np.float32(0.5), np.float64(0.5)
+    assert [as_number_below(half, "share", 0, 1) for half in halves] == [0.5, 0.5]
+    assert as_number_below(np.uint8(0), "share", 0, 1) == 0.0
     assert as_input_shape([28, 27]) == (28, 27, 1)
     assert as_input_shape(np.array([28, 27, 3])) == (28, 27, 3)
 
@@ -274,7 +275,7 @@ def test_numbers_that_float32_rounds_away_are_refused(value):
 @pytest.mark.parametrize("value", [np.float32(1), np.float64(-0.1), np.True_, True, "0", None])
 def test_wrong_shares_are_refused(value):
     with pytest.raises(InputError, match=r"share is .*, expected a number from 0, below 1"):
-        as_share(value, "share")
+        as_number_below(value, "share", 0, 1)
 
 
 @pytest.mark.parametrize(

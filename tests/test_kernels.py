@@ -817,6 +817,51 @@ def test_logarithm_is_good_to_two_ulps(k):
         assert np.abs(cost / np.log(M) - 1).max() / (2 * U) < 2.5, M
 
 
+@pytest.mark.equation(14)
+def test_logarithm_of_sums_between_1_and_2(k):
+    """Two classes: 1 / S_0 is the sum of exp, rounded to what it was up to the root of 2.
+
+    There the last coefficient of the series changes the mean error and no single number.
+    """
+    wanted = np.linspace(1, 2, 80_001)[1:]
+    z = np.zeros((2, len(wanted)), np.float32)
+    z[1] = np.log(wanted - 1 + 1e-12)
+    p, cost, y = z.copy(), np.empty(len(wanted), np.float32), np.zeros_like(z)
+    y[0] = 1
+    k.softmax(p, 2, len(wanted))
+    k.cross_entropy(z, y, np.ones_like(cost), 2, len(wanted), cost)
+    total = (1 / p[0].astype(np.float64)).astype(np.float32).astype(np.float64)
+    ulps = (cost / np.log(total) - 1) / (2 * U)
+    sure = total < np.sqrt(2)
+    assert sure.sum() > 33_000
+    assert np.abs(ulps[sure]).max() < 2
+    assert np.abs(ulps).max() < 3
+    assert abs(ulps[sure & (total > 1.35)].mean()) < 0.02
+
+
+@pytest.mark.equation(14)
+def test_cross_entropy_has_no_term_where_y_is_0(k):
+    """Logits further apart than floats reach; the values are those of test_equations.py."""
+    most = np.finfo(np.float32).max
+    inf, nan = np.inf, np.nan
+    cases = [
+        # z, y, cost (14), S(z) - y (15)
+        ([most, -most, 0], [1, 0, 0], 0, [0, 0, 0]),
+        ([-most, most, 0], [0, 1, 0], 0, [0, 0, 0]),
+        ([-most, -most, -most], [0, 0, 1], np.log(3), [1 / 3, 1 / 3, -2 / 3]),
+        ([-most, most, most], [0, 0.5, 0.5], np.log(2), [0, 0, 0]),
+        ([most, -most, 0], [0, 1, 0], inf, [1, -1, 0]),  # twice `most` is no float
+        ([-inf, 3, 3], [0, 1, 0], np.log(2), [0, -0.5, 0.5]),
+        ([2, nan, 1], [1, 0, 0], nan, [nan, nan, nan]),  # what is no number stays none
+        ([0, inf, 0], [0, 0, 1], nan, [nan, nan, nan]),
+    ]
+    z, y, costs, deltas = (np.array(column, np.float32).T for column in zip(*cases, strict=True))
+    delta, cost = np.ascontiguousarray(z), np.empty(8, np.float32)
+    k.cross_entropy(delta, np.ascontiguousarray(y), np.ones(8, np.float32), 3, 8, cost)
+    np.testing.assert_allclose(cost, costs, rtol=4 * U)
+    np.testing.assert_allclose(delta, deltas, rtol=4 * U)
+
+
 @pytest.mark.equation(14, 15)
 @pytest.mark.parametrize("M", [1, 2, 3, 7, 10, 17, 100])
 def test_cross_entropy_is_equations_14_and_15(k, M):

@@ -8,23 +8,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+import children
 import convlet
 from convlet.cli import main
+from made_data import noise_file
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_and_resume"
-PATIENCE = 60  # seconds until a hanging program is killed: no speed is tested
 LAYERS = "conv 4 3, relu, pool 2, flatten, dense 2, softmax"
 EPOCHS = 4000
 
 
 def test_runs_killed_at_random_moments_end_with_the_same_weights():
     """A short version of the script whose whole result is in docs/checkpoints.md."""
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--runs", "8"], capture_output=True, text=True, timeout=300
-    )
+    done = children.run([sys.executable, str(SCRIPT), "--runs", "8"])
     assert done.returncode == 0, done.stdout + done.stderr
     (total,) = re.findall(r"^\| all \| (.*) \|$", done.stdout, re.MULTILINE)
     runs, kills, saving, _, threads, differences = map(int, total.split(" | "))
@@ -39,13 +37,7 @@ def test_runs_killed_at_random_moments_end_with_the_same_weights():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A file with 600 + 20 images (16, 16) of two classes."""
-    path = tmp_path_factory.mktemp("data") / "noise.npz"
-    draws = np.random.default_rng(4)
-    x = draws.integers(0, 256, (620, 16, 16), dtype=np.uint8)
-    y = np.arange(620) % 2
-    np.savez(path, x_train=x[20:], y_train=y[20:], x_test=x[:20], y_test=y[:20])
-    return path
+    return noise_file(tmp_path_factory.mktemp("data") / "noise.npz", 600)
 
 
 def arguments(data, *more):
@@ -55,8 +47,8 @@ def arguments(data, *more):
 
 def signalled(data, folder, number, *more, start="epoch 2/"):
     """A training that gets a signal after a line that begins so -> status, lines, stderr."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "convlet", *arguments(data, "--epochs", str(EPOCHS), *more)],
+    process = children.start(
+        [*children.CONVLET, *arguments(data, "--epochs", str(EPOCHS), *more)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,7 +60,7 @@ def signalled(data, folder, number, *more, start="epoch 2/"):
             lines.append(process.stdout.readline())
             assert lines[-1], process.stderr.read()
         process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=children.PATIENCE)
     finally:
         process.kill()
         process.wait()
@@ -125,12 +117,21 @@ def test_json_stays_json(data, tmp_path):
     assert second.startswith("convlet: interrupted: go on with --resume from run/checkpoint-")
 
 
-def test_sigterm_without_checkpoints(data, tmp_path):
-    code, _, err = signalled(data, tmp_path, signal.SIGTERM)
-    assert (code, err) == (143, "convlet: terminated\n")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(("number", "status", "word"), SIGNALS)
+def test_a_signal_without_checkpoints_saves_what_was_learned(data, tmp_path, number, status, word):
+    (tmp_path / "m-interrupted.safetensors").write_bytes(b"of another run")
+    code, _, err = signalled(data, tmp_path, number)
+    saved = "m-interrupted-2.safetensors"  # nothing is replaced
+    said = f"convlet: {word}: what was learned is saved in {saved}\n"
+    assert (code, err) == (status, said)
+    assert (tmp_path / "m-interrupted.safetensors").read_bytes() == b"of another run"
+    assert (
+        convlet.load(tmp_path / saved).epochs >= 1
+    )  # a line is printed before its epoch is closed
+    assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_only_the_first_signal_counts(capsys, monkeypatch):
     """The second would strike while a checkpoint is written."""
 
@@ -156,9 +157,6 @@ def test_an_ignored_sigterm_stays_ignored(monkeypatch):
         raise convlet.DataError("went on")
 
     monkeypatch.setattr(convlet.datasets, "load", load)
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
+    with children.ignored(signal.SIGTERM):
         assert main(["train"]) == 2
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -534,13 +534,28 @@ def test_unfit_network_is_not_saved(path: Path) -> None:
     with pytest.raises(InputError, match=r"parameter w0\[1, 0\] is nan, expected finite"):
         network.save(path)
     network = tiny()
-    network.classes = ("a", "\ud800")
-    with pytest.raises(InputError, match="expected valid Unicode"):
-        network.save(path)
     network.classes = ("a", "b" * LIMIT)
     with pytest.raises(InputError, match=f"expected at most {LIMIT}: shorten them"):
         network.save(path)
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("classes", ("a", "\ud800"), r"classes\[1\] is '\\ud800', expected valid Unicode: rename"),
+        ("classes", ("a", "b", "c"), "classes has 3 names, expected 2: the last layer has 2 units"),
+        ("classes", "ab", "classes is 'ab', expected one name"),
+        ("data", "my data", "data is 'my data', expected the name of a data set"),
+        ("data", 5, "data is 5, expected the name of a data set"),
+    ],
+)
+def test_what_a_file_could_not_hold_is_refused_when_it_is_set(name, value, sentence):
+    network = tiny()
+    before = getattr(network, name)
+    with pytest.raises(InputError, match=sentence):
+        setattr(network, name, value)
+    assert getattr(network, name) == before
 
 
 # ------------------------------------------------------------ records of other kinds

@@ -123,7 +123,7 @@ MUTANTS = [
     Mutant(10, EQUATIONS, "relu_derivative", "heaviside(z,", "heaviside(-z,"),
     Mutant(11, EQUATIONS, "below_maximum", " - z.max(axis=-1, keepdims=True)", ""),
     Mutant(11, EQUATIONS, "below_maximum", "z.max(axis=-1, keepdims=True)", "0.5 * z"),
-    Mutant(11, EQUATIONS, "softmax", "e.sum(axis=-1, ", "e.sum(axis=0, "),
+    Mutant(11, EQUATIONS, "softmax", "exp.sum(axis=-1, ", "exp.sum(axis=0, "),
     Mutant(12, EQUATIONS, "softmax_jacobian", "- s[", "+ s["),
     Mutant(12, EQUATIONS, "softmax_jacobian", "np.eye(z.shape[-1], dtype=z.dtype)", "1"),
     Mutant(13, EQUATIONS, "mean_cost", ".sum()", ".mean()"),
@@ -157,7 +157,7 @@ MUTANTS = [
     Mutant(
         20,
         BACKPROP,
-        "gradients",
+        "errors",
         "error = affine_dx(stage, delta,",
         "error = affine_dx(stage, -delta,",
     ),

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import ceil, log2, prod
 from multiprocessing import get_context
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,18 +41,14 @@ from convlet import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax, b
 from convlet import equations as eq
 from convlet.engine import Samples, as_floats
 from convlet.errors import ArchitectureError
+from convlet.settings import Settings
 from convlet.stages import views
+from engines import take_steps
+from targets import needs_native
 
-TARGETS = [name for name, supported in _native.targets() if supported]
 U = 2.0**-24
 TINY = 1e-36  # below the normal numbers of float32 roundings are absolute
 BLOCK = 8  # samples whose convolution gradients are one chain; blocks meet along a binary tree
-
-
-@pytest.fixture(params=TARGETS)
-def target(request, monkeypatch):
-    monkeypatch.setattr(native, "TARGET", native.Target(request.param, "the test asks for it"))
-    return request.param
 
 
 def gamma(n: int) -> float:
@@ -84,9 +81,9 @@ def forward_affine(stage, x: Bounded, parameters, fast: bool = False) -> Bounded
     terms = prod(stage.w_shape[:-1])
     error = backprop.affine(stage, x.error, no_bias)
     if fast:
-        padded = eq.pad(x.most, stage.margins)
+        padded = eq.pad(x.most, stage.affine.margins(stage.x_shape))
         rounding = winograd.terms(padded, absolute[stage.w_name])
-        lit = eq.patches(padded, stage.kernel, (1, 1)).any(axis=(-3, -2, -1))[..., None]
+        lit = eq.patches(padded, stage.affine.kernel, (1, 1)).any(axis=(-3, -2, -1))[..., None]
         n = stage.w_shape[2] + winograd.ROUNDINGS
         error = error + gamma(n) * np.where(lit, rounding, 0)
         error = error + U * lit * np.abs(backprop.affine(stage, x.value, parameters))
@@ -207,7 +204,7 @@ def backward_affine(stage, x: Bounded, delta: Bounded, parameters):
         blocks = ceil(samples / BLOCK)
         chain = min(samples, BLOCK) * prod(stage.z_shape[:2]) * 4 + ceil(log2(blocks)) + 1
         dx_terms = (
-            prod(stage.kernel) * stage.w_shape[-1] * 4
+            prod(stage.affine.kernel) * stage.w_shape[-1] * 4
         )  # 4: overlapping pools list them apart
     dw = backprop.affine_dw(stage, delta.value, x.value)
     error = backprop.affine_dw(stage, delta.error, x.most)
@@ -406,6 +403,14 @@ INTEGER_NETWORKS = {
         "conv 6 2, relu, pool 3 stride 1x2, conv 4 2, pool 3x2 stride 2x1, relu, flatten, dense 4",
         (10, 9, 1),
     ),
+    "pool 2 of another stride": (
+        "conv 6 3, relu, pool 2 stride 2x1, conv 8 2, pool 2 stride 1x2, relu, flatten, dense 4",
+        (10, 11, 1),
+    ),
+    "stride 2 of another pool": (
+        "conv 6 3, relu, pool 2x1 stride 2, conv 8 2, pool 1x2 stride 2, relu, flatten, dense 4",
+        (12, 13, 1),
+    ),
     "pools in a row": (
         "conv 6 1, pool 2 stride 1, relu, pool 3, flatten, dense 8",
         (9, 9, 3),
@@ -525,9 +530,9 @@ def test_training_in_integers_is_the_reference_bit_for_bit(target):
     order = rng.permutation(40)[:32]
     twin = Network(net.layers, net.input_shape, engine="reference")
     twin.flat[...] = net.flat
-    net.engine.train(net.flat, data, order, 32, 0.25, 2)
+    take_steps(net.engine, net.flat, data, order, 32, 0.25, 2)
     before = twin.flat.copy()
-    twin.engine.train(twin.flat, data, order, 32, 0.25)
+    take_steps(twin.engine, twin.flat, data, order, 32, 0.25)
     assert (twin.flat != before).any()
     np.testing.assert_array_equal(net.flat, twin.flat)
 
@@ -564,22 +569,48 @@ def test_training_follows_the_float64_reference(target):
         costs.append(cost)
         for name, gradient in gradients.items():
             parameters[name] -= np.float64(np.float32(0.1)) * gradient
-    got = net.engine.train(net.flat, Samples(x, y, weight), order, 8, 0.1, 2)
+    got = take_steps(net.engine, net.flat, Samples(x, y, weight), order, 8, 0.1, 2)
     np.testing.assert_allclose(got, costs, rtol=2e-6, atol=1e-9)
     assert np.abs(flat - Network(net.layers, net.input_shape).flat).max() > 0.01
     np.testing.assert_allclose(net.flat, flat, rtol=0, atol=1e-6)
+
+
+@pytest.mark.equation(13, 14)
+def test_logits_further_apart_than_floats_reach_have_a_cost(target):
+    """(14) has no term where y is 0; where y is 1 the cost is greater than any float."""
+    net = Network("flatten, dense 3, softmax", (1, 1, 1))
+    twin = Network("flatten, dense 3, softmax", (1, 1, 1), engine="reference")
+    most = np.finfo(np.float32).max
+    x = np.ones((4, 1, 1, 1), np.float32)
+    for y, expected in (([0, 0, 0, 0], 0), ([0, 1, 0, 0], np.inf)):
+        batch = Samples(x, np.array(y, np.int32))
+        for network in (net, twin):
+            network.flat[...] = [most, -most, 0, 0, 0, 0]
+            cost, gradient = network.engine.gradients(network.flat, batch)
+            assert cost == expected
+            assert gradient[:3].tolist() == [sum(y) / 4, -sum(y) / 4, 0]
+
+
+def core_settings(batch_size):
+    """Momentum, with a batch size that `Settings` may refuse."""
+    rest = Settings(optimizer="momentum")
+    values = SimpleNamespace(**{**vars(rest), "batch_size": batch_size})
+    return native.core_settings(values)
 
 
 def core_arguments(net, n=4):
     rng = np.random.default_rng(1)
     return {
         "parameters": net.flat,
+        "slots": [np.zeros_like(net.flat)],
         "images": rng.integers(0, 256, (n, *net.input_shape)).astype(np.uint8),
         "targets": np.zeros(n, np.int32),
         "weight": None,
         "order": np.arange(n),
-        "batch_size": 2,
         "rates": np.full(-(-n // 2), 0.1, np.float32),
+        "updates": 0,
+        "epoch": 0,
+        "settings": core_settings(2),
         "costs": np.zeros(-(-n // 2)),
         "threads": 1,
     }
@@ -588,6 +619,7 @@ def core_arguments(net, n=4):
 WRONG = {
     "parameters too short": ({"parameters": np.zeros(3, np.float32)}, ValueError, "parameters"),
     "images of another shape": ({"images": np.zeros((4, 6, 5, 1), np.uint8)}, ValueError, "shape"),
+    "images turned": ({"images": np.zeros((4, 1, 36, 1), np.uint8)}, ValueError, "shape"),
     "images of another kind": ({"images": np.zeros((4, 6, 6, 1))}, TypeError, "uint8 nor float32"),
     "too few targets": ({"targets": np.zeros(3, np.int32)}, ValueError, "targets"),
     "int64 targets": ({"targets": np.zeros(4, np.int64)}, TypeError, "int32"),
@@ -596,7 +628,14 @@ WRONG = {
     "too few weights": ({"weight": np.zeros(3, np.float32)}, ValueError, "weights"),
     "a sample too many": ({"order": np.array([0, 1, 2, 4])}, ValueError, "order"),
     "a negative sample": ({"order": np.array([0, 1, 2, -1])}, ValueError, "order"),
-    "no batch": ({"batch_size": 0}, ValueError, "batch_size"),
+    "no batch": ({"settings": core_settings(0)}, ValueError, "batch_size"),
+    "the largest batch": ({"settings": core_settings((1 << 63) - 1)}, ValueError, "costs"),
+    "another optimizer": ({"settings": native.core_settings(Settings())}, ValueError, "slots"),
+    "no slot": ({"slots": []}, ValueError, "not as many"),
+    "a slot too many": ({"slots": [np.zeros(23, np.float32)] * 2}, ValueError, "not as many"),
+    "a slot too short": ({"slots": [np.zeros(3, np.float32)]}, ValueError, "slots"),
+    "a float64 slot": ({"slots": [np.zeros(50)]}, TypeError, "train"),
+    "fewer than no updates": ({"updates": -1}, ValueError, "updates"),
     "too few costs": ({"costs": np.zeros(1)}, ValueError, "costs"),
     "no threads": ({"threads": 0}, ValueError, "threads"),
     "float64 parameters": ({"parameters": "float64"}, TypeError, "train"),
@@ -670,7 +709,8 @@ def test_a_copy_goes_on_with_the_same_bits(target, again):
     assert not np.shares_memory(other.flat, net.flat)
 
 
-@pytest.mark.skipif(not TARGETS, reason="this CPU has none of the targets")
+@needs_native
+@pytest.mark.usefixtures("default_signals")
 def test_another_process_goes_on_with_the_same_bits():
     net = trained_network()
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:

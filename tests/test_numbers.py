@@ -1,20 +1,40 @@
-"""No equation without code, no code without its check: the sets of numbers are equal."""
+"""No equation without code, no code without its check: the sets of numbers are equal.
+
+docs/equations.md leads from each equation to its NumPy and to the native core, by file and name;
+whatever it names must be there, with the number beside it.
+"""
 
 import ast
 import io
 import re
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from convlet import backprop, equations
 
 HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "equations.md"
+NATIVE = sorted(
+    path for path in (HERE.parent / "native").iterdir() if path.suffix in {".h", ".cpp"}
+)
 ALL = set(range(1, 26))
+NOT_NATIVE = {12, 22}  # merged into (15); and any number of stages will do
+NO_LINE = {5, 23, 24, 25}  # nothing is computed; and one case of (16)-(21)
+
+
+def numbers(text: str) -> set[int]:
+    """Numbers in parentheses, ranges too, as in (4), (1)-(3); R'(0) is a value."""
+    found = set()
+    for first, last in re.findall(r"(?<![\w'])\((\d+)\)(?:-\((\d+)\))?", text):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
 
 
 def in_docs() -> set[int]:
-    text = (HERE.parent / "docs" / "equations.md").read_text(encoding="utf-8")
-    return {int(number) for number in re.findall(r"\\tag\{(\d+)\}", text)}
+    return {int(number) for number in re.findall(r"\\tag\{(\d+)\}", PAGE.read_text("utf-8"))}
 
 
 def in_comments(path: str) -> set[int]:
@@ -25,7 +45,7 @@ def in_comments(path: str) -> set[int]:
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT and not token.string.startswith("# ---")
     )
-    return {int(number) for line in comments for number in re.findall(r"\((\d+)\)", line)}
+    return set().union(*map(numbers, comments))
 
 
 def in_docstrings(path: str) -> set[int]:
@@ -34,23 +54,70 @@ def in_docstrings(path: str) -> set[int]:
     docstrings = (
         ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.FunctionDef)
     )
-    return {int(number) for text in docstrings for number in re.findall(r"\((\d+)\)", text)}
+    return set().union(*map(numbers, docstrings))
 
 
 def in_tests() -> set[int]:
     """Numbers given to the marker `equation` above a test function."""
-    numbers = set()
+    marked = set()
     for path in HERE.glob("test_*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 for call in node.decorator_list:
                     if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(".equation"):
-                        numbers |= {ast.literal_eval(argument) for argument in call.args}
-    return numbers
+                        marked |= {ast.literal_eval(argument) for argument in call.args}
+    return marked
+
+
+def beside_lines(path: Path) -> set[int]:
+    """Numbers in parentheses in the comments of a C++ file."""
+    return numbers("\n".join(re.findall(r"//(.*)", path.read_text(encoding="utf-8"))))
+
+
+def named_places() -> Iterator[tuple[int, str, str, str]]:
+    """Each link of a "Code:" under an equation: its number, file, name, path from the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    paths = dict(re.findall(r"^\[([\w.]+)\]: (\S+)$", text, re.MULTILINE))
+    number = 0
+    for paragraph in text.split("\n\n"):
+        if tag := re.search(r"\\tag\{(\d+)\}", paragraph):
+            number = int(tag[1])
+        for shown, file in re.findall(r"\[`([\w.:]+)`\]\[([\w.]+)\]", paragraph):
+            module, name = re.split(r"\.(?!h:)|:", shown, maxsplit=1)
+            assert module in (file, file.removesuffix(".py")), f"`{shown}` leads to {file}"
+            yield number, file, name, paths[file]
+
+
+def python_source(path: Path, name: str) -> str | None:
+    """The text of a function or class of a module, None where there is none of that name."""
+    source = path.read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return "\n".join(source.splitlines()[node.lineno - 1 : node.end_lineno])
+    return None
+
+
+def is_defined(source: str, name: str) -> bool:
+    """Whether C++ source defines a function, a type or a member of that name: a call is none."""
+    code = re.sub(r"//.*", "", source)
+    kind = rf"^\s*(?:struct|class|enum class|using)\s+{name}\b(?!;)"
+    function = rf"^\s*(?!return|else|case)(?:[\w:<>&*,\s]+[\s&*])?{name}\([^;{{}}]*\)[^;{{}}]*\{{"
+    return any(re.search(pattern, code, re.MULTILINE) for pattern in (kind, function))
+
+
+PLACES = list(named_places())
 
 
 def test_docs_have_every_number():
     assert in_docs() == ALL
+
+
+def test_docs_have_an_anchor_for_every_number():
+    text = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r'<a id="eq-(\d+)"></a>\n\n\$\$\n(.*?)\$\$\n', text, re.DOTALL)
+    tags = [re.findall(r"\\tag\{(\d+)\}", block) for _, block in blocks]
+    assert tags == [[number] for number, _ in blocks]
+    assert [int(number) for number, _ in blocks] == sorted(ALL)
 
 
 def test_code_has_every_number_at_its_line():
@@ -64,3 +131,48 @@ def test_docstrings_name_no_other_number():
 
 def test_tests_have_every_number():
     assert in_tests() == ALL
+
+
+@pytest.mark.parametrize("path", NATIVE, ids=lambda path: path.name)
+def test_native_code_names_no_other_number(path):
+    assert beside_lines(path) <= ALL
+
+
+@pytest.mark.parametrize("number", sorted(ALL))
+def test_an_equation_leads_to_numpy_that_bears_its_number(number):
+    sources = [
+        python_source(PAGE.parent / path, name)
+        for at, file, name, path in PLACES
+        if at == number and file in ("equations.py", "backprop.py")
+    ]
+    assert any(source and number in numbers(source) for source in sources)
+
+
+@pytest.mark.parametrize("number", sorted(ALL - NOT_NATIVE))
+def test_an_equation_leads_to_native_code_that_bears_its_number(number):
+    paths = {path for at, file, _, path in PLACES if at == number and not file.endswith(".py")}
+    assert paths
+    assert number in NO_LINE or any(number in beside_lines(PAGE.parent / path) for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "path"), sorted({place[1:] for place in PLACES}), ids=lambda value: str(value)
+)
+def test_what_the_page_names_is_there(file, name, path):
+    target = PAGE.parent / path
+    assert target.name == file
+    if target.suffix == ".py":
+        assert python_source(target, name) is not None, f"no {name} in {file}"
+    else:
+        assert is_defined(target.read_text(encoding="utf-8"), name), f"no {name} in {file}"
+
+
+def test_a_call_is_no_definition():
+    called = (
+        "void f() {\n    survivors(a, b);\n    return pooled(z);\n    k_.conv(x);\n}\n// turn() {\n"
+    )
+    assert is_defined(called, "f")
+    assert not any(is_defined(called, name) for name in ("survivors", "pooled", "conv", "turn"))
+    assert is_defined("struct Plan {", "Plan")
+    assert not is_defined("struct Plan;", "Plan")
+    assert is_defined("    Index rows(int a,\n               int b) const {", "rows")

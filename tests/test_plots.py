@@ -1,6 +1,5 @@
 """Pictures: what they show is what the network says, counted by hand or by another library."""
 
-import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
@@ -9,11 +8,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import metrics
 
+import children
 import convlet
 from convlet import FileError, History, InputError, MissingDependencyError, Network, Row, measures
 from convlet.cli import main
 from convlet.plots import tiles
-from convlet.plots.style import label, render
+from convlet.plots.filters import weights
+from convlet.plots.rendering import render
+from convlet.plots.style import file_label, label
 
 plots = pytest.importorskip("convlet.plots")
 pytest.importorskip("matplotlib")
@@ -122,10 +124,10 @@ def test_curves_are_the_history(count):
     history = rows(count, accuracy=count < 10)
     figure = plots.training_curves(history)
     lines = [line for axes in figure.axes for line in axes.get_lines()]
-    fields = ["train_loss", "test_loss", "test_accuracy"][: len(lines)]
+    fields = ["train_loss", "validation_loss", "validation_accuracy"][: len(lines)]
     assert len(lines) == (3 if count < 10 else 2)
     for line, field in zip(lines, fields, strict=True):
-        scale = 100 if field == "test_accuracy" else 1
+        scale = 100 if field == "validation_accuracy" else 1
         assert_array_equal(line.get_xdata(), [row.epoch for row in history])
         assert_allclose(line.get_ydata(), [scale * getattr(row, field) for row in history])
 
@@ -276,7 +278,7 @@ def test_filters_lie_as_the_convolution_lays_them():
     w[...] = 0
     w[0, 0, 0, 0] = 1.0  # tap (0, 0) meets the last pixel of the window, by (1)
     w[0, 1, 0, 1] = -1.0
-    found = tiles.filter_tiles(network)
+    found = weights(network).tiles
     assert found.shape == (2, 2, 2, 3)
     white = tiles.signed(np.zeros(1), 1.0)[0]
     orange, purple = tiles.signed(np.array([1.0, -1.0]), 1.0)
@@ -290,20 +292,84 @@ def test_filters_lie_as_the_convolution_lays_them():
 def test_three_channels_are_colours():
     network = Network("conv 1 1, relu, flatten, dense 2, softmax", (2, 2, 3), engine="reference")
     network.parameters["w0"][0, 0, :, 0] = [1.0, -1.0, 0.0]
-    assert_array_equal(tiles.filter_tiles(network), [[[[255, 0, 128]]]])
+    assert_array_equal(weights(network).tiles, [[[[255, 0, 128]]]])
+    assert texts(plots.filters(network)) == ["w0 of conv 1 1"]  # and no scale
 
 
 def test_other_channels_are_tiles_of_their_own():
     network = Network("conv 3 2, relu, flatten, dense 2, softmax", (4, 4, 2), engine="reference")
-    found = tiles.filter_tiles(network)
+    found = weights(network)
     w = network.parameters["w0"]
-    assert len(found) == 6
-    assert_array_equal(found[3], tiles.signed(w[::-1, ::-1, 1, 1], float(np.abs(w).max())))
+    assert (len(found.tiles), found.filters) == (6, 3)
+    assert [len(found.first(most)) for most in (0, 3, 4, 9)] == [2, 2, 4, 6]  # whole ones
+    expected = tiles.signed(w[::-1, ::-1, 1, 1], float(np.abs(w).max()))
+    assert_array_equal(found.tiles[3], expected)
+    assert {"filter", "input channel"} <= set(texts(plots.filters(network)))
+
+
+def test_filters_of_a_later_stage_are_those_of_its_weights():
+    layers = "conv 3 1, relu, conv 2 2, relu, conv 4 2x1, relu, flatten, dense 2, softmax"
+    network = Network(layers, (5, 5, 3), engine="reference")
+    w = network.parameters["w1"]  # of three channels that are no colours
+    w[...] = 0
+    w[0, 1, 2, 1] = -2.0  # tap (0, 1) of channel 2 in filter 1 meets pixel (1, 0), by (1)
+    found = weights(network, 1)
+    white, purple = tiles.signed(np.array([0.0, -1.0]), 1.0)
+    assert found.tiles.shape == (6, 2, 2, 3)
+    assert np.argwhere((found.tiles != white).any(-1)).tolist() == [[5, 1, 0]]
+    assert_array_equal(found.tiles[5, 1, 0], purple)
+    assert (found.scale.low, found.scale.high) == (-2.0, 2.0)
+    title = plots.filters(network, 1).get_suptitle().replace("\n", " ")
+    assert title == "w1 of conv 2 2: a filter a row, an input channel a column"
+    assert weights(network, stage=2).tiles.shape == (8, 2, 1, 3)
+
+
+def test_filters_over_many_channels_are_means():
+    layers = "conv 17 1, relu, conv 2 1x2, relu, flatten, dense 2, softmax"
+    network = Network(layers, (2, 2, 1), engine="reference")
+    w = network.parameters["w1"]
+    w[...] = 0
+    w[0, 0, :2, 0] = 17.0, -17.0  # a mean of absolute values: 2
+    w[0, 1, 5, 1] = 17.0  # 1
+    found = weights(network, 1)
+    dark, middle, bright = tiles.heat(np.array([0.0, 1.0, 2.0]))
+    assert_array_equal(found.tiles, [[[dark, bright]], [[middle, dark]]])
+    assert (found.each, found.scale.low, found.scale.high) == (1, 0.0, 2.0)
+    figure = plots.filters(network, 1)
+    title = figure.get_suptitle().replace("\n", " ")
+    assert title == "w1 of conv 2 1x2: mean of |w1| over 17 input channels"
+    assert figure.axes[1].get_xlim() == (0.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "end"),
+    [
+        ("conv 300 1", (2, 2, 1), "the first 256 of 300 filters"),
+        ("conv 300 1", (2, 2, 7), "the first 24 of 300 filters"),
+        ("conv 300 1", (2, 2, 15), "the first 17 of 300 filters"),  # 17 * 15 pictures
+        ("conv 300 1", (2, 2, 17), "the first 256 of 300 filters"),
+        ("conv 300 1", (2, 2, 3), "the first 256 of 300 filters"),
+        ("conv 9 5x20", (40, 40, 3), "w0 of conv 9 5x20"),
+        ("conv 16 19x1, relu, conv 16 19x1", (40, 40, 1), "an input channel a column"),
+    ],
+)
+def test_filters_of_any_number_and_shape_fit_with_their_title(layers, shape, end):
+    network = Network(f"{layers}, relu, flatten, dense 2, softmax", shape, engine="reference")
+    figure = plots.filters(network, len(network.stages) - 2)
+    title = figure.get_suptitle().replace("\n", " ")
+    assert title.endswith(end)
+    assert_title_is_whole(figure, title)
+    width, height = figure.get_size_inches()
+    assert 3 < width < 8
+    assert 1 < height < 9
+    for axes in figure.axes:
+        box = axes.get_window_extent()
+        assert box.width > 0.2 * figure.bbox.width
 
 
 def test_filters_of_a_dense_stage_are_images_where_that_is_possible():
     network = reader(side=3)
-    found = tiles.filter_tiles(network)
+    found = weights(network).tiles
     assert found.shape == (3, 3, 3, 3)
     orange = tiles.signed(np.array([10.0]), 10.0)[0]
     assert [np.argwhere((tile == orange).all(-1)).tolist() for tile in found] == [
@@ -313,6 +379,22 @@ def test_filters_of_a_dense_stage_are_images_where_that_is_possible():
     flat = Network("flatten, dense 2, softmax", (1, 16, 1), engine="reference")
     with pytest.raises(InputError, match=r"dense 2 over images of 1x16 pixels, expected 2 rows"):
         plots.filters(flat)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (2, r"stage is 2, dense 5, expected 0 or 1: weights of a convolution, or of a first"),
+        (4, r"stage is 4, expected a whole number from 0 to 3"),
+        (-1, r"stage is -1, expected a whole number from 0 to 3"),
+        ("w0", r"stage is 'w0', expected a whole number from 0 to 3"),
+    ],
+)
+def test_stages_without_filters_are_refused(stage, message):
+    layers = "conv 2 1, relu, conv 2 1, relu, flatten, dense 5, relu, dense 2, softmax"
+    network = Network(layers, (2, 2, 1), engine="reference")
+    with pytest.raises(InputError, match=message):
+        plots.filters(network, stage)
 
 
 def test_a_mosaic_keeps_its_tiles_apart():
@@ -397,10 +479,60 @@ def test_mistakes_are_in_order_with_their_names():
     ]
     truth = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
     assert truth == [f"is {label(HOSTILE[k], 16)}" for k in (2, 0, 0, 1)]
+    assert tile_names(figure) == [f"image {n}" for n in order]
     assert "4 of 5 images wrong" in texts(figure)
     pictures = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     for shown, n in zip(pictures, order, strict=True):
         assert_array_equal(shown, tiles.picture(x[n]))
+
+
+def tile_names(figure):
+    """What each tile says below all else."""
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_mistakes_have_the_names_of_their_images():
+    x = images_of([0, 1, 2], [0.2, 0.9, 0.5])
+    names = ["a/" + 30 * "b" + "/c.png", "$\\frac{", "<b>\u202e\ud800"]
+    figure = plots.mistakes(reader(), x, [1, 2, 0], names=names)
+    shown = ["$\\frac{", "<b>\\u202e\\ud800", "…" + 10 * "b" + "/c.png"]
+    assert tile_names(figure) == shown
+    assert set(shown) <= set(texts(figure))
+    assert tile_names(plots.mistakes(reader(), x, [1, 2, 0], 1, names=np.array(names))) == shown[:1]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("abc", r"names is 'abc', expected a sequence of one name \(str\) for each image"),
+        (5, r"names is 5, expected a sequence of one name \(str\) for each image"),
+        (np.array("a"), r"names is .*, expected a sequence of one name"),
+        (["a", "b"], r"names has 2 names for 3 images, expected one name for each image"),
+        ([], r"names has 0 names for 3 images, expected one name for each image"),
+        (["a", 3, "c"], r"names\[1\] is 3, expected a str: str\(path\) is the name of a file"),
+        (np.array([["a"], ["b"], ["c"]]), r"names\[0\] is \['a'\], expected a str"),
+    ],
+)
+def test_names_of_images_are_checked(names, message):
+    x = images_of([0, 1, 2], 0.5)
+    with pytest.raises(InputError, match=message):
+        plots.mistakes(reader(), x, [1, 2, 0], names=names)
+
+
+def test_the_words_of_a_mistake_lie_apart_and_inside():
+    x = images_of([0, 1, 2, 0], 0.5)
+    figure = plots.mistakes(
+        reader(names=HOSTILE), x, [1, 2, 0, 2], names=4 * ["IMG_20260312_1.png"]
+    )
+    place(figure)
+    for axes in figure.axes:
+        (name,) = axes.texts
+        pieces = [axes.title, axes.xaxis.label, name]
+        boxes = [piece.get_window_extent() for piece in pieces] + [axes.get_window_extent()]
+        assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+        for box in boxes:
+            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
 
 
 def test_mistakes_can_be_few_or_none():
@@ -425,7 +557,7 @@ def test_images_of_any_shape_fill_their_place(shape):
     network, x = of_shape(shape)
     wrong = (network.predict(x) + 1) % 3
     for figure, columns, words in (
-        (plots.mistakes(network, x, wrong), 5, 0.75),
+        (plots.mistakes(network, x, wrong), 5, 0.85),
         (plots.augmented(x, "shift 2", 3), 4, 0.15),
     ):
         place(figure)
@@ -505,7 +637,7 @@ def test_bins_are_a_whole_number(bins):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_predictions_have_the_loss_and_the_accuracy_of_evaluate(weighted):
-    from convlet.plots.predictions import predict
+    from convlet.measures import predict
 
     network, x = of_shape((5, 6, 1))
     rng = np.random.default_rng(1)
@@ -543,20 +675,19 @@ def test_other_wrong_things_are_refused(tmp_path):
 
 
 def test_pictures_do_not_touch_pyplot(tmp_path):
-    code = """
+    path = str(tmp_path / "a.png")
+    code = f"""
 import sys
 import matplotlib
 from convlet import History, Row, plots
 
 names = [name for name in matplotlib.rcParams if name != "backend"]  # reading that loads pyplot
 before = [matplotlib.rcParams[name] for name in names]
-plots.save(plots.training_curves(History([Row(1, 1.0, 1.0, 0.5, 1.0)])), sys.argv[1])
+plots.save(plots.training_curves(History([Row(1, 1.0, 1.0, 0.5, 1.0)])), {path!r})
 assert [matplotlib.rcParams[name] for name in names] == before
 assert "matplotlib.pyplot" not in sys.modules
 """
-    command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.stderr == ""
+    assert children.output(code) == ""
 
 
 @pytest.mark.parametrize(
@@ -593,11 +724,43 @@ def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
             draw()
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plots.confusion_matrix,
+        plots.mistakes,
+        plots.reliability,
+        lambda network, x, y: plots.activations(network, x[0]),
+    ],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_without_finite_outputs_is_refused(draw, value):
+    network = reader()
+    network.parameters["b0"][1] = value
+    message = r"network gives numbers that are not finite for (\d) of \1 images: train it anew"
+    with pytest.raises(InputError, match=message):
+        draw(network, images_of([0, 1], 0.5), [0, 1])
+
+
+def test_the_callers_choice_for_floating_point_errors_is_not_ours():
+    network, x = reader(), images_of([0, 1], 1.0)
+    network.parameters["w0"][...] *= 1e3  # probabilities underflow
+    expected = measures.predict(network, x, [0, 0])
+    with np.errstate(all="raise"):
+        found = measures.predict(network, x, [0, 0])
+        plots.mistakes(network, x, [0, 0])
+        plots.activations(network, x[0])
+    assert found.loss == expected.loss
+    assert_array_equal(found.probabilities, expected.probabilities)
+
+
 def test_names_are_cut_and_made_printable():
     assert label("short") == "short"
     assert label("x" * 30, 10) == "x" * 9 + "…"
     assert label("a\nb\x00\u202e\ud800", 40) == "a\\nb\\x00\\u202e\\ud800"
     assert label("é猫") == "é猫"
+    assert file_label("a\n.png") == "a\\n.png"
+    assert file_label("x" * 30 + "/7.png", 10) == "…xxx/7.png"
 
 
 # ------------------------------------------------------------------------------------ command line
@@ -613,7 +776,8 @@ def saved(tmp_path_factory):
     np.savez(folder / "data.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     reader(names=("0", "1", "2")).save(folder / "m.safetensors")
     (folder / "run.jsonl").write_text(
-        '{"epoch": 1, "train_loss": 1.5, "test_loss": 1.0, "test_accuracy": 0.5, "seconds": 1}\n'
+        '{"epoch": 1, "train_loss": 1.5, "validation_loss": 1.0, "validation_accuracy": 0.5,'
+        ' "seconds": 1}\n'
     )
     return folder
 
@@ -632,7 +796,8 @@ def saved(tmp_path_factory):
 def test_plot_draws_each_kind(kind, words, saved, tmp_path, capsys):
     model = saved / ("run.jsonl" if kind == "curves" else "m.safetensors")
     out = tmp_path / f"{kind}.svg"
-    assert main(["plot", kind, str(model), str(saved / "data.npz"), "--out", str(out)]) == 0
+    data = [] if kind in ("curves", "filters") else [str(saved / "data.npz")]
+    assert main(["plot", kind, str(model), *data, "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"picture saved in {out}\n"
     found = [text.text for text in ET.parse(out).iter("{http://www.w3.org/2000/svg}text")]
     assert set(words) <= set(found)
@@ -641,6 +806,12 @@ def test_plot_draws_each_kind(kind, words, saved, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["filters", "m.safetensors", "data.npz"], "DATA is 'data.npz', but filters needs none"),
+        (["curves", "run.jsonl", "--count", "3"], "--count is 3, but curves shows no mistakes"),
+        (
+            ["filters", "m.safetensors", "--image", "3"],
+            "--image is 3, but filters is of all images",
+        ),
         (["pie", "m.safetensors"], "KIND is 'pie', expected one of: curves, confusion"),
         (["filters", "m.safetensors", "--out", "a.gif"], "--out is 'a.gif'"),
         (["filters", "none.safetensors", "--out", "a.png"], "none.safetensors"),

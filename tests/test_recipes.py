@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convlet
-from convlet import Augmentation, recipes
+from convlet import Augmentation, Settings, recipes
 from convlet.cli import main
+from convlet.datasets import Dataset, Split
+from convlet.stages import group
 
 ALL = [(name, data) for name in recipes.NAMES for data in ("mnist", "fashion-mnist")]
 
@@ -101,3 +103,18 @@ def test_an_unknown_recipe_is_refused(capsys):
         recipes.recipe("fast")
     assert main(["train", "--recipe", "fast"]) == 2
     assert "--recipe is 'fast', expected one of: plain, default, best" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", recipes.NAMES)
+@pytest.mark.parametrize("side", [16, 28, 400, 1800])
+def test_a_recipe_fits_images_of_any_size(name, side):
+    """Lengths that the program scaled meet no limit that was made for what a user types."""
+    images = np.zeros((4, side, side, 1), np.uint8)
+    part = Split(images, np.array([0, 1, 0, 1]))
+    fitted = recipes.recipe(name, Dataset("photos", part, part, ("a", "b")))
+    settings = Settings(**fitted.settings())
+    if settings.augmentation is not None and fitted.augmentation.shift:
+        assert settings.augmentation.shift == pytest.approx(
+            recipes.recipe(name).augmentation.shift * side / 28, abs=0.01
+        )
+    group(fitted.layers(2), (side, side, 1))

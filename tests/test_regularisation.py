@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from convlet import Callback, EarlyStopping, InputError, Network, Row
-from convlet.engine import Rule, Samples, smoothed
+from convlet.engine import Samples
+from convlet.reference import smoothed
 from convlet.search import smooth, suggest
+from engines import take_steps
+from made_data import bright_rows
 
 LAYERS = "conv 3 3, relu, pool 2, flatten, dense 3, softmax"
 SHAPE = (6, 6, 1)
@@ -19,12 +22,7 @@ def network(engine: str = "auto", seed: int = 0) -> Network:
 
 
 def data(count: int = 46, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Images with a bright row that tells the class."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, 3, count)
-    x = rng.integers(0, 100, (count, *SHAPE)).astype(np.uint8)
-    x[np.arange(count), 2 * y] += 150
-    return x, y
+    return bright_rows(count, seed)
 
 
 # ------------------------------------------------------------ label smoothing
@@ -68,7 +66,7 @@ def test_smoothing_is_training_on_explicit_soft_labels(engine, kind, share):
 def test_the_test_loss_is_not_smoothed():
     net = network()
     row = net.fit(*data(), validation=data(20, 1), epochs=1, label_smoothing=0.5)[0]
-    assert row.test_loss == net.evaluate(*data(20, 1)).loss
+    assert row.validation_loss == net.evaluate(*data(20, 1)).loss
 
 
 def test_smoothing_of_nothing_changes_no_bit():
@@ -175,7 +173,7 @@ def test_with_the_real_test_loss():
     held_out = rng.standard_normal((60, *SHAPE)), rng.integers(0, 3, 60)
     net, stopping = network(), EarlyStopping(3)
     history = net.fit(x, y, held_out, 200, 8, 0.1, callbacks=[stopping])
-    losses = [row.test_loss for row in history]
+    losses = [row.validation_loss for row in history]
     assert len(history) < 200
     assert stopping.best_epoch == 1 + int(np.argmin(losses)) == len(history) - 3
     assert net.evaluate(*held_out).loss == min(losses)
@@ -309,7 +307,7 @@ def test_each_step_has_its_rate_and_the_network_stays(engine):
         key = np.array([7, 1], np.uint64)
         words = np.random.Philox(key=key, counter=[0, 0, 0, 3 + epoch]).random_raw(46)
         chosen = np.argsort(words, kind="stable")[16 * batch : 16 * batch + 16]
-        losses += twin.engine.train(twin.flat, samples, chosen, 16, rate).tolist()
+        losses += take_steps(twin.engine, twin.flat, samples, chosen, 16, rate).tolist()
     assert result.losses.tolist() == losses
     assert not result.diverged
     np.testing.assert_array_equal(result.smoothed, smooth(result.losses))
@@ -328,8 +326,8 @@ def test_momentum_is_kept_from_step_to_step():
         key = np.array([0, 1], np.uint64)
         words = np.random.Philox(key=key, counter=[0, 0, 0, step]).random_raw(46)
         order = np.argsort(words, kind="stable")
-        rule = Rule(Adam(), slots, updates=step, clip_norm=1.0, epoch=step)
-        losses += twin.engine.train(twin.flat, samples, order, 46, rate, rule=rule).tolist()
+        rule = dict(optimizer=Adam(), slots=slots, updates=step, clip_norm=1.0, epoch=step)
+        losses += take_steps(twin.engine, twin.flat, samples, order, 46, rate, **rule).tolist()
     assert result.losses.tolist() == losses
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from convlet import Callback, EarlyStopping, InputError, Network, training
-from convlet.engine import ReferenceEngine
 from convlet.network import Evaluation
 from convlet.randomness import Purpose, permutation
+from convlet.reference import ReferenceEngine
 from convlet.watch import CSV, JSONLines, read_history
 from small_runs import RUNS, SHAPE, SMALL, Cut, CutAfter, images, measured, name, names, train
 
@@ -107,7 +107,7 @@ class Snapshots(Callback):
     def __init__(self, folder, copies):
         self.folder, self.copies = folder, copies
 
-    def on_step(self, run):
+    def on_progress(self, run):
         shutil.copytree(self.folder, self.copies / f"step {run.updates}")
 
 
@@ -361,7 +361,7 @@ def test_more_epochs_of_a_run_that_was_stopped_are_told_to_do_nothing(tmp_path):
 
 def test_a_stop_inside_an_epoch_is_an_interruption(tmp_path, whole):
     class Stop(Callback):
-        def on_step(self, run):
+        def on_progress(self, run):
             run.stop = run.updates >= 7
 
     _, history = train(checkpoint=tmp_path, every=1, callbacks=[Stop()])

@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-import convlet._native as _native
-from convlet import Network, native
+from convlet import Network
 from convlet.engine import Samples
+from engines import take_steps
+from targets import TARGETS, engine_for
 
-TARGETS = [name for name, supported in _native.targets() if supported]
 THREADS = (1, 2, 3, 8)
 COUNT = 211  # images: no multiple of a batch
 
@@ -23,6 +23,8 @@ NETWORKS = {
                      "conv 17 2 padding 1, pool 2, conv 5 2, flatten, dense 10", (13, 14, 2)),
     "overlapping pools": ("conv 16 3, relu, conv 12 5, relu, pool 3 stride 2, flatten, dense 10",
                           (12, 12, 1)),
+    "overlap of rows": ("conv 16 3, relu, conv 12 5, relu, pool 3x2 stride 2, flatten, dense 10",
+                        (13, 13, 1)),
     "dense": ("flatten, dense 50, relu, dense 33, relu, dense 10", (6, 6, 1)),
     "convolution at the end": ("conv 16 3, pool 2, relu, conv 10 4, flatten", (10, 10, 8)),
 }  # fmt: skip
@@ -54,22 +56,12 @@ def trained(name: str, kind: str, target: str, threads: int, batch: int, cuts=()
     before = net.flat.copy()
     ends = [*(cut * batch for cut in cuts), len(order)]
     costs = [
-        engine.train(net.flat, data, order[start:end], batch, 0.05, threads)
+        take_steps(engine, net.flat, data, order[start:end], batch, 0.05, threads)
         for start, end in zip([0, *ends[:-1]], ends, strict=True)
     ]
     assert (net.flat != before).mean() > 0.5, "training changed little"
     assert np.isfinite(net.flat).all()
     return hashlib.sha256(net.flat.tobytes() + np.concatenate(costs).tobytes()).hexdigest()
-
-
-def engine_for(net: Network, target: str) -> native.NativeEngine:
-    chosen, native.TARGET = native.TARGET, native.Target(target, "the test asks for it")
-    try:
-        engine = native.NativeEngine(net.stages)
-    finally:
-        native.TARGET = chosen
-    assert engine.core.target == target
-    return engine
 
 
 @pytest.mark.parametrize("batch", [1, 7, 8, 9, 32, 33, 100])
@@ -140,7 +132,7 @@ def test_fit_gives_the_same_weights_and_losses_for_any_threads():
             data.images, data.targets, (data.images[:50], data.targets[:50]), 3, 20, 0.1,
             threads=threads,
         )  # fmt: skip
-        rows = [(row.train_loss, row.test_loss, row.test_accuracy) for row in history]
+        rows = [(row.train_loss, row.validation_loss, row.validation_accuracy) for row in history]
         runs.append((net.flat.tobytes(), rows))
     weights, rows = zip(*runs, strict=True)
     assert len(set(weights)) == 1
@@ -176,9 +168,11 @@ def test_gaps_in_memory_hold_nothing_that_reaches_a_result():
     engine = engine_for(net, TARGETS[0])
     start = net.flat.copy()
     order = np.random.default_rng(0).permutation(COUNT)
-    engine.train(net.flat, Samples(data.images * 2, data.targets, data.weight), order, 33, 0.02, 2)
+    take_steps(
+        engine, net.flat, Samples(data.images * 2, data.targets, data.weight), order, 33, 0.02, 2
+    )
     engine.gradients(net.flat, data, 3)
     engine.predict(net.flat, data.images, 2)
     net.flat[...] = start
-    costs = engine.train(net.flat, data, order, 33, 0.05, 2)
+    costs = take_steps(engine, net.flat, data, order, 33, 0.05, 2)
     assert hashlib.sha256(net.flat.tobytes() + costs.tobytes()).hexdigest() == fresh

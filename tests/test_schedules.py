@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convlet import Callback, Constant, Cosine, InputError, Network, OneCycle, Step, WarmUp
+from convlet import Callback, Constant, Cosine, InputError, Network, OneCycle, StepDecay, WarmUp
 from convlet.schedules import KINDS, as_schedule
 
 SCHEDULES = [
     Constant(),
-    Step(),
-    Step(3, 0.9),
+    StepDecay(),
+    StepDecay(3, 0.9),
     Cosine(),
     Cosine(0.25, 0.5),
     Cosine(warm_up=1),
@@ -32,9 +32,14 @@ def factors(schedule, total: int, epochs: int) -> np.ndarray:
 HALF = 0.5**0.5
 BY_HAND = {
     "constant": (Constant(), 4, 2, [1, 1, 1, 1]),
-    "step": (Step(), 6, 3, [1, 1, 0.5, 0.5, 0.25, 0.25]),
-    "step, every second epoch": (Step(2, 0.1), 10, 5, [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01]),
-    "step, to zero": (Step(1, 0), 4, 2, [1, 1, 0, 0]),
+    "step": (StepDecay(), 6, 3, [1, 1, 0.5, 0.5, 0.25, 0.25]),
+    "step, every second epoch": (
+        StepDecay(2, 0.1),
+        10,
+        5,
+        [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01],
+    ),
+    "step, to zero": (StepDecay(1, 0), 4, 2, [1, 1, 0, 0]),
     "cosine": (Cosine(), 4, 1, [1, (1 + HALF) / 2, 0.5, (1 - HALF) / 2]),
     "cosine to an end": (Cosine(0.5), 4, 2, [1, 0.5 + (1 + HALF) / 4, 0.75, 0.5 + (1 - HALF) / 4]),
     "cosine after a rise": (Cosine(0, 0.5), 4, 1, [0.5, 1, 1, 0.5]),
@@ -138,7 +143,9 @@ def test_bits_are_pinned_and_use_no_function_of_numpy(monkeypatch):
     for name in ("cos", "sin", "exp", "power", "float_power"):
         monkeypatch.delattr(np, name)
     at = np.array([0, 37, 700, 999])
-    seen = [schedule.factors(at, 1000, 10) for schedule in (Cosine(), OneCycle(), Step(2, 0.7))]
+    seen = [
+        schedule.factors(at, 1000, 10) for schedule in (Cosine(), OneCycle(), StepDecay(2, 0.7))
+    ]
     assert [[float(factor).hex() for factor in row] for row in seen] == PINNED
 
 
@@ -147,7 +154,22 @@ def test_step_multiplies_in_a_fixed_order():
     squared = 0.7 * 0.7
     fourth = squared * squared
     expected = 0.7 * fourth * (fourth * fourth)
-    assert factors(Step(1, 0.7), 14, 14)[-1] == expected
+    assert factors(StepDecay(1, 0.7), 14, 14)[-1] == expected
+
+
+@pytest.mark.parametrize(
+    ("schedule", "text"),
+    [
+        (Constant(), "constant"),
+        (StepDecay(5, 0.1), "step every 5 factor 0.1"),
+        (WarmUp(0.25), "warm-up share 0.25"),
+        (Cosine(1e-7, 0.05), "cosine end 1e-07 warm-up 0.05"),
+        (OneCycle(), "one-cycle"),
+    ],
+)
+def test_every_schedule_is_printed_as_it_is_read(schedule, text):
+    assert str(schedule) == text
+    assert as_schedule(text) == schedule
 
 
 # ------------------------------------------------------------ in fit
@@ -158,7 +180,7 @@ def data(count: int = 24):
     return rng.standard_normal((count, 3, 3)).astype(np.float32), rng.integers(0, 2, count)
 
 
-@pytest.mark.parametrize("schedule", [Step(1, 0.5), Cosine(), OneCycle()])
+@pytest.mark.parametrize("schedule", [StepDecay(1, 0.5), Cosine(), OneCycle()])
 def test_the_schedule_goes_on_over_the_epochs_of_one_call(schedule, monkeypatch):
     """Every step of every call of the engine gets its own rate, whatever the cuts."""
     x, y = data()
@@ -166,10 +188,10 @@ def test_the_schedule_goes_on_over_the_epochs_of_one_call(schedule, monkeypatch)
     seen: list[float] = []
     original = net.engine.train
 
-    def train(parameters, data, order, batch_size, rates, threads=None, rule=None):
-        assert rule.updates == len(seen)
-        seen.extend(rates.tolist())
-        return original(parameters, data, order, batch_size, rates, threads, rule)
+    def train(parameters, slots, data, steps, settings, threads=None):
+        assert steps.updates == len(seen)
+        seen.extend(steps.rates.tolist())
+        return original(parameters, slots, data, steps, settings, threads)
 
     monkeypatch.setattr(net, "engine", Engine(train))
     net.fit(x, y, epochs=3, batch_size=5, learning_rate=0.2, schedule=schedule)
@@ -201,7 +223,7 @@ def test_steps_move_by_their_rate():
             moves.append(float(np.abs(run.network.flat - self.flat).max()))
             self.flat = run.network.flat.copy()
 
-    net.fit(x, y, epochs=3, batch_size=4, callbacks=[Watch()], schedule=Step(2, 0.0))
+    net.fit(x, y, epochs=3, batch_size=4, callbacks=[Watch()], schedule=StepDecay(2, 0.0))
     assert moves[0] > 0
     assert moves[1] > 0
     assert moves[2] == 0
@@ -225,22 +247,22 @@ def test_names():
     assert list(KINDS) == ["constant", "step", "cosine", "warm-up", "one-cycle"]
     for name, kind in KINDS.items():
         assert as_schedule(name) == kind()
-    assert as_schedule(Step(3)) == Step(3)
-    assert as_schedule("step factor 0.1  every 5") == Step(5, 0.1)
+    assert as_schedule(StepDecay(3)) == StepDecay(3)
+    assert as_schedule("step factor 0.1  every 5") == StepDecay(5, 0.1)
     assert as_schedule("cosine warm_up 0.05") == Cosine(warm_up=0.05)
     assert as_schedule("cosine warm-up 0.05") == Cosine(warm_up=0.05)
     assert as_schedule("one-cycle rise 0.2 start 1e-2 end 0") == OneCycle(0.2, 0.01, 0)
-    assert Step(np.int64(3)) == Step(3)
-    assert type(Step(np.int64(3)).every) is int
+    assert StepDecay(np.int64(3)) == StepDecay(3)
+    assert type(StepDecay(np.int64(3)).every) is int
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Step(0), r"Step: every is 0, expected a whole number from 1 to"),
-        (lambda: Step(1.5), r"Step: every is 1.5"),
-        (lambda: Step(True), r"Step: every is True"),
-        (lambda: Step(1, 1.5), r"Step: factor is 1.5, expected a number from 0 to 1"),
+        (lambda: StepDecay(0), r"StepDecay: every is 0, expected a whole number from 1 to"),
+        (lambda: StepDecay(1.5), r"StepDecay: every is 1.5"),
+        (lambda: StepDecay(True), r"StepDecay: every is True"),
+        (lambda: StepDecay(1, 1.5), r"StepDecay: factor is 1.5, expected a number from 0 to 1"),
         (lambda: Cosine(-0.1), r"Cosine: end is -0.1"),
         (lambda: Cosine(0, 2), r"Cosine: warm_up is 2"),
         (lambda: WarmUp("half"), r"WarmUp: share is 'half'"),
@@ -259,8 +281,8 @@ def test_names():
             lambda: as_schedule("constant x 1"),
             r"schedule is 'constant x 1', expected constant alone",
         ),
-        (lambda: as_schedule("step every 0"), r"schedule is 'step every 0': Step: every is 0, exp"),
-        (lambda: as_schedule("warm-up share x"), r"'warm-up share x': WarmUp: share is 'x', expe"),
+        (lambda: as_schedule("step every 0"), r"StepDecay: every is 0, expected"),
+        (lambda: as_schedule("warm-up share x"), r"WarmUp: share is 'x', expected"),
     ],
 )
 def test_wrong_schedules_are_refused(make, message):

@@ -50,7 +50,8 @@ def test_biases_by_position_channel_and_none():
     stages = grouped(text, (5, 6, 1))
     assert [stage.b_shape for stage in stages] == [(3, 4, 2), None, (4,)]
     assert list(parameter_shapes(stages)) == ["w0", "b0", "w1", "w2", "b2"]
-    assert stages[1].margins == ((1, 1), (1, 1))
+    h, w, r = stages[1].x_shape
+    assert stages[1].padded_shape == (h + 2, w + 2, r)
     assert stages[1].activation_count == 5 * 6 * 2 + 3 * 4 * 3 + 36
 
 

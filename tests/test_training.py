@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from convlet import SGD, Callback, DivergedError, History, Network, Row, backprop
+from convlet import SGD, Callback, DivergedError, History, InputError, Network, Row, backprop
 from convlet.randomness import Purpose, permutation, words
 from convlet.stages import views
+from engines import take_steps
+from made_data import bright_rows
 
 LAYERS = "conv 3 3, relu, pool 2, flatten, dense 3, softmax"
 SHAPE = (6, 6, 1)
@@ -16,12 +18,7 @@ def network(seed: int = 0) -> Network:
 
 
 def data(count: int = 23, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Images with a bright row that tells the class."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, 3, count)
-    x = rng.integers(0, 100, (count, *SHAPE)).astype(np.uint8)
-    x[np.arange(count), 2 * y] += 150
-    return x, y
+    return bright_rows(count, seed)
 
 
 def by_hand(x, y, weight=None, *, batch_size, rate, seed, epochs=1, dtype=np.float32):
@@ -89,7 +86,7 @@ def test_a_minibatch_without_weight_changes_nothing():
     seen = []
 
     class Watch(Callback):
-        def on_step(self, run):
+        def on_progress(self, run):
             seen.append((run.step, run.network.flat.copy()))
 
     net = network()
@@ -104,7 +101,7 @@ def test_a_minibatch_without_weight_changes_nothing():
     assert history[0].train_loss == pytest.approx(loss, rel=1e-5)
 
     lone = network()
-    lone.engine.train(lone.flat, lone.samples(x, y, weight), order[2:4], 2, 0.1)
+    take_steps(lone.engine, lone.flat, lone.samples(x, y, weight), order[2:4], 2, 0.1)
     assert lone.flat.tobytes() == network().flat.tobytes()
 
 
@@ -112,7 +109,7 @@ def test_training_learns():
     x, y = data(300)
     net = network()
     history = net.fit(x, y, validation=data(100, seed=1), epochs=6, batch_size=16)
-    assert history[-1].test_accuracy > 0.97
+    assert history[-1].validation_accuracy > 0.97
     assert history[-1].train_loss < 0.3 * history[0].train_loss
 
 
@@ -162,7 +159,7 @@ def test_history_has_a_row_an_epoch():
     assert isinstance(history, History)
     assert [row.epoch for row in history] == [1, 2, 3]
     last = net.evaluate(*held_out)
-    assert (history[-1].test_loss, history[-1].test_accuracy) == last
+    assert (history[-1].validation_loss, history[-1].validation_accuracy) == last
     assert all(row.seconds >= 0 for row in history)
     assert net.epochs == 3
     assert len(history) == 3
@@ -171,8 +168,8 @@ def test_history_has_a_row_an_epoch():
 
 def test_history_without_validation_has_none():
     row = network().fit(*data(), epochs=1)[0]
-    assert row.test_loss is None
-    assert row.test_accuracy is None
+    assert row.validation_loss is None
+    assert row.validation_accuracy is None
 
 
 def test_history_as_dicts_and_as_a_table():
@@ -180,13 +177,13 @@ def test_history_as_dicts_and_as_a_table():
     assert history.as_dicts()[1] == {
         "epoch": 2,
         "train_loss": 0.25,
-        "test_loss": 0.125,
-        "test_accuracy": 0.9,
+        "validation_loss": 0.125,
+        "validation_accuracy": 0.9,
         "seconds": 1.0,
     }
     lines = [line.split() for line in repr(history).splitlines()]
     assert lines == [
-        ["epoch", "train_loss", "test_loss", "test_accuracy", "seconds"],
+        ["epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"],
         ["1", "0.5000", "-", "-", "1.25"],
         ["2", "0.2500", "0.1250", "0.9000", "1.00"],
     ]
@@ -202,7 +199,7 @@ class Recorder(Callback):
     def on_begin(self, run):
         self.events.append((self.name, "begin", run.epoch))
 
-    def on_step(self, run):
+    def on_progress(self, run):
         self.events.append((self.name, "steps", run.epoch))
 
     def on_epoch(self, run, row):
@@ -255,14 +252,14 @@ def test_what_has_the_methods_is_a_callback():
 
     events: list = []
     network().fit(*data(), epochs=1, batch_size=1000, callbacks=iter([Other()]))
-    assert events == ["on_begin", "on_step", "on_epoch", "on_end"]
+    assert events == ["on_begin", "on_progress", "on_epoch", "on_end"]
 
 
 def test_a_run_counts_steps_and_samples():
     seen = []
 
     class Watch(Callback):
-        def on_step(self, run):
+        def on_progress(self, run):
             seen.append((run.step, run.seen, run.steps, run.samples, run.epochs))
 
     network().fit(*data(), epochs=1, batch_size=5, callbacks=[Watch()])
@@ -289,7 +286,7 @@ def test_stop_after_an_epoch():
 
 def test_stop_inside_an_epoch_leaves_whole_steps_and_no_row():
     class Stop(Callback):
-        def on_step(self, run):
+        def on_progress(self, run):
             run.stop = True
 
     events: list = []
@@ -307,7 +304,7 @@ def after_steps(steps: int) -> bytes:
     """The bits after some minibatches of 4 of the first epoch of seed 5."""
     net = network()
     order = permutation(5, Purpose.SHUFFLE, 0, 23)
-    net.engine.train(net.flat, net.samples(*data()), order[: 4 * steps], 4, 0.1)
+    take_steps(net.engine, net.flat, net.samples(*data()), order[: 4 * steps], 4, 0.1)
     return net.flat.tobytes()
 
 
@@ -316,7 +313,7 @@ def test_an_exception_leaves_the_network_after_whole_steps(error):
     steps = []
 
     class Fail(Callback):
-        def on_step(self, run):
+        def on_progress(self, run):
             steps.append(run.step)
             if len(steps) == 2:
                 raise error("from a callback")
@@ -362,3 +359,15 @@ def test_weights_that_overflow_in_the_last_step_end_training(engine):
             callbacks=[Recorder("a", told)],
         )
     assert "epoch" not in [what for _, what, _ in told]
+
+
+@pytest.mark.parametrize("engine", ["native"])
+def test_labels_that_a_callback_spoils_are_an_error_of_ours(engine):
+    class Spoil(Callback):
+        def on_epoch(self, run, row):
+            y[0] = 99
+
+    x, y = np.zeros((8, 3, 3, 1), np.uint8), np.zeros(8, np.int32)
+    net = Network("flatten, dense 2, softmax", (3, 3, 1), engine=engine)
+    with pytest.raises(InputError, match=r"y was changed during training: .*: a callback may"):
+        net.fit(x, y, epochs=2, callbacks=[Spoil()])

@@ -11,8 +11,8 @@ import pytest
 
 import convlet
 from convlet import DataError, FileError, History, InputError, MissingDependencyError, Network, Row
+from convlet.callbacks import Callback
 from convlet.cli import main
-from convlet.run import Callback
 from convlet.watch import CSV, JSONLines, TensorBoard, read_history
 
 ROWS = [
@@ -61,7 +61,7 @@ def test_the_files_say_what_their_formats_say(tmp_path):
         found = list(csv.DictReader(file))
     assert [row["epoch"] for row in found] == ["1", "2", "3"]
     assert [float(row["train_loss"]) for row in found] == [row.train_loss for row in ROWS]
-    assert [row["test_loss"] for row in found] == ["1e-300", "", "7.0"]
+    assert [row["validation_loss"] for row in found] == ["1e-300", "", "7.0"]
 
 
 @pytest.mark.parametrize("suffix", KINDS)
@@ -85,7 +85,7 @@ def test_a_resumed_run_continues_its_file(suffix, tmp_path, data):
     _, second = train(data, watcher(path), network=network)
     assert list(read_history(path)) == first.rows + second.rows
     assert [row.epoch for row in read_history(path)] == [1, 2, 3, 4]
-    assert path.read_text().count("test_accuracy") == (1 if suffix == ".csv" else 4)
+    assert path.read_text().count("validation_accuracy") == (1 if suffix == ".csv" else 4)
 
 
 @pytest.mark.parametrize("suffix", KINDS)
@@ -120,19 +120,22 @@ def test_numbers_that_are_not_finite(tmp_path):
         write_rows(path, [row])
         (found,) = read_history(path)
         assert math.isnan(found.train_loss)
-        assert found.test_loss == loss
+        assert found.validation_loss == loss
 
 
 def test_the_output_of_train_json_is_a_history(tmp_path):
     path = tmp_path / "run.jsonl"
     write_rows(path, ROWS)
     with open(path, "a") as file:
-        file.write('{"model": "a.safetensors", "test_accuracy": 0.5, "seconds": 1.0}\n')
+        file.write('{"model": "a.safetensors", "validation_accuracy": 0.5, "seconds": 1.0}\n')
     assert list(read_history(path)) == ROWS
 
 
-GOOD = '{"epoch": 1, "train_loss": 0.5, "test_loss": 0.5, "test_accuracy": 0.5, "seconds": 1.0}\n'
-HEADER = "epoch,train_loss,test_loss,test_accuracy,seconds\n"
+GOOD = (
+    '{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.5, "validation_accuracy": 0.5,'
+    ' "seconds": 1.0}\n'
+)
+HEADER = "epoch,train_loss,validation_loss,validation_accuracy,seconds\n"
 
 
 @pytest.mark.parametrize(
@@ -151,11 +154,15 @@ HEADER = "epoch,train_loss,test_loss,test_accuracy,seconds\n"
         (GOOD.replace("0.5", "9" * 5000, 1), 1, "JSON"),
         (GOOD.replace("0.5", '"0.5"', 1), 1, "a number, found '0.5'"),
         (GOOD.replace("0.5", "NaN", 1), 1, "NaN"),
-        (GOOD.replace('"test_accuracy": 0.5', '"test_accuracy": 1.5'), 1, "0 to 1, found 1.5"),
+        (
+            GOOD.replace('"validation_accuracy": 0.5', '"validation_accuracy": 1.5'),
+            1,
+            "0 to 1, found 1.5",
+        ),
         (GOOD.replace('"seconds": 1.0', '"seconds": -1'), 1, "0 to inf, found -1"),
         (GOOD.replace("seconds", "hours"), 1, "'hours'"),
         (GOOD.replace(', "seconds": 1.0', ""), 1, "seconds"),
-        (GOOD.replace("test_loss", "train_loss"), 1, "twice"),
+        (GOOD.replace("validation_loss", "train_loss"), 1, "twice"),
         ("\udcff\n", 1, "UTF-8"),
     ],
 )
@@ -283,8 +290,8 @@ def test_event_files_hold_the_history(tmp_path, data):
     found = scalars(events)
     for row in history:
         assert found["loss/train", row.epoch] == np.float32(row.train_loss)
-        assert found["loss/test", row.epoch] == np.float32(row.test_loss)
-        assert found["accuracy/test", row.epoch] == np.float32(row.test_accuracy)
+        assert found["loss/validation", row.epoch] == np.float32(row.validation_loss)
+        assert found["accuracy/validation", row.epoch] == np.float32(row.validation_accuracy)
         assert found["images_per_second", row.epoch] == np.float32(40 / row.seconds)
 
     train(data, TensorBoard(folder), network=network, epochs=1)
@@ -318,12 +325,12 @@ def test_event_files_of_a_resumed_run_have_its_earlier_epochs_once(tmp_path, dat
     for epochs in (4, 4, 5):  # the second time nothing is left to train
         board = TensorBoard(folder)
         rows = make_network().fit(*data, epochs=epochs, callbacks=[board], resume=True, **options)
-        tags = ["accuracy/test", "images_per_second", "loss/test", "loss/train"]
+        tags = ["accuracy/validation", "images_per_second", "loss/train", "loss/validation"]
         assert shown(folder) == [(tag, step) for tag in tags for step in range(1, epochs + 1)]
     newest = max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     found = scalars(read_events(newest))
     for row in rows:
-        assert found["loss/test", row.epoch] == np.float32(row.test_loss)
+        assert found["loss/validation", row.epoch] == np.float32(row.validation_loss)
 
 
 def test_event_files_keep_the_epochs_before_the_run(tmp_path, data):

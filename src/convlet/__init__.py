@@ -1,30 +1,38 @@
-"""convlet: small convolutional networks, every derivative written out, trained on the CPU."""
+"""convlet: small convolutional networks, every derivative written out, trained on the CPU.
+
+A public name is loaded when it is first asked for, and NumPy with it: so the command line answers
+--help, Tab and Ctrl-C at once.
+"""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from convlet import datasets, equations, recipes
 from convlet._version import __version__
-from convlet.augmentation import Augmentation
-from convlet.errors import (
-    ArchitectureError,
-    ConvletError,
-    DataError,
-    DivergedError,
-    FileError,
-    InputError,
-    MissingDependencyError,
-    ModelFileError,
-)
-from convlet.formats import load, load_checkpoint
-from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
-from convlet.network import Evaluation, Network
-from convlet.optimizers import SGD, Adam, AdamW
-from convlet.run import Callback, History, Row, Run
-from convlet.schedules import Constant, Cosine, OneCycle, Step, WarmUp
-from convlet.search import LearningRates
-from convlet.stopping import EarlyStopping
-from convlet.text import format_layers, parse_layers
+
+if TYPE_CHECKING:
+    from convlet import datasets, equations, plots, recipes, report, watch
+    from convlet.augmentation import Augmentation
+    from convlet.callbacks import Callback
+    from convlet.errors import (
+        ArchitectureError,
+        ConvletError,
+        DataError,
+        DivergedError,
+        FileError,
+        InputError,
+        MissingDependencyError,
+        ModelFileError,
+    )
+    from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
+    from convlet.loading import load, load_checkpoint
+    from convlet.network import Evaluation, Network
+    from convlet.optimizers import SGD, Adam, AdamW
+    from convlet.run import History, Row, Run
+    from convlet.schedules import Constant, Cosine, OneCycle, StepDecay, WarmUp
+    from convlet.search import LearningRates
+    from convlet.settings import Settings
+    from convlet.stopping import EarlyStopping
+    from convlet.text import format_layers, parse_layers
 
 __all__ = [
     "SGD",
@@ -56,8 +64,9 @@ __all__ = [
     "ReLU",
     "Row",
     "Run",
+    "Settings",
     "Softmax",
-    "Step",
+    "StepDecay",
     "WarmUp",
     "__version__",
     "datasets",
@@ -72,10 +81,35 @@ __all__ = [
     "watch",
 ]
 
-_LATER = ("plots", "report", "watch")  # modules that training needs none of
+_MODULES = ("datasets", "equations", "plots", "recipes", "report", "watch")
+_HOMES = (  # of the other names
+    "augmentation",
+    "callbacks",
+    "errors",
+    "layers",
+    "loading",
+    "network",
+    "optimizers",
+    "run",
+    "schedules",
+    "search",
+    "settings",
+    "stopping",
+    "text",
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
+    """A public name, from its module."""
+    if name in _MODULES:
         return import_module(f"convlet.{name}")
+    if name in __all__:
+        homes = (import_module(f"convlet.{home}") for home in _HOMES)
+        found = globals()[name] = next(vars(home)[name] for home in homes if name in vars(home))
+        return found
     raise AttributeError(f"module 'convlet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, for whoever completes them."""
+    return [*__all__]

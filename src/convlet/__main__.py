@@ -6,9 +6,9 @@ import sys
 def main() -> int:
     """Run the command line -> its exit status.  Ctrl-C counts while Python still imports, too."""
     try:
-        from convlet import cli
+        from convlet.cli import main as run
 
-        return cli.main()
+        return run()
     except KeyboardInterrupt:
         print("convlet: interrupted", file=sys.stderr)
         return 130  # 128 + SIGINT

@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 
 from convlet.equations import Array
 from convlet.errors import InputError
-from convlet.inputs import is_number
+from convlet.inputs import MOST_ROWS, as_bool, as_number, normalise
 from convlet.randomness import Purpose, words
 
 Float64 = NDArray[np.float64]
 
-_MOST = {"shift": 64, "rotation": 180, "scale": 0.9, "shear": 2, "elastic": 1000, "sigma": 100}
+_LIMITS = {
+    "shift": (0, MOST_ROWS),
+    "rotation": (0, 180),
+    "scale": (0, 0.9),
+    "shear": (0, 2),
+    "elastic": (0, MOST_ROWS**2),
+    "sigma": (0.5, MOST_ROWS),
+}
+"""Lengths may be as long as the largest image: a recipe scales its own with the images."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +50,9 @@ class Augmentation:
     sigma: float = 4.0
 
     def __post_init__(self) -> None:
-        for name, most in _MOST.items():
-            value = getattr(self, name)
-            if not is_number(value) or not 0 <= value <= most or (name == "sigma" and value < 0.5):
-                least = 0.5 if name == "sigma" else 0
-                raise InputError(
-                    f"Augmentation: {name} is {value!r}, expected a number from {least} to {most}"
-                )
-            object.__setattr__(self, name, float(value))
-        if not isinstance(self.flip, bool | np.bool_):
-            raise InputError(f"Augmentation: flip is {self.flip!r}, expected True or False")
-        object.__setattr__(self, "flip", bool(self.flip))
+        for name, limits in _LIMITS.items():
+            normalise(self, name, as_number, *limits)
+        normalise(self, "flip", as_bool)
 
     def __str__(self) -> str:
         """The text form, as in "shift 2, rotation 15"; `parse_augmentation` reads it."""
@@ -81,58 +81,54 @@ def parse_augmentation(text: str) -> Augmentation | None:
     for part in text.split(","):
         name, _, value = part.strip().lower().partition(" ")
         try:
-            if name in options or name not in {*_MOST, "flip"} or (name == "flip") != (not value):
+            if name in options or name not in {*_LIMITS, "flip"} or (name == "flip") != (not value):
                 raise ValueError
             options[name] = True if name == "flip" else float(value)
         except ValueError:
-            known = ", ".join(f"{name} X" for name in _MOST)
-            raise InputError(
-                f"augmentation has {part.strip()!r}, expected each once, separated by commas:"
-                f" {known}, flip; or none"
-            ) from None
+            known = ", ".join(f"{name} X" for name in _LIMITS)
+            expected = f"each once, separated by commas: {known}, flip; or none"
+            found = f"has {part.strip()!r}"
+            raise InputError("augmentation", text, expected, found=found) from None
     if "sigma" in options and not options.get("elastic"):
-        raise InputError(
-            "augmentation has sigma without elastic, whose field it is of: add elastic X"
-        )
+        found = "has sigma without elastic, whose field it is of"
+        raise InputError("augmentation", text, hint="add elastic X", found=found)
     return Augmentation(**options)
 
 
-def as_augmentation(value: Augmentation | str | None) -> Augmentation | None:
+def as_augmentation(value: Any, name: str = "augmentation", owner: str = "") -> Augmentation | None:
     """An augmentation, or the one of a text form, or None.  Raises `InputError`."""
     if value is None or isinstance(value, Augmentation):
         return value
     if isinstance(value, str):
         return parse_augmentation(value)
-    raise InputError(
-        f"augmentation is {value!r}, expected Augmentation(...), its text form or None"
-    )
+    raise InputError(name, value, "Augmentation(...), its text form or None", owner=owner)
 
 
-def apply(images: Array, plan: Augmentation, samples: Array, seed: int, epoch: int) -> Float64:
+def apply(images: Array, ranges: Augmentation, samples: Array, seed: int, epoch: int) -> Float64:
     """Images (n, H, W, R), float, with their samples' numbers (n,) -> as training sees them."""
     each = [
-        _warp(image, plan, seed, epoch, int(sample))
+        _warp(image, ranges, seed, epoch, int(sample))
         for image, sample in zip(images.astype(np.float64), samples, strict=True)
     ]
     return np.stack(each)
 
 
-def _warp(image: Float64, plan: Augmentation, seed: int, epoch: int, sample: int) -> Float64:
+def _warp(image: Float64, ranges: Augmentation, seed: int, epoch: int, sample: int) -> Float64:
     h, w, _ = image.shape
     draws = (words(seed, Purpose.AUGMENT, epoch, 6, sample) >> np.uint64(11)) * 2.0**-52 - 1
-    down, right = plan.shift * draws[:2]
-    angle, zoom, slant = radians(plan.rotation) * draws[2], 1 + plan.scale * draws[3], draws[4]
-    mirror = -1 if draws[5] < 0 and plan.flip else 1
-    c, s, slant = cos(angle) / zoom, sin(angle) / zoom, plan.shear * slant
+    down, right = ranges.shift * draws[:2]
+    angle, zoom, slant = radians(ranges.rotation) * draws[2], 1 + ranges.scale * draws[3], draws[4]
+    mirror = -1 if draws[5] < 0 and ranges.flip else 1
+    c, s, slant = cos(angle) / zoom, sin(angle) / zoom, ranges.shear * slant
     y, x = np.indices((h, w)) - np.reshape([(h - 1) / 2, (w - 1) / 2], (2, 1, 1))
     rows = c * y - s * mirror * x + down + (h - 1) / 2
     columns = (s + slant * c) * y + (c - slant * s) * mirror * x + right + (w - 1) / 2
-    if plan.elastic:
+    if ranges.elastic:
         noise = words(seed, Purpose.AUGMENT, epoch, h * w, sample, 1)
         for coordinates, half in ((rows, noise), (columns, noise >> np.uint64(32))):
             bits = half.astype(np.uint32).view(np.int32)
             field = bits.reshape(h, w).astype(np.float64) * 2.0**-31
-            coordinates += plan.elastic * _smooth(field, plan.sigma)
+            coordinates += ranges.elastic * _smooth(field, ranges.sigma)
     return _interpolate(image, rows, columns)
 
 

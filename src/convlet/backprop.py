@@ -1,17 +1,18 @@
 """Backpropagation (16)-(25): the recursion over any number of stages, and this case, L = 4.
 
-Derivatives of J and the step -eta are kept apart, so delta here is dJ/dz and Delta w = -eta dJ/dw
-is left to the optimiser.  x is (B, ...), parameters are arrays by name (w0, b0, ...); any float
-dtype.
+The derivatives of E and the step -eta are kept apart: delta is dE/dz, and Delta w = -eta dE/dw is
+left to the optimiser.  x is (B, ...), parameters are arrays by name (w0, b0, ...); any float dtype.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
 
 from convlet import equations as eq
 from convlet.equations import Array
-from convlet.errors import InputError
-from convlet.layers import Conv2D, Dropout, Flatten, Layer, MaxPool2D, ReLU, Softmax
+from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sigma, Softmax
 from convlet.stages import Stage
 
 Arrays = Mapping[str, Array]
@@ -27,6 +28,11 @@ class Trace:
     inputs: tuple[Array, ...]  # the input of each layer of sigma^l, z^l first
     output: Array  # (B, *output_shape), x^{l+1}
     masks: tuple[Array | None, ...]  # of dropout, one for each layer of sigma^l
+
+    @property
+    def z(self) -> Array:
+        """z^l, (B, *z_shape)."""
+        return self.inputs[0] if self.inputs else self.output
 
 
 def forward(
@@ -65,20 +71,35 @@ def gradients(
     traces = forward(stages, parameters, x, masks)
     costs = eq.cross_entropy(logits(traces), y)
     factor = eq.mean_cost_derivative(costs, weight)
-    # (15) is dJ^b/dx^L . dS/dz in one: the error enters below the softmax, last in sigma^{L-1}
+    # (15) is dE^n/dx^L . dS/dz in one: the error enters below the softmax, last in sigma^{L-1}
     error = eq.cross_entropy_dz(logits(traces), y) * factor[:, None]
     derivatives: dict[str, Array] = {}
-    for stage, trace in zip(reversed(stages), reversed(traces), strict=True):
-        layers = stage.sigma[:-1] if stage is stages[-1] else stage.sigma
-        delta = through_sigma(
-            layers, trace.inputs, error, trace.masks
-        )  # (19) for l = L-1, (20) below
+    for stage, trace, delta in zip(
+        stages, traces, errors(stages, parameters, traces, error), strict=True
+    ):
         derivatives[stage.w_name] = affine_dw(stage, delta, trace.x)  # (21)
         if stage.b_shape is not None:
             derivatives[stage.b_name] = affine_db(stage, delta)  # (18)
-        if stage is not stages[0]:
-            error = affine_dx(stage, delta, parameters)  # (20): delta^l . df^l/dx^l
     return float(eq.mean_cost(costs, weight)), {name: derivatives[name] for name in parameters}
+
+
+def errors(
+    stages: Sequence[Stage], parameters: Arrays, traces: Sequence[Trace], error: Array
+) -> list[Array]:
+    """delta^l of every stage, like z^l, by the recursion (19), (20).
+
+    traces: of `forward`.  error (B, M): what (15) gives for the input of the softmax, times the
+    factor of each sample in (13).
+    """
+    deltas: list[Array] = []
+    for stage, trace in zip(reversed(stages), reversed(traces), strict=True):
+        layers = stage.sigma[:-1] if stage is stages[-1] else stage.sigma
+        # (19) for l = L-1, (20) below
+        delta = through_sigma(layers, trace.inputs, error, trace.masks)
+        deltas.append(delta)
+        if stage is not stages[0]:
+            error = affine_dx(stage, delta, parameters)  # (20): e^l = delta^l . df^l/dx^l
+    return deltas[::-1]
 
 
 # -------------------------------------------------------------------------- f^l and its derivatives
@@ -87,33 +108,42 @@ def gradients(
 def affine(stage: Stage, x: Array, parameters: Arrays) -> Array:
     """z^l = f^l(x^l, w^l) + b^l (17)."""
     w = parameters[stage.w_name]
-    if isinstance(stage.affine, Conv2D):
-        z = eq.conv2d(eq.pad(x, stage.margins), w, stage.stride)
-    else:
-        z = eq.dense(x, w)
+    match stage.affine:
+        case Conv2D(stride=stride) as conv:
+            z = eq.conv2d(eq.pad(x, conv.margins(stage.x_shape)), w, stride)
+        case Dense():
+            z = eq.dense(x, w)
+        case _:
+            assert_never(stage.affine)
     return z if stage.b_shape is None else z + parameters[stage.b_name]  # (17)
 
 
 def affine_dx(stage: Stage, delta: Array, parameters: Arrays) -> Array:
-    """delta^l df^l/dx^l -> (B, *x_shape): (2) or (7)."""
+    """e^l = delta^l df^l/dx^l (20) -> (B, *x_shape): (2) or (7)."""
     w = parameters[stage.w_name]
-    if not isinstance(stage.affine, Conv2D):
-        return eq.dense_dx(delta, w)
-    (above, below), (left, right) = stage.margins
-    h, w_, r = stage.x_shape
-    dx = eq.conv2d_dx(delta, w, (len(delta), above + h + below, left + w_ + right, r), stage.stride)
-    return eq.crop(dx, stage.margins)
+    match stage.affine:
+        case Conv2D(stride=stride) as conv:
+            dx = eq.conv2d_dx(delta, w, (len(delta), *stage.padded_shape), stride)
+            return eq.crop(dx, conv.margins(stage.x_shape))
+        case Dense():
+            return eq.dense_dx(delta, w)
+        case _:
+            assert_never(stage.affine)
 
 
 def affine_dw(stage: Stage, delta: Array, x: Array) -> Array:
-    """sum_b delta^l df^l/dw^l -> like w^l (21): (3) or (8)."""
-    if isinstance(stage.affine, Conv2D):
-        return eq.conv2d_dw(delta, eq.pad(x, stage.margins), stage.kernel, stage.stride)
-    return eq.dense_dw(delta, x)
+    """dE/dw^l = sum_n delta^l df^l/dw^l (21) -> like w^l: (3) or (8)."""
+    match stage.affine:
+        case Conv2D(kernel=kernel, stride=stride) as conv:
+            return eq.conv2d_dw(delta, eq.pad(x, conv.margins(stage.x_shape)), kernel, stride)
+        case Dense():
+            return eq.dense_dw(delta, x)
+        case _:
+            assert_never(stage.affine)
 
 
 def affine_db(stage: Stage, delta: Array) -> Array:
-    """sum_b dJ/db^l = sum_b delta^l (18), also over (i, j) where the bias is shared -> like b^l."""
+    """dE/db^l = sum_n delta^l (18), also over (i, j) where the bias is shared -> like b^l."""
     axes = tuple(range(delta.ndim - len(stage.b_shape or ())))
     return delta.sum(axis=axes)  # (18)
 
@@ -121,12 +151,12 @@ def affine_db(stage: Stage, delta: Array) -> Array:
 # ----------------------------------------------------------------------- sigma^l and its derivative
 
 
-def sigma(layer: Layer, x: Array, mask: Array | None = None) -> Array:
+def sigma(layer: Sigma, x: Array, mask: Array | None = None) -> Array:
     """One layer of sigma^l; mask: of dropout, like x, or None outside training."""
     match layer:
         case ReLU():
             return eq.relu(x)
-        case MaxPool2D(size=(_, _) as size, stride=(_, _) as stride):
+        case MaxPool2D(size=size, stride=stride):
             return eq.max_pool(x, size, stride)
         case Flatten():
             return eq.flatten(x) if x.ndim == 4 else x
@@ -134,11 +164,12 @@ def sigma(layer: Layer, x: Array, mask: Array | None = None) -> Array:
             return eq.softmax(x)
         case Dropout():
             return x if mask is None else x * mask
-    raise InputError(f"{layer} is not a layer of sigma")
+        case _:
+            assert_never(layer)
 
 
 def through_sigma(
-    layers: Sequence[Layer],
+    layers: Sequence[Sigma],
     inputs: Sequence[Array],
     error: Array,
     masks: Sequence[Array | None] = (),
@@ -149,14 +180,16 @@ def through_sigma(
         match layer:
             case ReLU():
                 error = error * eq.relu_derivative(x)  # (10)
-            case MaxPool2D(size=(_, _) as size, stride=(_, _) as stride):
+            case MaxPool2D(size=size, stride=stride):
                 error = eq.unpool(error, x, size, stride)  # P^-1 of (24)
             case Flatten():
                 error = eq.unflatten(error, x.shape[1:])  # F^-1 of (24)
             case Dropout():
                 error = error if mask is None else error * mask
+            case Softmax():
+                error = np.einsum("bi,bij->bj", error, eq.softmax_jacobian(x))  # (12)
             case _:
-                raise InputError(f"{layer} is not a layer of sigma before the softmax")
+                assert_never(layer)
     return error
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
+from convlet.callbacks import Callback
 from convlet.equations import Array
 from convlet.network import Network
-from convlet.run import Callback, Run
+from convlet.run import Run
 
 EPOCH = 60_000
 """Images in an epoch of MNIST: times of training are given for so many."""
@@ -67,7 +68,7 @@ class StopAfter(Callback):
         self.start = perf_counter()
         self.before = 0  # images of finished epochs
 
-    def on_step(self, run: Run) -> None:
+    def on_progress(self, run: Run) -> None:
         self.elapsed = perf_counter() - self.start
         self.images = self.before + run.seen
         run.stop = self.elapsed >= self.limit

@@ -1,12 +1,12 @@
 """Equations (1)-(15): every layer and its derivatives, forward and backward side by side.
 
-This module is the contract: whatever is fast is tested against it.  The numbers are those of
-docs/equations.md.  Arrays are (..., rows, columns, channels) or (..., units); the leading axes
-"..." are samples, usually one axis, the minibatch.  Any float dtype; the result has the dtype of
-the arguments.
+This module is the contract: whatever is fast is tested against it.  The numbers and the letters are
+those of docs/equations.md.  Arrays are (..., rows, columns, channels) or (..., units); the leading
+axes "..." are samples, usually one axis, the minibatch.  Any float dtype; the result has the dtype
+of the arguments.
 
-A derivative by x is contracted with the error delta of its sample: one array like x.  A derivative
-by w is contracted with delta and added over the samples, the sum that (13) asks for.
+delta is dE/dz, E the cost of the minibatch.  A derivative by x is contracted with the delta of its
+sample: one array like x.  A derivative by w is contracted with delta and added over the samples.
 """
 
 from itertools import product
@@ -17,6 +17,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 Pair = tuple[int, int]
 
 
@@ -45,7 +47,7 @@ def conv2d_dx(delta: Array, w: Array, x_shape: tuple[int, ...], stride: Pair = (
 
 
 def conv2d_dw(delta: Array, x: Array, taps_shape: Pair, stride: Pair = (1, 1)) -> Array:
-    """Derivative of (1) by w: tap (c, t) met pixel (s1 i + P - c, s2 j + Q - t).
+    """Derivative of (1) by w: tap (c, d) met pixel (s1 i + P - c, s2 j + Q - d).
 
     Contracted with delta (..., I, J, K) and added over samples -> dw (P+1, Q+1, R, K).
     """
@@ -170,8 +172,8 @@ def softmax(z: Array) -> Array:
 
     No overflow for any finite z.
     """
-    e = np.exp(below_maximum(z))
-    return e / e.sum(axis=-1, keepdims=True)  # (11)
+    exp = np.exp(below_maximum(z))
+    return exp / exp.sum(axis=-1, keepdims=True)  # (11)
 
 
 def below_maximum(z: Array) -> Array:
@@ -190,15 +192,15 @@ def softmax_jacobian(z: Array) -> Array:
 
 
 def mean_cost(costs: Array, weight: Array | None = None) -> Any:
-    """Cost of a minibatch (13): sum_b omega_b J^b / sum_b omega_b.
+    """Cost of a minibatch (13): E = sum_n omega_n E^n / sum_n omega_n.
 
-    costs J^b (B,), weight omega (B,) or None for equal ones.
+    costs E^n (B,), weight omega (B,) or None for equal ones.
     """
     return (costs * sample_weights(costs, weight)).sum()  # (13)
 
 
 def mean_cost_derivative(costs: Array, weight: Array | None = None) -> Array:
-    """Derivative of (13) by each J^b: 1/B, or omega_b / sum omega -> (B,)."""
+    """Derivative of (13) by each E^n: 1/B, or omega_n / sum omega -> (B,)."""
     return sample_weights(costs, weight)  # (13)
 
 
@@ -213,8 +215,8 @@ def sample_weights(like: Array, weight: Array | None) -> Array:
 def cross_entropy(z: Array, y: Array) -> Array:
     """Softmax cross-entropy (14).
 
-    z (..., M), y (..., M) distributions or (...) classes -> J^b (...).
-    From z by log-sum-exp, - sum_i y_i log S_i(z) = sum_i y_i (log sum_k e^z_k - z_i), so that no
+    z (..., M), y (..., M) distributions or (...) classes -> E^n (...).
+    From z by log-sum-exp, - sum_i y_i log S_i(z) = sum_i y_i (log sum_k exp z_k - z_i), so that no
     probability underflows.  Where y_i = 0 there is no term, whatever z_i.
     """
     shifted, y = below_maximum(z), distribution(y, z)
@@ -224,7 +226,7 @@ def cross_entropy(z: Array, y: Array) -> Array:
 
 
 def cross_entropy_dz(z: Array, y: Array) -> Array:
-    """Derivative of (14) by z -> x^L - y, like z (..., M).  Needs sum_k y_k = 1."""
+    """Derivative of (14) by z -> dE^n/dz = x^L - y, like z (..., M).  Needs sum_k y_k = 1."""
     return softmax(z) - distribution(y, z)  # (15)
 
 

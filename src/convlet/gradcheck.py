@@ -1,12 +1,10 @@
 """Every derivative of a network against central differences, in float64.
 
-A derivative J is compared as one number, <v, J^T u> against the difference of <u, f(x +- h v)>, for
-random u and v, of any shape.  The differences are of fourth order, so that the step h may be large
-enough to lose no digits.  At a kink of ReLU or max pooling no difference exists: points are chosen
-so that none lies between x - 2hv and x + 2hv; what happens on a kink is for tests with hand values.
+At a kink of ReLU or max pooling no difference exists: points are chosen so that none lies between
+x - 2hv and x + 2hv; what happens on a kink is for tests with hand values.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -16,29 +14,18 @@ import numpy as np
 from convlet import backprop
 from convlet import equations as eq
 from convlet.backprop import Arrays
+from convlet.differences import CheckRow, Draws, compare, inner
+from convlet.enginecheck import native_rows
 from convlet.equations import Array
 from convlet.inputs import as_input_shape, as_seed
-from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
-from convlet.randomness import Purpose, uniform
-from convlet.stages import Stage, default_layers, group, parameter_shapes, views
-from convlet.text import parse_layers
+from convlet.layerbase import Shape
+from convlet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Sigma, Softmax
+from convlet.stages import Stage, group, parameter_shapes, views
+from convlet.text import as_layers
 
-LIMIT = 1e-6
 SAMPLES = 3
 STEP = 1e-3
 KINK_STEPS = [1e-4 * 0.25**n for n in range(8)]  # down to 6e-9: J loses no more than 8 of 16 digits
-
-
-@dataclass(frozen=True)
-class CheckRow:
-    """One derivative: its equation, what it is, of which layer or parameter, and the outcome."""
-
-    equation: str  # "(2)"
-    what: str  # "dC/dx"
-    name: str  # "stage 0: conv 8 5"
-    relative_difference: float
-    limit: float
-    passed: bool
 
 
 def check_network(
@@ -51,11 +38,7 @@ def check_network(
     layers: as for `Network`; None is the network of (23).  seed: of the parameters, images and
     directions.  Raises `ArchitectureError`, `InputError`.
     """
-    if layers is None:
-        layers = default_layers()
-    elif isinstance(layers, str):
-        layers = parse_layers(layers)
-    stages = group(layers, as_input_shape(input_shape))
+    stages = group(as_layers(layers, 10), as_input_shape(input_shape))
     draws = Draws(as_seed(seed))
     rows: list[CheckRow] = []
     for stage in stages:
@@ -66,54 +49,8 @@ def check_network(
             shape = layer.output_shape(shape)
     rows += _cost_rows(stages[-1].output_shape[0], draws)
     rows += _chain_rows(stages, draws)
+    rows += native_rows(stages, draws)
     return rows
-
-
-class Draws:
-    """Random arrays, each from the next stream of the words (seed, CHECK, ...)."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.stream = 0
-
-    def __call__(self, *shape: int) -> Array:
-        """Uniform in [-1, 1)."""
-        self.stream += 1
-        numbers = uniform(self.seed, Purpose.CHECK, self.stream, prod(shape))
-        return 2 * numbers.reshape(shape) - 1
-
-    def distributions(self, count: int, classes: int) -> Array:
-        """Soft labels (count, classes): positive rows that add up to 1."""
-        y = self(count, classes) + 1.1
-        y /= y.sum(axis=1, keepdims=True)
-        return y
-
-    def distinct(self, *shape: int) -> Array:
-        """Whole numbers around 0, no two equal: every maximum is 1 above the rest."""
-        order = self(prod(shape)).argsort().argsort()
-        return (order - prod(shape) // 2).astype(np.float64).reshape(shape)
-
-
-# ----------------------------------------------------------------------------------- the comparison
-
-
-def difference(f: Callable[[float], float], h: float) -> float:
-    """df/ds at s = 0 by central differences of fourth order."""
-    return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
-
-
-def compare(
-    equation: str, what: str, name: str, derivative: float, f: Callable[[float], float], h: float
-) -> CheckRow:
-    """A row for <v, J^T u> = derivative against the difference of f(s) = <u, f(x + s v)>."""
-    ours, theirs = derivative, difference(f, h)
-    scale = max(abs(ours), abs(theirs))
-    relative = abs(ours - theirs) / scale if scale else 0.0
-    return CheckRow(equation, what, name, relative, LIMIT, relative < LIMIT)
-
-
-def _inner(a: Array, b: Array) -> float:
-    return float((a * b).sum())
 
 
 # ----------------------------------------------------------------------------------- layer by layer
@@ -121,7 +58,7 @@ def _inner(a: Array, b: Array) -> float:
 
 def _affine_rows(stage: Stage, draws: Draws) -> Iterator[CheckRow]:
     """(2), (3) of a convolution, (7), (8) of a dense map."""
-    by_x, by_w, f = ("(2)", "(3)", "C") if isinstance(stage.affine, Conv2D) else ("(7)", "(8)", "D")
+    (by_x, dx_name), (by_w, dw_name) = stage.affine.derivatives
     name = f"stage {stage.index}: {stage.affine}"
     x, v = draws(SAMPLES, *stage.x_shape), draws(SAMPLES, *stage.x_shape)
     w, v_w = draws(*stage.w_shape), draws(*stage.w_shape)
@@ -131,41 +68,39 @@ def _affine_rows(stage: Stage, draws: Draws) -> Iterator[CheckRow]:
     u = draws(SAMPLES, *stage.z_shape)
 
     def of_x(s: float) -> float:
-        return _inner(u, backprop.affine(stage, x + s * v, parameters))
+        return inner(u, backprop.affine(stage, x + s * v, parameters))
 
     def of_w(s: float) -> float:
         moved = {**parameters, stage.w_name: w + s * v_w}
-        return _inner(u, backprop.affine(stage, x, moved))
+        return inner(u, backprop.affine(stage, x, moved))
 
     dx = backprop.affine_dx(stage, u, parameters)
-    yield compare(by_x, f"d{f}/dx", name, _inner(v, dx), of_x, STEP)
+    yield compare(by_x, dx_name, name, inner(v, dx), of_x, STEP)
     dw = backprop.affine_dw(stage, u, x)
-    yield compare(by_w, f"d{f}/dw", name, _inner(v_w, dw), of_w, STEP)
+    yield compare(by_w, dw_name, name, inner(v_w, dw), of_w, STEP)
 
 
-def _sigma_rows(layer: Layer, name: str, shape: Shape, draws: Draws) -> Iterator[CheckRow]:
-    """P^-1 of (4), F^-1 of (5), (10) or (12), at a point away from kinks."""
+def _sigma_rows(layer: Sigma, name: str, shape: Shape, draws: Draws) -> Iterator[CheckRow]:
+    """P^-1 of (4), F^-1 of (5), (10), (12) or the mask of dropout, at a point away from kinks."""
     z, v = draws(SAMPLES, *shape), draws(SAMPLES, *shape)
     u = draws(SAMPLES, *layer.output_shape(shape))
-    h = STEP
+    h, mask = STEP, None
     match layer:
         case MaxPool2D():
-            equation, what, z, h = "(4)", "dP/dx", draws.distinct(*z.shape), 0.1
-        case Flatten():
-            equation, what = "(5)", "dF/dx"
+            z, h = draws.distinct(*z.shape), 0.1
         case ReLU():
-            equation, what, z = "(10)", "dR/dz", np.where(z < 0, z - 0.1, z + 0.1)
-        case _:
-            equation, what = "(12)", "dS/dz"
-    if isinstance(layer, Softmax):
-        dz = np.einsum("bi,bij->bj", u, eq.softmax_jacobian(z))
-    else:
-        dz = backprop.through_sigma([layer], [z], u)
+            z = np.where(z < 0, z - 0.1, z + 0.1)
+        case Dropout(rate=rate):  # one mask for all: the function that is drawn, not the drawing
+            mask = (draws(*z.shape) >= 2 * rate - 1) / (1 - rate)
+        case _ if not layer.smooth:
+            raise AssertionError(f"nobody knows a point of {layer} away from its kinks")
+    dz = backprop.through_sigma([layer], [z], u, [mask])
 
     def along(s: float) -> float:
-        return _inner(u, backprop.sigma(layer, z + s * v))
+        return inner(u, backprop.sigma(layer, z + s * v, mask))
 
-    yield compare(equation, what, name, _inner(v, dz), along, h)
+    for equation, what in layer.derivatives:
+        yield compare(equation, what, name, inner(v, dz), along, h)
 
 
 def _cost_rows(classes: int, draws: Draws) -> Iterator[CheckRow]:
@@ -173,14 +108,14 @@ def _cost_rows(classes: int, draws: Draws) -> Iterator[CheckRow]:
     costs, v = draws(SAMPLES) + 2, draws(SAMPLES)
     weights: dict[str, Array | None] = {"equal": None, "sample weights": draws(SAMPLES) + 1.1}
     for name, weight in weights.items():
-        derivative = _inner(v, eq.mean_cost_derivative(costs, weight))
+        derivative = inner(v, eq.mean_cost_derivative(costs, weight))
         mean = partial(_mean_along, costs, v, weight)
-        yield compare("(13)", "dJ/dJ^b", name, derivative, mean, STEP)
+        yield compare("(13)", "dE/dE^n", name, derivative, mean, STEP)
     z, v = 3 * draws(SAMPLES, classes), draws(SAMPLES, classes)
     labels = {"classes": _classes(classes), "soft labels": draws.distributions(SAMPLES, classes)}
     for name, y in labels.items():
-        derivative = _inner(v, eq.cross_entropy_dz(z, y))
-        yield compare("(15)", "dJ^b/dz", name, derivative, partial(_costs_along, z, v, y), STEP)
+        derivative = inner(v, eq.cross_entropy_dz(z, y))
+        yield compare("(15)", "dE^n/dz", name, derivative, partial(_costs_along, z, v, y), STEP)
 
 
 def _mean_along(costs: Array, v: Array, weight: Array | None, s: float) -> float:
@@ -199,7 +134,7 @@ def _classes(classes: int) -> Array:
 
 
 def _chain_rows(stages: Sequence[Stage], draws: Draws) -> Iterator[CheckRow]:
-    """dJ/dw^l, dJ/db^l by (16)-(21), and by (22)-(25) where the network is that of (23)."""
+    """dE/dw^l, dE/db^l by (16)-(21), and by (22)-(25) where the network is that of (23)."""
     classes, last = stages[-1].output_shape[0], len(stages) - 1
     x = draws(SAMPLES, *stages[0].x_shape)
     parameters = _parameters(stages, draws)
@@ -249,7 +184,7 @@ class _Point:
             return float(eq.mean_cost(eq.cross_entropy(z, self.y), self.weight))
 
         h = self.step(name, v)
-        return compare(equation, f"dJ/d{name}", name, _inner(v, derivative), cost, h)
+        return compare(equation, f"dE/d{name}", name, inner(v, derivative), cost, h)
 
     def forward(self, name: str, displacement: Array) -> list[backprop.Trace]:
         moved = {**self.parameters, name: self.parameters[name] + displacement}
@@ -272,9 +207,11 @@ class _Point:
                 match layer:
                     case ReLU():
                         sides.append(np.sign(z))
-                    case MaxPool2D(size=(_, _) as size, stride=(_, _) as stride):
+                    case MaxPool2D(size=size, stride=stride):
                         windows = np.moveaxis(eq.patches(z, size, stride), -1, -3)
                         sides.append(windows.reshape(*windows.shape[:-2], -1).argmax(axis=-1))
+                    case _ if not layer.smooth:
+                        raise AssertionError(f"nobody knows the sides of {layer}")
         return sides
 
 
@@ -284,6 +221,11 @@ def is_this_case(stages: Sequence[Stage]) -> bool:
     convolution = (Conv2D, ReLU, MaxPool2D)
     if kinds != [convolution, (*convolution, Flatten), (Dense, ReLU), (Dense, Softmax)]:
         return False
-    plain = all(stage.stride == (1, 1) and not np.any(stage.margins) for stage in stages[:2])
+    plain = all(
+        isinstance(stage.affine, Conv2D)
+        and stage.affine.stride == (1, 1)
+        and stage.padded_shape == stage.x_shape
+        for stage in stages[:2]
+    )
     halved = all(stage.sigma[1] == MaxPool2D(2) for stage in stages[:2])
     return plain and halved and all(stage.b_shape == stage.z_shape[-1:] for stage in stages)

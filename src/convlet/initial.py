@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from convlet.engine import Float32
+from convlet.equations import Float32
 from convlet.randomness import Purpose, uniform
 from convlet.stages import Stage, parameter_shapes, views
 

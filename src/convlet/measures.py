@@ -1,4 +1,4 @@
-"""What a set of predictions is worth: confusion counts, precision and recall, calibration."""
+"""Predictions, and what they are worth: confusion counts, precision and recall, calibration."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,13 +6,74 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convlet import equations as eq
+from convlet.errors import InputError
+from convlet.inputs import as_image_names, as_threads, refuse_not_finite
+from convlet.network import Network
+
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def confusion_counts(truth: Any, predicted: Any, classes: int) -> Counts:
-    """How often class i was taken for class j.  truth, predicted (n,) classes -> (M, M)."""
-    places = np.asarray(truth, np.int64) * classes + np.asarray(predicted, np.int64)
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Images (n, rows, columns, channels), their classes (n,), probabilities (n, M), and loss.
+
+    The loss is that of `Network.evaluate`; the class of a distribution is its most probable one.
+    names: of the images (n), or None.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    loss: float
+    names: tuple[str, ...] | None = None
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Most probable class of each image, (n,)."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose most probable class is right, as of `Network.evaluate`."""
+        return float((self.predicted == self.labels).mean())
+
+    def name(self, n: int) -> str:
+        """What to call image n: its name, or else its number, from 0."""
+        return f"image {n}" if self.names is None else self.names[n]
+
+
+def as_network(network: Any) -> Network:
+    """A network.  Raises `InputError` for anything else."""
+    if not isinstance(network, Network):
+        hint = "convlet.load(path) reads one from a file"
+        raise InputError("network", network, "a convlet.Network", hint)
+    return network
+
+
+def predict(
+    network: Network, x: Any, y: Any, threads: int | None = None, *, names: Any = None
+) -> Predictions:
+    """Predictions for x; y and threads as for `Network.evaluate`.
+
+    names: a str for each image, or None.  Raises `InputError`, also for a network whose outputs are
+    not finite: it has no most probable class.
+    """
+    data = as_network(network).samples(x, y)
+    threads, names = as_threads(threads), as_image_names(names, len(data))
+    z = network.engine.logits(network.flat, data.images, threads).astype(np.float64)
+    refuse_not_finite(z)
+    targets = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
+    with np.errstate(all="ignore"):  # the caller's choice is for the caller's numbers
+        loss = float(eq.mean_cost(eq.cross_entropy(z, data.targets)))
+        probabilities = eq.softmax(z)
+    return Predictions(data.images, np.asarray(targets, np.int64), probabilities, loss, names)
+
+
+def confusion_counts(labels: Any, predicted: Any, classes: int) -> Counts:
+    """How often class i was taken for class j.  labels, predicted (n,) classes -> (M, M)."""
+    places = np.asarray(labels, np.int64) * classes + np.asarray(predicted, np.int64)
     counts = np.bincount(places, minlength=classes * classes)
     return counts.reshape(classes, classes).astype(np.int64)
 
@@ -60,13 +121,13 @@ class Calibration:
     error: float
 
 
-def calibration(probabilities: Any, truth: Any, bins: int = 10) -> Calibration:
+def calibration(probabilities: Any, labels: Any, bins: int = 10) -> Calibration:
     """Bins of equal width, each without its lower edge but the first.
 
-    probabilities (n, M), truth (n,) classes.
+    probabilities (n, M), labels (n,) classes.
     """
     p = np.asarray(probabilities, np.float64)
-    best, right = p.max(axis=1), p.argmax(axis=1) == np.asarray(truth)
+    best, right = p.max(axis=1), p.argmax(axis=1) == np.asarray(labels)
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.searchsorted(edges, best, side="left") - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
@@ -79,13 +140,13 @@ def calibration(probabilities: Any, truth: Any, bins: int = 10) -> Calibration:
     return Calibration(edges, count.astype(np.int64), confidence, accuracy, error)
 
 
-def worst_mistakes(probabilities: Any, truth: Any, count: int) -> NDArray[np.int64]:
+def worst_mistakes(probabilities: Any, labels: Any, count: int) -> NDArray[np.int64]:
     """Positions of the wrong predictions, the most confident first, at most count of them.
 
-    Equal ones stay in order.  probabilities (n, M), truth (n,) classes.
+    Equal ones stay in order.  probabilities (n, M), labels (n,) classes.
     """
     p = np.asarray(probabilities)
-    wrong = np.flatnonzero(p.argmax(axis=1) != np.asarray(truth))
+    wrong = np.flatnonzero(p.argmax(axis=1) != np.asarray(labels))
     order = np.argsort(-p[wrong].max(axis=1), kind="stable")
     return np.asarray(wrong[order[:count]], np.int64)
 

@@ -4,17 +4,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import radians
+from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
 import convlet._native as _native
 from convlet.augmentation import Augmentation
-from convlet.engine import Float32, Float64, Rule, Samples
-from convlet.equations import Array
-from convlet.errors import DivergedError, InputError
-from convlet.layers import Conv2D, Dropout, MaxPool2D, ReLU
+from convlet.engine import Samples, Steps, Trained
+from convlet.equations import Array, Float32
+from convlet.errors import InputError
+from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sigma, Softmax
 from convlet.optimizers import SGD, Adam, Optimizer
+from convlet.settings import Settings
 from convlet.stages import Stage, parameter_shapes
 from convlet.threads import choose
 
@@ -26,11 +27,11 @@ NAMES = {"avx512": "x86-64-v4, AVX-512", "avx2": "x86-64-v3, AVX2 and FMA", "neo
 
 @dataclass(frozen=True)
 class Target:
-    """The instruction set in use, or None, and why."""
+    """The instruction set in use, or None, and why; error: what is wrong with CONVLET_TARGET."""
 
     name: str | None
     why: str
-    error: bool = False  # CONVLET_TARGET asks for what is not there
+    error: bool = False
 
 
 def choose_target(wanted: str | None) -> Target:
@@ -42,7 +43,7 @@ def choose_target(wanted: str | None) -> Target:
             return Target(wanted, "CONVLET_TARGET asks for it")
         what = "this CPU does not have it" if wanted in built else "no such target in this build"
         here = ", ".join(usable) or "none"
-        why = f"CONVLET_TARGET is {wanted!r}, {what}: expected one of: {here}"
+        why = f"is {wanted!r}, {what}: expected one of: {here}"
         return Target(None, why, error=True)
     if usable:
         return Target(usable[0], "the widest vectors that this CPU has")
@@ -58,17 +59,19 @@ class NativeEngine:
     name = "native"
 
     def __init__(self, stages: Sequence[Stage]) -> None:
+        if TARGET.error:
+            raise InputError("CONVLET_TARGET", found=TARGET.why)
         if TARGET.name is None:
-            raise InputError(f"engine is 'native', but {TARGET.why}")
+            raise InputError("engine", "native", but=TARGET.why)
         self.stages = tuple(stages)
         self.multiply_adds = sum(stage.multiply_adds for stage in stages)
         self.classes = stages[-1].output_shape[0]
-        self.dropout = any(isinstance(layer, Dropout) for stage in stages for layer in stage.sigma)
         count = sum(stage.parameter_count for stage in stages)
         try:
             self.core = _native.Engine(TARGET.name, stage_specs(stages), count)
         except ValueError as error:
-            raise InputError(f"engine is 'native', but {error}: use the reference engine") from None
+            hint = "use the reference engine"
+            raise InputError("engine", "native", but=str(error), hint=hint) from None
 
     def __reduce__(self) -> tuple[type["NativeEngine"], tuple[tuple[Stage, ...]]]:
         """A copy, or an engine in another process, is made anew: the core has no state to keep."""
@@ -102,48 +105,37 @@ class NativeEngine:
     def train(
         self,
         parameters: Float32,
+        slots: tuple[Float32, ...],
         data: Samples,
-        order: NDArray[np.int64],
-        batch_size: int,
-        rates: Float32 | float,
+        steps: Steps,
+        settings: Settings,
         threads: int | None = None,
-        rule: Rule | None = None,
-    ) -> Float64:
-        rule = rule or Rule()
-        rule.costs, rule.done = np.zeros(-(-len(order) // batch_size)), 0
-        etas = np.array(np.broadcast_to(np.float32(rates), rule.costs.shape))
-        m, v = (*rule.slots, None, None)[:2]
-        rule.done, diverged, error = self.core.train(
-            parameters,
-            data.images,
-            data.targets,
-            data.weight,
-            np.ascontiguousarray(order),
-            batch_size,
-            etas,
-            rule.costs,
-            self._team(threads, min(batch_size, len(order))),
-            rule=_update_rule(rule.optimizer),
-            decay=rule.optimizer.weight_decay,
-            updates=rule.updates,
-            m=m,
-            v=v,
-            clip=rule.clip_norm or 0.0,
-            smoothing=rule.label_smoothing,
-            dropout=self.dropout,
-            augmentation=_augmentation(rule.augmentation),
-            seed=rule.seed,
-            epoch=rule.epoch,
-        )
-        if error is not None:  # a signal, Ctrl-C for one
-            raise error
-        if diverged:
-            raise DivergedError("the cost or the gradient is not finite")
-        return rule.costs
+    ) -> Trained:
+        """Take steps; see `Engine`.  Raises what a signal's handler raises, Ctrl-C for one."""
+        costs = np.zeros(len(steps.rates))
+        try:
+            done, diverged = self.core.train(
+                parameters,
+                slots,
+                data.images,
+                data.targets,
+                data.weight,
+                np.ascontiguousarray(steps.order),
+                np.ascontiguousarray(steps.rates),
+                steps.updates,
+                steps.epoch,
+                core_settings(settings),
+                costs,
+                self._team(threads, min(settings.batch_size, len(steps.order))),
+            )
+        except ValueError as error:  # they were checked when `fit` began
+            found, hint = f"was changed during training: {error}", "a callback may only look at it"
+            raise InputError("y", found=found, hint=hint) from None
+        return Trained(costs[:done], diverged)
 
-    def augment(self, images: Array, plan: Augmentation, seed: int, epoch: int) -> Float32:
+    def augment(self, images: Array, augmentation: Augmentation, seed: int, epoch: int) -> Float32:
         out = np.empty(images.shape, np.float32)
-        self.core.augment(images, _augmentation(plan), seed, epoch, out)
+        self.core.augment(images, _augmentation(augmentation), seed, epoch, out)
         return out
 
     def _team(self, threads: int | None, batch: int) -> int:
@@ -156,23 +148,24 @@ def stage_specs(stages: Sequence[Stage]) -> list[_native.StageSpec]:
     specs, at = [], 0
     for stage in stages:
         spec = _native.StageSpec()
-        spec.conv = isinstance(stage.affine, Conv2D)
-        if isinstance(stage.affine, Conv2D):
-            spec.H, spec.W, spec.R = stage.x_shape
-            spec.rows, spec.columns = stage.kernel
-            spec.s1, spec.s2 = stage.stride
-            (spec.above, spec.below), (spec.left, spec.right) = stage.margins
-            spec.I, spec.J, spec.K = stage.z_shape
-        else:
-            spec.H = spec.W = spec.rows = spec.columns = spec.s1 = spec.s2 = spec.I = spec.J = 1
-            spec.above = spec.below = spec.left = spec.right = 0
-            spec.R, spec.K = stage.w_shape
-        position = isinstance(stage.affine, Conv2D) and stage.affine.bias == "position"
-        shared = _native.Bias.position if position else _native.Bias.channel
-        spec.bias = _native.Bias.none if stage.b_shape is None else shared
-        spec.sigma = [
-            _sigma(layer) for layer in stage.sigma if isinstance(layer, ReLU | MaxPool2D | Dropout)
-        ]
+        match stage.affine:
+            case Conv2D(kernel=kernel, stride=stride) as conv:
+                spec.conv = True
+                spec.H, spec.W, spec.R = stage.x_shape
+                spec.rows, spec.columns = kernel
+                spec.s1, spec.s2 = stride
+                margins = conv.margins(stage.x_shape)
+                (spec.above, spec.below), (spec.left, spec.right) = margins
+                spec.I, spec.J, spec.K = stage.z_shape
+            case Dense():
+                spec.conv = False
+                spec.H = spec.W = spec.rows = spec.columns = spec.s1 = spec.s2 = spec.I = spec.J = 1
+                spec.above = spec.below = spec.left = spec.right = 0
+                spec.R, spec.K = stage.w_shape
+            case _:
+                assert_never(stage.affine)
+        spec.bias = _bias(stage)
+        spec.sigma = [kind for layer in stage.sigma for kind in _sigma(layer)]
         spec.w, spec.b = at, at + int(np.prod(stage.w_shape))
         at += stage.parameter_count
         specs.append(spec)
@@ -180,30 +173,60 @@ def stage_specs(stages: Sequence[Stage]) -> list[_native.StageSpec]:
     return specs
 
 
-def _sigma(layer: ReLU | MaxPool2D | Dropout) -> _native.SigmaLayer:
-    match layer:
-        case MaxPool2D(size=(rows, columns), stride=(down, right)):
-            return _native.SigmaLayer(_native.SigmaKind.max_pool, rows, columns, down, right)
-        case Dropout(rate=rate):
-            return _native.SigmaLayer(_native.SigmaKind.dropout, rate=rate)
+def _bias(stage: Stage) -> _native.Bias:
+    match stage.affine.bias:
+        case None | False:
+            return _native.Bias.none
+        case "channel" | True:
+            return _native.Bias.channel
+        case "position":
+            return _native.Bias.position
         case _:
-            return _native.SigmaLayer(_native.SigmaKind.relu)
+            assert_never(stage.affine.bias)
 
 
-def _update_rule(optimizer: Optimizer) -> _native.UpdateRule:
-    kind = _native.UpdateKind
+def _sigma(layer: Sigma) -> list[_native.SigmaLayer]:
+    """A layer as the core takes it; none for one that moves no data, or is the core's own end."""
+    match layer:
+        case ReLU():
+            return [_native.SigmaLayer("relu")]
+        case MaxPool2D(size=(rows, columns), stride=(down, right)):
+            return [_native.SigmaLayer("max_pool", rows, columns, down, right)]
+        case Dropout(rate=rate):
+            return [_native.SigmaLayer("dropout", number=rate)]
+        case Flatten() | Softmax():
+            return []
+        case _:
+            assert_never(layer)
+
+
+def core_settings(settings: Settings) -> _native.Settings:
+    """The settings for the core, which reads plain numbers by their names."""
+    optimizer, augmentation = settings.optimizer, settings.augmentation
+    return _native.Settings(settings, _optimizer(optimizer), _augmentation(augmentation))
+
+
+def _optimizer(optimizer: Optimizer) -> _native.Optimizer:
+    kind, decay = _native.UpdateKind, optimizer.weight_decay
     match optimizer:
         case Adam(beta1=beta1, beta2=beta2, epsilon=epsilon):
-            return _native.UpdateRule(kind.adam, beta1, beta2, epsilon)
-        case SGD(momentum=mu, nesterov=nesterov) if mu:
-            return _native.UpdateRule(kind.nesterov if nesterov else kind.momentum, mu)
+            return _native.Optimizer(kind.adam, beta1, beta2, epsilon, decay)
+        case SGD(momentum=mu, nesterov=nesterov):
+            how = kind.nesterov if nesterov else kind.momentum if mu else kind.sgd
+            return _native.Optimizer(how, mu, weight_decay=decay)
         case _:
-            return _native.UpdateRule(kind.sgd)
+            assert_never(optimizer)
 
 
-def _augmentation(plan: Augmentation | None) -> _native.Augmentation | None:
-    if plan is None:
+def _augmentation(ranges: Augmentation | None) -> _native.Augmentation | None:
+    if ranges is None:
         return None
-    angle = radians(plan.rotation)
-    changes = plan.shift, angle, plan.scale, plan.shear, plan.flip, plan.elastic, plan.sigma
-    return _native.Augmentation(*changes)
+    return _native.Augmentation(
+        ranges.shift,
+        radians(ranges.rotation),
+        ranges.scale,
+        ranges.shear,
+        ranges.flip,
+        ranges.elastic,
+        ranges.sigma,
+    )

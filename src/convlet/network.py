@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from math import prod
 from os import PathLike
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,16 +11,26 @@ from numpy.typing import NDArray
 from convlet import equations as eq
 from convlet import inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
-from convlet.engine import Engine, Float32, Rule, Samples, as_floats, make_engine
+from convlet.callbacks import Callback, as_callbacks
+from convlet.checkpoint import Folder
+from convlet.engine import Engine, Samples, as_floats
+from convlet.engines import make_engine
+from convlet.equations import Float32
 from convlet.errors import InputError
+from convlet.formats.model import save_network
 from convlet.initial import initial_weights
-from convlet.layers import Layer, Shape
-from convlet.optimizers import Optimizer, as_optimizer
+from convlet.layerbase import Shape
+from convlet.layers import Layer
+from convlet.optimizers import Optimizer
 from convlet.overview import stage_table
-from convlet.run import Callback, History, Settings, as_callbacks
-from convlet.schedules import Schedule, as_schedule
+from convlet.parameters import Parameters
+from convlet.progress import is_interactive, shown
+from convlet.run import History
+from convlet.schedules import Schedule
 from convlet.search import LearningRates, find_learning_rate, growing_rates
+from convlet.settings import Settings
 from convlet.stages import Stage, group, parameter_shapes, views
+from convlet.tables import Table
 from convlet.text import as_layers, format_layers
 
 
@@ -54,20 +63,14 @@ class Network:
         engine: str = "auto",
         flat: Any = None,
     ) -> None:
-        self.classes = inputs.as_class_names(classes)
-        self.layers = as_layers(layers, 10 if self.classes is None else len(self.classes))
+        names = inputs.as_class_names(classes)
+        self.layers = as_layers(layers, 10 if names is None else len(names))
         self.input_shape = inputs.as_input_shape(input_shape)
         self.stages: tuple[Stage, ...] = group(self.layers, self.input_shape)
         self.class_count = self.stages[-1].output_shape[0]
-        if self.classes is not None and len(self.classes) != self.class_count:
-            raise InputError(
-                f"classes has {len(self.classes)} names, expected {self.class_count}: "
-                f"the last layer has {self.class_count} units"
-            )
+        self.classes = names
+        self.data = None
         self.epochs = 0
-        """Epochs trained so far: the shuffle of the next one is keyed by it."""
-        self.data: str | None = None
-        """The data set it was trained on, if it is one that `datasets.load` knows by name."""
         self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
         seed = inputs.as_seed(seed)
         self.flat: Float32 = (
@@ -79,12 +82,47 @@ class Network:
         self.engine: Engine = make_engine(engine, self.stages)
 
     @property
+    def classes(self) -> tuple[str, ...] | None:
+        """A name for each class, or None.  Setting it raises `InputError` for another number."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, value: Sequence[str] | None) -> None:
+        names = inputs.as_class_names(value)
+        if names is not None and len(names) != self.class_count:
+            hint = f"the last layer has {self.class_count} units"
+            found = f"has {len(names)} names"
+            raise InputError("classes", names, str(self.class_count), hint, found=found)
+        self._classes = names
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained so far: the shuffle of the next one is keyed by it."""
+        return self._epochs
+
+    @epochs.setter
+    def epochs(self, value: int) -> None:
+        self._epochs = inputs.as_count(value, "epochs", 0, inputs.MOST_EPOCHS)
+
+    @property
+    def data(self) -> str | None:
+        """The name of the data set that it was trained on, None where `fit` was not told one.
+
+        As `datasets.load` knows it.  Setting it raises `InputError` for what is no such name.
+        """
+        return self._data
+
+    @data.setter
+    def data(self, value: str | None) -> None:
+        self._data = inputs.as_data_name(value)
+
+    @property
     def parameters(self) -> Mapping[str, Float32]:
         """Each parameter by name, "w0", "b0", ...: a view, so writing to it changes the network.
 
         As in `parameters["w0"][...] = array`; without [...] it is a TypeError.
         """
-        return MappingProxyType(views(self.flat, self.shapes))
+        return Parameters(views(self.flat, self.shapes))
 
     def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32:
         """Class probabilities x^L.
@@ -101,6 +139,7 @@ class Network:
         """
         images = inputs.as_images(x, self.input_shape)
         z = self.engine.logits(self.flat, images, inputs.as_threads(threads))
+        inputs.refuse_not_finite(z)
         return np.asarray(z.argmax(axis=1), np.int64)
 
     def evaluate(
@@ -115,11 +154,13 @@ class Network:
     def score(self, data: Samples, threads: int | None = None) -> Evaluation:
         """`evaluate` for samples that are already checked."""
         z = self.engine.logits(self.flat, data.images, threads).astype(np.float64)
-        costs = eq.cross_entropy(z, data.targets)
-        truth = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
-        right = z.argmax(axis=1) == truth
-        share = np.average(right, weights=data.weight)
-        return Evaluation(float(eq.mean_cost(costs, data.weight)), float(share))
+        with np.errstate(all="ignore"):  # the caller's choice is for the caller's numbers
+            costs = eq.cross_entropy(z, data.targets)
+            labels = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
+            # where the weights are not finite there is no most probable class
+            right = (z.argmax(axis=1) == labels) & np.isfinite(z).all(axis=1)
+            share = np.average(right, weights=data.weight)
+            return Evaluation(float(eq.mean_cost(costs, data.weight)), float(share))
 
     def gradients(
         self, x: Any, y: Any, sample_weight: Any = None, *, threads: int | None = None
@@ -153,6 +194,8 @@ class Network:
         checkpoint: str | PathLike[str] | None = None,
         every: int | None = None,
         resume: bool = False,
+        data_name: str | None = None,
+        progress: bool | None = None,
     ) -> History:
         """Train by minibatch gradient descent (13), (21) -> a `History`, a row an epoch.
 
@@ -170,42 +213,47 @@ class Network:
         steps of an epoch, and where an exception ends training, Ctrl-C too; the last two and the
         best stay.  resume: go on from the newest valid one, with the same data and arguments, to
         the very bits of a run that was not interrupted; begin where there is none.  threads and,
-        for a schedule that does not span them, epochs may differ.
+        for a schedule that does not span them, epochs may differ.  data_name: what the network's
+        file says that it was trained on.
+
+        progress: show a bar, or lines where none can be drawn; None: where a person types, at a
+        prompt of Python or in a notebook.
 
         An exception, Ctrl-C too, leaves the network after a whole number of steps.  Raises
         `InputError` before any work, `DivergedError` at a step that is not finite; `FileError` and
         `ModelFileError` for checkpoints that cannot be written, or read.
         """
         inputs.check_checkpoint(checkpoint, every, resume)
+        settings = Settings(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            optimizer=optimizer,
+            schedule=schedule,
+            clip_norm=clip_norm,
+            label_smoothing=label_smoothing,
+            augmentation=augmentation,
+        )
+        if self.epochs + settings.epochs > inputs.MOST_EPOCHS:
+            hint = f"a network's life has at most {inputs.MOST_EPOCHS}"
+            raise InputError("epochs", epochs, but=f"{self.epochs} are trained", hint=hint)
+        threads, name = inputs.as_threads(threads), inputs.as_data_name(data_name, "data_name")
+        told = as_callbacks(callbacks)
+        if inputs.as_bool(is_interactive() if progress is None else progress, "progress"):
+            told = (*told, shown())
         data = self.samples(x, y, sample_weight)
         held_out = None
         if validation is not None:
             if not (isinstance(validation, tuple | list) and len(validation) == 2):
-                found = f"a {type(validation).__name__}"
+                found = f"is a {type(validation).__name__}"
                 if isinstance(validation, tuple | list):
                     found += f" with {len(validation)} in it"
-                raise InputError(f"validation is {found}, expected a pair (x, y) or None")
+                raise InputError("validation", validation, "a pair (x, y) or None", found=found)
             held_out = self.samples(*validation, None, name="validation ")
-        rule = as_optimizer(optimizer)
-        if learning_rate is None:
-            learning_rate = rule.usual_rate
-        settings = Settings(
-            epochs=inputs.as_count(epochs, "epochs"),
-            batch_size=inputs.as_count(batch_size, "batch_size"),
-            learning_rate=inputs.as_positive(learning_rate, "learning_rate", 1e6),
-            seed=inputs.as_seed(seed),
-            optimizer=rule,
-            schedule=as_schedule(schedule),
-            clip_norm=inputs.as_limit(clip_norm, "clip_norm", 1e9),
-            label_smoothing=inputs.as_share(label_smoothing, "label_smoothing"),
-            augmentation=as_augmentation(augmentation),
-        )
-        threads = inputs.as_threads(threads)
-        told = as_callbacks(callbacks)
+        self.data = name
         if checkpoint is None:
             return training.fit(self, data, held_out, settings, told, threads)
-        from convlet.checkpoint import Folder
-
         with Folder(checkpoint, every, resume, data, held_out) as folder:
             return training.fit(self, data, held_out, settings, told, threads, folder)
 
@@ -232,21 +280,18 @@ class Network:
         ends early where the loss explodes.  The other arguments are those of `fit`.  The network
         stays as it is.  Raises `InputError`.
         """
-        data = self.samples(x, y, sample_weight)
-        low = inputs.as_positive(least, "least", 1e6)
-        high = inputs.as_positive(most, "most", 1e6)
-        if not low < high:
-            raise InputError(f"most is {most!r}, expected more than least, {least!r}")
-        rule = Rule(
-            optimizer=as_optimizer(optimizer),
-            clip_norm=inputs.as_limit(clip_norm, "clip_norm", 1e9),
-            label_smoothing=inputs.as_share(label_smoothing, "label_smoothing"),
-            augmentation=as_augmentation(augmentation),
-            seed=inputs.as_seed(seed),
+        rates = growing_rates(least, most, steps)
+        settings = Settings(
+            batch_size=batch_size,
+            seed=seed,
+            optimizer=optimizer,
+            clip_norm=clip_norm,
+            label_smoothing=label_smoothing,
+            augmentation=augmentation,
         )
-        rates = growing_rates(low, high, inputs.as_count(steps, "steps", 2, 1 << 20))
-        batch_size = inputs.as_count(batch_size, "batch_size")
-        return find_learning_rate(self, data, rates, batch_size, rule, inputs.as_threads(threads))
+        threads = inputs.as_threads(threads)
+        data = self.samples(x, y, sample_weight)
+        return find_learning_rate(self, data, rates, settings, threads)
 
     def preview(
         self, x: Any, augmentation: Augmentation | str, *, seed: int = 0, epoch: int = 0
@@ -256,11 +301,11 @@ class Network:
         x (n, rows, columns, channels) -> the same shape, float32, 1 is white.  Raises `InputError`.
         """
         images = inputs.as_images(x, self.input_shape)
-        plan = as_augmentation(augmentation)
+        ranges = as_augmentation(augmentation)
         seed, epoch = inputs.as_seed(seed), inputs.as_count(epoch, "epoch", 0)
-        if plan is None:
+        if ranges is None:
             return as_floats(images)
-        return self.engine.augment(images, plan, seed, epoch)
+        return self.engine.augment(images, ranges, seed, epoch)
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None, name: str = "") -> Samples:
         """Images and labels, checked.  Raises `InputError`."""
@@ -268,8 +313,8 @@ class Network:
         targets = inputs.as_labels(y, len(images), self.class_count, f"{name}y")
         return Samples(images, targets, inputs.as_sample_weight(sample_weight, len(images)))
 
-    def summary(self) -> str:
-        """The stages as a plain table: layers, shapes, parameters, multiply-adds."""
+    def summary(self) -> Table:
+        """The stages as a table, a str: layers, shapes, parameters, multiply-adds."""
         return stage_table(self.stages)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -277,11 +322,15 @@ class Network:
 
         Raises `FileError`.
         """
-        from convlet.formats.model import save_network
-
         save_network(self, path)
 
     def __repr__(self) -> str:
         layers = format_layers(self.layers)
         engine = self.engine.name
         return f"Network({layers!r}, input_shape={self.input_shape}, engine={engine!r})"
+
+    def _repr_html_(self) -> str:
+        size = "x".join(map(str, self.input_shape))
+        trained = f"{self.epochs} epoch{'s' * (self.epochs != 1)} trained"
+        line = f"Network, images {size}, {self.engine.name} engine, {trained}"
+        return f"<p>{line}</p>{self.summary().html}"

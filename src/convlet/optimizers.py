@@ -7,15 +7,14 @@ step, t the number of the step from 1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
-
-import numpy as np
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from convlet.equations import Array
 from convlet.errors import InputError
-from convlet.inputs import is_number
+from convlet.inputs import as_bool, as_number_below, normalise
 
+MOST_DECAY = 1e6
 LEAST_EPSILON = 1e-30
 """Of Adam.  Without it the step of a weight that never had a gradient is 0 / 0."""
 
@@ -39,13 +38,16 @@ class SGD:
     name: ClassVar[str] = "sgd"
 
     def __post_init__(self) -> None:
-        _in_range(self, "momentum", 0, 1)
-        _in_range(self, "weight_decay", 0, 1e6)
-        if not isinstance(self.nesterov, bool | np.bool_):
-            raise InputError(f"SGD: nesterov is {self.nesterov!r}, expected True or False")
-        object.__setattr__(self, "nesterov", bool(self.nesterov))
+        normalise(self, "momentum", as_number_below, 0, 1)
+        normalise(self, "weight_decay", as_number_below, 0, MOST_DECAY)
+        normalise(self, "nesterov", as_bool)
         if self.nesterov and not self.momentum:
-            raise InputError("SGD: nesterov is True, but momentum is 0: give a momentum above 0")
+            expected = "a number above 0 for nesterov"
+            raise InputError("momentum", self.momentum, expected, owner="SGD")
+
+    def __str__(self) -> str:
+        """As a user would say it: "nesterov, momentum 0.9, weight decay 0.01"."""
+        return _said(self, "nesterov" if self.nesterov else "sgd")
 
     @property
     def slots(self) -> int:
@@ -60,7 +62,7 @@ class SGD:
         """One step, in place.  w, g and each slot (n,)."""
         w -= w.dtype.type(eta * self.weight_decay) * w
         if not self.momentum:
-            w -= w.dtype.type(eta) * g  # (21): w <- w - eta (1/B) sum_b dJ^b/dw
+            w -= w.dtype.type(eta) * g  # (21): w <- w - eta dE/dw
             return
         (m,) = slots
         mu = w.dtype.type(self.momentum)
@@ -75,10 +77,9 @@ class Adam:
 
         w <- w - eta m^ / (sqrt(v^) + epsilon),    m^ = m / (1 - beta1^t),  v^ = v / (1 - beta2^t).
 
-    weight_decay lambda is decoupled from the gradient, which makes it AdamW.
+    weight_decay lambda is decoupled from the gradient: w <- (1 - eta lambda) w before the step.
 
-    Sources: Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015; Loshchilov,
-    Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    Source: Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015.
     """
 
     beta1: float = 0.9
@@ -90,10 +91,14 @@ class Adam:
     usual_rate: ClassVar[float] = 0.001  # of the paper
 
     def __post_init__(self) -> None:
-        _in_range(self, "beta1", 0, 1)
-        _in_range(self, "beta2", 0, 1)
-        _in_range(self, "epsilon", LEAST_EPSILON, 1)
-        _in_range(self, "weight_decay", 0, 1e6)
+        normalise(self, "beta1", as_number_below, 0, 1)
+        normalise(self, "beta2", as_number_below, 0, 1)
+        normalise(self, "epsilon", as_number_below, LEAST_EPSILON, 1)
+        normalise(self, "weight_decay", as_number_below, 0, MOST_DECAY)
+
+    def __str__(self) -> str:
+        """As a user would say it: "adamw, weight decay 0.01"."""
+        return _said(self, self.name)
 
     def update(self, w: Array, g: Array, slots: Sequence[Array], eta: float, t: int) -> None:
         """One step, in place.  w, g and each slot (n,)."""
@@ -109,44 +114,45 @@ class Adam:
         w -= number(eta) * (m_hat / (v_hat**0.5 + number(self.epsilon)))
 
 
-def AdamW(
-    beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01
-) -> Adam:
-    """`Adam` with the weight decay of the paper on it, 0.01."""
-    return Adam(beta1, beta2, epsilon, weight_decay)
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """`Adam` with the weight decay of its paper on it, 0.01.
+
+    Source: Loshchilov, Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    """
+
+    weight_decay: float = 0.01
+    name: ClassVar[str] = "adamw"
 
 
 Optimizer = SGD | Adam
 
-NAMES = ("sgd", "momentum", "nesterov", "adam", "adamw")
+BY_NAME: dict[str, Optimizer] = {
+    "sgd": SGD(),
+    "momentum": SGD(0.9),
+    "nesterov": SGD(0.9, nesterov=True),
+    "adam": Adam(),
+    "adamw": AdamW(),
+}
+"""With the usual numbers of each."""
 
 
-def as_optimizer(value: Optimizer | str) -> Optimizer:
+def as_optimizer(value: Any, name: str = "optimizer", owner: str = "") -> Optimizer:
     """An optimiser, or the one of that name with its usual numbers (momentum 0.9)."""
-    match value:
-        case SGD() | Adam():
-            return value
-        case "sgd":
-            return SGD()
-        case "momentum":
-            return SGD(0.9)
-        case "nesterov":
-            return SGD(0.9, nesterov=True)
-        case "adam":
-            return Adam()
-        case "adamw":
-            return AdamW()
-    raise InputError(
-        f"optimizer is {value!r}, expected SGD(...), Adam(...), AdamW(...) or one of: "
-        + ", ".join(NAMES)
-    )
+    if isinstance(value, Optimizer):
+        return value
+    if isinstance(value, str) and value in BY_NAME:
+        return BY_NAME[value]
+    names = f"one of: {', '.join(BY_NAME)}"
+    expected = names if isinstance(value, str) else f"SGD(...), Adam(...), AdamW(...) or {names}"
+    raise InputError(name, value, expected, owner=owner)
 
 
-def _in_range(owner: object, name: str, least: float, below: float) -> None:
-    value = getattr(owner, name)
-    if not is_number(value) or not least <= value < below:
-        kind = type(owner).__name__
-        raise InputError(
-            f"{kind}: {name} is {value!r}, expected a number from {least:g}, below {below:g}"
-        )
-    object.__setattr__(owner, name, float(value))
+def _said(optimizer: Optimizer, name: str) -> str:
+    """The name, and each number that is not the usual one of Adam, or 0 of SGD; lambda always."""
+    words = [name]
+    for field in fields(optimizer):
+        value = getattr(optimizer, field.name)
+        if type(value) is float and (value != field.default or (value and "decay" in field.name)):
+            words.append(f"{field.name.replace('_', ' ')} {value:g}")
+    return ", ".join(words)

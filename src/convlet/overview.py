@@ -3,18 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from convlet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.layerbase import Shape
+from convlet.layers import Flatten
 from convlet.stages import Stage
-
-EQUATIONS: dict[type[Layer], str] = {
-    Conv2D: "(1), (17)",
-    MaxPool2D: "(4)",
-    Flatten: "(5)",
-    Dense: "(6), (17)",
-    ReLU: "(9)",
-    Softmax: "(11)",
-    Dropout: "",  # Srivastava et al. 2014: not part of the derivation
-}
+from convlet.tables import Table
 
 
 class LayerRow(NamedTuple):
@@ -32,24 +24,24 @@ def layer_rows(stages: Sequence[Stage], input_shape: Shape) -> Iterator[LayerRow
     """The input, each layer with the parameters of a stage beside its affine map, and the sum."""
     yield LayerRow("", "input", "", input_shape)
     if stages[0].x_shape != input_shape:  # x^0 is flat: `group` dropped a layer that moves no data
-        yield LayerRow("", "flatten", EQUATIONS[Flatten], stages[0].x_shape)
+        yield LayerRow("", "flatten", Flatten.equations, stages[0].x_shape)
     for stage in stages:
         numbers = stage.parameter_count, stage.multiply_adds
         affine = stage.affine
-        equations = EQUATIONS[type(affine)]
-        yield LayerRow(str(stage.index), str(affine), equations, stage.z_shape, *numbers)
+        yield LayerRow(str(stage.index), str(affine), affine.equations, stage.z_shape, *numbers)
         shape = stage.z_shape
         for layer in stage.sigma:
             shape = layer.output_shape(shape)
-            yield LayerRow("", str(layer), EQUATIONS[type(layer)], shape)
+            yield LayerRow("", str(layer), layer.equations, shape)
     parameters = sum(stage.parameter_count for stage in stages)
     multiply_adds = sum(stage.multiply_adds for stage in stages)
     yield LayerRow("all", "", "", None, parameters, multiply_adds)
 
 
-def stage_table(stages: Sequence[Stage]) -> str:
-    """Plain text: a row a stage, and the sum."""
-    rows = [("stage", "layers", "output", "parameters", "multiply-adds")]
+def stage_table(stages: Sequence[Stage]) -> Table:
+    """A row a stage, and the sum."""
+    header = ("stage", "layers", "output", "parameters", "multiply-adds")
+    rows = []
     for stage in stages:
         words = ", ".join(map(str, (stage.affine, *stage.sigma)))
         shape = " x ".join(map(str, stage.output_shape))
@@ -58,6 +50,4 @@ def stage_table(stages: Sequence[Stage]) -> str:
     parameters = sum(stage.parameter_count for stage in stages)
     multiply_adds = sum(stage.multiply_adds for stage in stages)
     rows.append(("all", "", "", f"{parameters:,}", f"{multiply_adds:,}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    columns = [f"{side}{width}" for side, width in zip("<<>>>", widths, strict=True)]
-    return "\n".join("  ".join(map(format, row, columns)).rstrip() for row in rows)
+    return Table(header, rows, "<<>>>")

@@ -19,19 +19,19 @@ from convlet.schedules import Constant, OneCycle, Schedule
 from convlet.text import parse_layers
 
 SMALL = (
-    "conv 8 5, relu, pool 2, conv 16 5, relu, pool 2, flatten, dense 128, relu,"
+    "conv 8 5, relu, pool {pool}, conv 16 5, relu, pool 2, flatten, dense 128, relu,"
     " dense {classes}, softmax"
 )
 SMALL_PADDED = (
-    "conv 8 3 padding same, relu, pool 2, conv 16 3 padding same, relu, pool 2, flatten,"
+    "conv 8 3 padding same, relu, pool {pool}, conv 16 3 padding same, relu, pool 2, flatten,"
     " dense 128, relu, dense {classes}, softmax"
 )
 LARGE = (
-    "conv 32 5, relu, pool 2, conv 64 5, relu, pool 2, flatten, dropout 0.3, dense 200, relu,"
+    "conv 32 5, relu, pool {pool}, conv 64 5, relu, pool 2, flatten, dropout 0.3, dense 200, relu,"
     " dropout 0.5, dense {classes}, softmax"
 )
 LARGE_PADDED = (
-    "conv 32 3 padding same, relu, pool 2, conv 64 3 padding same, relu, pool 2, flatten,"
+    "conv 32 3 padding same, relu, pool {pool}, conv 64 3 padding same, relu, pool 2, flatten,"
     " dropout 0.3, dense 256, relu, dropout 0.5, dense {classes}, softmax"
 )
 
@@ -40,6 +40,8 @@ SIDE, COUNT = 28, 60_000
 LEAST_SIDE = 16  # of an image, for two 5x5 kernels without padding
 MOST_REPEATS = 20
 """Of the epochs, for fewer images."""
+ROWS_BEHIND = 56
+"""Of a large image, what the first pool leaves: the layers behind it were chosen for such."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Recipe:
     """Layers and settings that belong together."""
 
     name: str
-    text: str  # of the layers, with {classes}
+    text: str  # of the layers, with {classes} and {pool}
     padded_text: str  # of those for small images
     epochs: int
     batch_size: int
@@ -55,10 +57,11 @@ class Recipe:
     optimizer: Optimizer = field(default_factory=SGD)
     schedule: Schedule = field(default_factory=Constant)
     augmentation: Augmentation | None = None
+    pool: int = 2  # of the first stage
 
     def layers(self, classes: int) -> tuple[Layer, ...]:
         """The layers for so many classes."""
-        return parse_layers(self.text.format(classes=classes))
+        return parse_layers(self.text.format(classes=classes, pool=self.pool))
 
     def settings(self) -> dict[str, Any]:
         """Arguments of `Network.fit`."""
@@ -74,28 +77,30 @@ class Recipe:
     def fitted(self, data: Dataset) -> "Recipe":
         """This recipe for images of another size, and another number of them.
 
-        Lengths in pixels grow with the images, and small ones get padded kernels; fewer images are
-        used more often, up to 20 times, so that the steps stay as many.
+        Lengths in pixels grow with the images, and small ones get padded kernels; from 141 pixels
+        on the first pool grows with them, too.  Fewer images are used more often, up to 20 times,
+        so that the steps stay as many.
         """
         count, side = len(data.train.labels), min(data.train.images.shape[1:3])
         repeats = min(MOST_REPEATS, max(1, COUNT / count))
         return replace(
             self,
             text=self.text if side >= LEAST_SIDE else self.padded_text,
+            pool=max(2, round(side / ROWS_BEHIND)),
             epochs=ceil(self.epochs * repeats),
             augmentation=_resized(self.augmentation, side / SIDE),
         )
 
 
-def _resized(plan: Augmentation | None, factor: float) -> Augmentation | None:
+def _resized(augmentation: Augmentation | None, factor: float) -> Augmentation | None:
     """With its lengths in pixels times a factor; those of the field are as alpha / sigma."""
-    if plan is None or factor == 1:
-        return plan
+    if augmentation is None or factor == 1:
+        return augmentation
     return replace(
-        plan,
-        shift=round(plan.shift * factor, 2),
-        elastic=round(plan.elastic * factor**2, 2),
-        sigma=max(0.5, round(plan.sigma * factor, 2)),
+        augmentation,
+        shift=round(augmentation.shift * factor, 2),
+        elastic=round(augmentation.elastic * factor**2, 2),
+        sigma=max(0.5, round(augmentation.sigma * factor, 2)),
     )
 
 
@@ -151,6 +156,8 @@ def recipe(name: str = "default", data: str | Dataset = "mnist") -> Recipe:
     "best" is "best-characters" for the characters among the known data sets, else "best-things".
     Raises `InputError`.
     """
+    if not isinstance(data, str | Dataset):
+        raise InputError("data", data, "a convlet.datasets.Dataset, or the name of one")
     chosen = _named(name, data if isinstance(data, str) else data.name)
     return chosen if isinstance(data, str) else chosen.fitted(data)
 
@@ -167,4 +174,4 @@ def _named(name: str, data: str) -> Recipe:
             return BEST_CHARACTERS
         case "best-things":
             return BEST_THINGS
-    raise InputError(f"recipe is {name!r}, expected one of: {', '.join(NAMES)}")
+    raise InputError("recipe", name, f"one of: {', '.join(NAMES)}")

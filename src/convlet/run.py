@@ -1,19 +1,20 @@
-"""A run of training as others see it: its settings, where it stands, its history, who is told."""
+"""A run of training as others see it: what it trains, where it stands, its history."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from os import PathLike
+from typing import Any, Protocol, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
-from convlet.augmentation import Augmentation
-from convlet.engine import Float32
-from convlet.errors import InputError
-from convlet.optimizers import SGD, Optimizer
-from convlet.schedules import Constant, Schedule
-
-if TYPE_CHECKING:
-    from convlet.network import Network
+from convlet.engine import Engine, Samples
+from convlet.equations import Float32
+from convlet.layerbase import Shape
+from convlet.layers import Layer
+from convlet.settings import Settings
+from convlet.stages import Stage
+from convlet.tables import Table
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,19 @@ class Row:
     """One epoch.
 
     Losses are means of (14); train_loss is over the epoch as it went, each minibatch before its
-    step.  test_loss and test_accuracy are of the validation data after the epoch, None without any.
-    seconds is training time, without the evaluation.
+    step.  validation_loss and validation_accuracy are of the validation data after the epoch, None
+    without any.  seconds is training time, without the evaluation.
     """
 
     epoch: int  # from 1, counted over the network's whole life
     train_loss: float
-    test_loss: float | None
-    test_accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
     seconds: float
 
 
 class History(Sequence[Row]):
-    """A row an epoch: `history[-1].test_accuracy`, `for row in history`, `history.as_dicts()`."""
+    """A row an epoch: `history[-1].train_loss`, `for row in history`, `history.as_dicts()`."""
 
     def __init__(self, rows: Sequence[Row] = ()) -> None:
         self.rows = list(rows)
@@ -56,32 +57,59 @@ class History(Sequence[Row]):
         return [asdict(row) for row in self.rows]
 
     def __repr__(self) -> str:
-        lines = ["epoch train_loss  test_loss test_accuracy  seconds"]
-        for row in self.rows:
-            loss, accuracy = _cell(row.test_loss, 10), _cell(row.test_accuracy, 13)
-            lines.append(
-                f"{row.epoch:5} {row.train_loss:10.4f} {loss} {accuracy} {row.seconds:8.2f}"
-            )
-        return "\n".join(lines)
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        return self._table().html
+
+    def _table(self) -> Table:
+        """All rows, or the first and the last ones where they are many."""
+        header = ("epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds")
+        rows = [_cells(row) for row in self.rows]
+        if len(rows) > MOST_SHOWN:
+            half = MOST_SHOWN // 2
+            rows = [*rows[:half], ("...",) * len(header), *rows[-half:]]
+        return Table(header, rows, ">>>>>")
 
 
-def _cell(value: float | None, width: int) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.4f}"
+MOST_SHOWN = 20
+"""Epochs of a history that are printed."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a call of `fit` trains; with the data and the network this decides every bit."""
+def _cells(row: Row) -> tuple[str, ...]:
+    measures = row.train_loss, row.validation_loss, row.validation_accuracy
+    numbers = ("-" if value is None else f"{value:.4f}" for value in measures)
+    return (str(row.epoch), *numbers, f"{row.seconds:.2f}")
 
-    epochs: int = 5
-    batch_size: int = 32
-    seed: int = 0
-    optimizer: Optimizer = field(default_factory=SGD)
-    learning_rate: float = 0.1
-    schedule: Schedule = field(default_factory=Constant)
-    clip_norm: float | None = None
-    label_smoothing: float = 0.0
-    augmentation: Augmentation | None = None
+
+class Trainee(Protocol):
+    """What training asks of a network, and what callbacks may use of it."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def stages(self) -> tuple[Stage, ...]: ...
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def shapes(self) -> Mapping[str, Shape]: ...
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
+    @property
+    def data(self) -> str | None: ...
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def flat(self) -> Float32: ...
+    @property
+    def parameters(self) -> Mapping[str, Float32]: ...
+
+    epochs: int
+
+    def score(self, data: Samples, threads: int | None = None) -> tuple[float, float]: ...
+    def predict(self, x: Any, *, threads: int | None = None) -> NDArray[np.int64]: ...
+    def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32: ...
+    def save(self, path: str | PathLike[str]) -> None: ...
 
 
 @dataclass
@@ -91,7 +119,7 @@ class Run:
     Callbacks read it, and may set `stop` to end after the current epoch or call.
     """
 
-    network: "Network"
+    network: Trainee
     settings: Settings
     samples: int  # images an epoch
     first_epoch: int  # of the network's life when this call began
@@ -103,7 +131,7 @@ class Run:
     seconds: float = 0.0  # of training in this epoch
     history: History = field(default_factory=History)
     stop: bool = False
-    validated: bool = False  # whether every epoch ends with a test
+    validated: bool = False  # whether every epoch ends with an evaluation
 
     @property
     def epochs(self) -> int:
@@ -143,72 +171,3 @@ class Run:
     def train_loss(self) -> float:
         """Mean of (14) over the images seen in this epoch."""
         return self.total / self.total_weight if self.total_weight else 0.0
-
-
-class Callback:
-    """Told how training goes.  Override what you need."""
-
-    def on_begin(self, run: Run) -> None:
-        """Before the first epoch."""
-
-    def on_step(self, run: Run) -> None:
-        """After every few steps, about twenty times a second."""
-
-    def on_epoch(self, run: Run, row: Row) -> None:
-        """After every epoch and its evaluation."""
-
-    def on_end(self, run: Run) -> None:
-        """After the last epoch; also when training was interrupted by an exception."""
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of this callback: JSON values and float32 vectors by name.
-
-        A class that overrides this is asked at every checkpoint, and given its state back by
-        `restore` in a resumed run.
-        """
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave, {} for a class without one.
-
-        Called in a resumed run only, after the `on_begin` of all callbacks, in their order.
-        """
-
-
-def as_callbacks(value: Any) -> tuple[Callback, ...]:
-    """Callbacks, checked: a subclass of `Callback`, or whatever has its methods."""
-    methods = [name for name in vars(Callback) if not name.startswith("_")]
-    if not isinstance(value, Iterable):
-        raise InputError(
-            f"callbacks is {value!r}, expected a sequence of convlet.Callback: [callback] for one,"
-            " () for none"
-        )
-    callbacks = tuple(value)
-    for n, one in enumerate(callbacks):
-        missing = [name for name in methods if not callable(getattr(one, name, None))]
-        if missing or isinstance(one, type):
-            hint = f"it has no {missing[0]}" if missing else "make an object of that class"
-            raise InputError(f"callbacks[{n}] is {one!r}, expected a convlet.Callback: {hint}")
-    return callbacks
-
-
-class Checkpoints(Protocol):
-    """What `fit` asks of checkpoints; see checkpoint/."""
-
-    def begin(self, run: Run) -> None:
-        """Bring the run and its network to where the newest checkpoint stands."""
-
-    def start(self, run: Run, callbacks: Sequence[Callback]) -> None:
-        """Bring the callbacks there too, after their `on_begin`, and write a first checkpoint."""
-
-    def steps_left(self, run: Run) -> int:
-        """Steps until the next checkpoint inside this epoch."""
-
-    def close(self, run: Run, callbacks: Sequence[Callback]) -> None:
-        """All steps of an epoch are done: remember this in case its end is interrupted."""
-
-    def save(self, run: Run, callbacks: Sequence[Callback]) -> None:
-        """Write a checkpoint if one is due here."""
-
-    def finish(self, run: Run, callbacks: Sequence[Callback], error: BaseException | None) -> None:
-        """Training ended, or `error` ended it."""

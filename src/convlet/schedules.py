@@ -12,14 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.errors import InputError
-from convlet.inputs import as_count, is_number
+from convlet.inputs import as_count, as_number, normalise
 
 Factors = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
 
+class _Described:
+    """A schedule as text, which `parse_schedule` reads, without numbers that are the usual ones."""
+
+    name: ClassVar[str]
+
+    def __str__(self) -> str:
+        words = [self.name]
+        for field in fields(self):  # type: ignore[arg-type]  # of the dataclass below
+            value = getattr(self, field.name)
+            if value != field.default:
+                words += [field.name.replace("_", "-"), repr(value).removesuffix(".0")]
+        return " ".join(words)
+
+
 @dataclass(frozen=True)
-class Constant:
+class Constant(_Described):
     """The same rate all the time."""
 
     name: ClassVar[str] = "constant"
@@ -29,7 +43,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepDecay(_Described):
     """The rate times `factor` after every `every` epochs."""
 
     every: int = 1
@@ -37,8 +51,8 @@ class Step:
     name: ClassVar[str] = "step"
 
     def __post_init__(self) -> None:
-        _whole(self, "every")
-        _number(self, "factor", 0, 1)
+        normalise(self, "every", as_count)
+        normalise(self, "factor", as_number, 0, 1)
 
     def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
         epoch = steps // max(total // epochs, 1)
@@ -46,7 +60,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(_Described):
     """Half a cosine from 1 to `end`, after a straight rise over the first `warm_up` of all steps.
 
     Source: Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
@@ -57,8 +71,8 @@ class Cosine:
     name: ClassVar[str] = "cosine"
 
     def __post_init__(self) -> None:
-        _number(self, "end", 0, 1)
-        _number(self, "warm_up", 0, 1)
+        normalise(self, "end", as_number, 0, 1)
+        normalise(self, "warm_up", as_number, 0, 1)
 
     def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
         rise = round(self.warm_up * total)
@@ -67,14 +81,14 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class WarmUp:
+class WarmUp(_Described):
     """A straight rise from 0 to 1 over the first `share` of all steps, then constant."""
 
     share: float = 0.1
     name: ClassVar[str] = "warm-up"
 
     def __post_init__(self) -> None:
-        _number(self, "share", 0, 1)
+        normalise(self, "share", as_number, 0, 1)
 
     def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
         rise = round(self.share * total)
@@ -82,7 +96,7 @@ class WarmUp:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(_Described):
     """Half a cosine up from `start` to 1 over the first `rise` of all steps, another down to `end`.
 
     Source: Smith, Topin, "Super-convergence: very fast training of neural networks using large
@@ -95,9 +109,9 @@ class OneCycle:
     name: ClassVar[str] = "one-cycle"
 
     def __post_init__(self) -> None:
-        _number(self, "rise", 0, 1)
-        _number(self, "start", 0, 1)
-        _number(self, "end", 0, 1)
+        normalise(self, "rise", as_number, 0, 1)
+        normalise(self, "start", as_number, 0, 1)
+        normalise(self, "end", as_number, 0, 1)
 
     def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
         top = round(self.rise * total)
@@ -105,23 +119,21 @@ class OneCycle:
         return np.where(steps < top, up, _half_cosine(1, self.end, steps - top, total - top))
 
 
-Schedule = Constant | Step | Cosine | WarmUp | OneCycle
+Schedule = Constant | StepDecay | Cosine | WarmUp | OneCycle
 
 KINDS: dict[str, type[Any]] = {
-    kind.name: kind for kind in (Constant, Step, Cosine, WarmUp, OneCycle)
+    kind.name: kind for kind in (Constant, StepDecay, Cosine, WarmUp, OneCycle)
 }
 
 
-def as_schedule(value: Schedule | str) -> Schedule:
+def as_schedule(value: Any, name: str = "schedule", owner: str = "") -> Schedule:
     """A schedule, or the one of a text form."""
     if isinstance(value, Schedule):
         return value
     if isinstance(value, str):
         return parse_schedule(value)
-    raise InputError(
-        f"schedule is {value!r}, expected Constant(), Step(...), Cosine(...), WarmUp(...),"
-        " OneCycle(...) or a text form"
-    )
+    expected = "Constant(), StepDecay(...), Cosine(...), WarmUp(...), OneCycle(...) or a text form"
+    raise InputError(name, value, expected, owner=owner)
 
 
 def parse_schedule(text: str) -> Schedule:
@@ -132,17 +144,14 @@ def parse_schedule(text: str) -> Schedule:
     name, *words = text.split() or [""]
     words[::2] = [word.replace("-", "_") for word in words[::2]]  # warm-up, as the schedule
     if name not in KINDS:
-        raise InputError(f"schedule is {text!r}, expected one of: {', '.join(KINDS)}")
+        raise InputError("schedule", text, f"one of: {', '.join(KINDS)}")
     known = [field.name for field in fields(KINDS[name])]
     names, values = words[::2], words[1::2]
     if len(names) != len(values) or len({*names}) < len(names) or not {*names} <= {*known}:
         form = " ".join(f"{each} X" for each in known)
         expected = f"{name} with each at most once: {form}" if known else f"{name} alone"
-        raise InputError(f"schedule is {text!r}, expected {expected}")
-    try:
-        schedule: Schedule = KINDS[name](**dict(zip(names, map(_parsed, values), strict=True)))
-    except InputError as error:
-        raise InputError(f"schedule is {text!r}: {error}") from None
+        raise InputError("schedule", text, expected)
+    schedule: Schedule = KINDS[name](**dict(zip(names, map(_parsed, values), strict=True)))
     return schedule
 
 
@@ -183,16 +192,3 @@ def _power(base: float, exponents: Steps) -> Factors:
         result = np.where(exponents % 2, result * base, result)
         base, exponents = base * base, exponents // 2
     return result
-
-
-def _whole(owner: object, name: str) -> None:
-    value = as_count(getattr(owner, name), f"{type(owner).__name__}: {name}")
-    object.__setattr__(owner, name, value)
-
-
-def _number(owner: object, name: str, least: float, most: float) -> None:
-    value = getattr(owner, name)
-    if not is_number(value) or not least <= value <= most:
-        kind = type(owner).__name__
-        raise InputError(f"{kind}: {name} is {value!r}, expected a number from {least} to {most}")
-    object.__setattr__(owner, name, float(value))

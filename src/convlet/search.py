@@ -4,18 +4,19 @@ Source: Smith, "Cyclical learning rates for training neural networks", WACV 2017
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.engine import Float64, Rule, Samples
-from convlet.errors import DivergedError
+from convlet.engine import Samples, Steps
+from convlet.equations import Float64
+from convlet.errors import InputError, Name
+from convlet.inputs import as_count, as_positive
 from convlet.randomness import Purpose, permutation
-
-if TYPE_CHECKING:
-    from convlet.network import Network
+from convlet.run import Trainee
+from convlet.settings import Settings
 
 MEMORY = 0.9
 """Of the smoothed loss: the share that the losses before keep at each step."""
@@ -46,39 +47,36 @@ class LearningRates:
     suggestion: float | None
 
 
-def growing_rates(least: float, most: float, steps: int) -> Float64:
-    """From `least` to `most`, each a fixed factor above the one before, (steps,)."""
-    return np.asarray(np.geomspace(least, most, steps), np.float64)
+def growing_rates(least: Any, most: Any, steps: Any) -> Float64:
+    """From `least` to `most`, each a fixed factor above the one before, (steps,).
+
+    Raises `InputError`.
+    """
+    low, high = as_positive(least, "least", 1e6), as_positive(most, "most", 1e6)
+    if not low < high:
+        raise InputError("most", most, ("more than ", Name("least"), f", {least!r}"))
+    return np.asarray(np.geomspace(low, high, as_count(steps, "steps", 2, 1 << 20)), np.float64)
 
 
 def find_learning_rate(
-    network: "Network",
+    network: Trainee,
     data: Samples,
     rates: Float64,
-    batch_size: int,
-    rule: Rule,
+    settings: Settings,
     threads: int | None = None,
 ) -> LearningRates:
-    """Train a copy of the weights, one step with each of `rates`; the network stays as it is.
-
-    rule: how a step is taken; its slots, updates and epoch are set here.
-    """
+    """Train a copy of the weights, one step with each of `rates`; the network stays as it is."""
     flat = network.flat.copy()
-    slots = tuple(np.zeros_like(flat) for _ in range(rule.optimizer.slots))
+    slots = tuple(np.zeros_like(flat) for _ in range(settings.optimizer.slots))
     losses: list[float] = []
     diverged = False
-    batches = _minibatches(network.epochs, len(data), batch_size, rule.seed)
+    batches = _minibatches(network.epochs, len(data), settings)
     for rate, (epoch, chosen) in zip(rates.tolist(), batches, strict=False):
-        now = replace(rule, slots=slots, updates=len(losses), epoch=epoch)
-        try:
-            losses += network.engine.train(
-                flat, data, chosen, batch_size, rate, threads, now
-            ).tolist()
-        except DivergedError:
-            diverged = True
-            break
+        step = Steps(chosen, np.array([rate], np.float32), len(losses), epoch)
+        result = network.engine.train(flat, slots, data, step, settings, threads)
+        losses += result.costs.tolist()
         so_far = np.array(losses)
-        if smooth(so_far)[-1] > EXPLODED * so_far[:START].mean():
+        if result.diverged or smooth(so_far)[-1] > EXPLODED * so_far[:START].mean():
             diverged = True
             break
     seen = np.array(losses)
@@ -107,11 +105,11 @@ def suggest(rates: Float64, losses: Float64) -> float | None:
 
 
 def _minibatches(
-    epoch: int, samples: int, batch_size: int, seed: int
+    epoch: int, samples: int, settings: Settings
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """The minibatches that training would take, epoch after epoch."""
     while True:
-        order = permutation(seed, Purpose.SHUFFLE, epoch, samples)
-        for start in range(0, samples, batch_size):
-            yield epoch, order[start : start + batch_size]
+        order = permutation(settings.seed, Purpose.SHUFFLE, epoch, samples)
+        for start in range(0, samples, settings.batch_size):
+            yield epoch, order[start : start + settings.batch_size]
         epoch += 1

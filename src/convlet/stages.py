@@ -4,14 +4,27 @@ Engines, optimisers, checkpoints and exports know stages only.  Parameters are n
 equations, w0, b0, w1, ..., and lie one after the other in one flat vector.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import assert_never
 
-from convlet.equations import Array, Margins, Pair
+from convlet.equations import Array
 from convlet.errors import ArchitectureError
-from convlet.layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Shape, Softmax
+from convlet.layerbase import Shape
+from convlet.layers import (
+    KINDS,
+    Affine,
+    Conv2D,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool2D,
+    ReLU,
+    Sigma,
+    Softmax,
+)
 
 LIMIT = 1 << 28
 """Neither the parameters of a network nor its activations for one image may be more."""
@@ -25,8 +38,8 @@ class Stage:
     """
 
     index: int  # l
-    affine: Conv2D | Dense  # f^l
-    sigma: tuple[Layer, ...]  # in the order in which they are applied
+    affine: Affine  # f^l
+    sigma: tuple[Sigma, ...]  # in the order in which they are applied
     x_shape: Shape
     z_shape: Shape
     output_shape: Shape  # of x^{l+1}
@@ -42,9 +55,13 @@ class Stage:
     @cached_property
     def w_shape(self) -> Shape:
         """(P+1, Q+1, R, K) of a convolution, (N, M) of a dense map."""
-        if isinstance(self.affine, Conv2D):
-            return (*self.kernel, self.x_shape[2], self.affine.channels)
-        return (self.x_shape[0], self.affine.units)
+        match self.affine:
+            case Conv2D(kernel=kernel, channels=channels):
+                return (*kernel, self.x_shape[2], channels)
+            case Dense(units=units):
+                return (self.x_shape[0], units)
+            case _:
+                assert_never(self.affine)
 
     @cached_property
     def b_shape(self) -> Shape | None:
@@ -53,23 +70,13 @@ class Stage:
             return None
         return self.z_shape if self.affine.bias == "position" else self.z_shape[-1:]
 
-    @property
-    def kernel(self) -> Pair:
-        assert isinstance(self.affine, Conv2D)
-        assert isinstance(self.affine.kernel, tuple)
-        return self.affine.kernel
-
-    @property
-    def stride(self) -> Pair:
-        assert isinstance(self.affine, Conv2D)
-        assert isinstance(self.affine.stride, tuple)
-        return self.affine.stride
-
     @cached_property
-    def margins(self) -> Margins:
-        """Zeros around x: ((above, below), (left, right))."""
-        assert isinstance(self.affine, Conv2D)
-        return self.affine.margins(self.x_shape)
+    def padded_shape(self) -> Shape:
+        """(H, W, R) of x^l with the zeros around it; that of x^l where the map is dense."""
+        if isinstance(self.affine, Dense):
+            return self.x_shape
+        (h, w, r), (rows, columns) = self.x_shape, map(sum, self.affine.margins(self.x_shape))
+        return h + rows, w + columns, r
 
     @cached_property
     def parameter_count(self) -> int:
@@ -78,11 +85,7 @@ class Stage:
     @cached_property
     def activation_count(self) -> int:
         """Numbers that one sample leaves in this stage: x^l with its margins, z^l and x^{l+1}."""
-        x_shape = self.x_shape
-        if isinstance(self.affine, Conv2D):
-            (h, w, r), (rows, columns) = x_shape, map(sum, self.margins)
-            x_shape = (h + rows, w + columns, r)
-        return prod(x_shape) + prod(self.z_shape) + prod(self.output_shape)
+        return prod(self.padded_shape) + prod(self.z_shape) + prod(self.output_shape)
 
     @cached_property
     def multiply_adds(self) -> int:
@@ -102,32 +105,38 @@ def group(layers: Sequence[Layer], input_shape: Shape) -> tuple[Stage, ...]:
     shape = input_shape
     while rest and isinstance(rest[0], Flatten):
         shape = rest.pop(0).output_shape(shape)
-    if not isinstance(rest[0], Conv2D | Dense):
-        raise ArchitectureError(
-            f"the first layer is {rest[0]}, expected conv or dense: "
-            "x^0 meets an affine map first (17)"
-        )
     stages: list[Stage] = []
-    while rest:
-        affine = rest.pop(0)
-        assert isinstance(affine, Conv2D | Dense)
-        sigma: list[Layer] = []
-        x_shape, shape = shape, affine.output_shape(shape)
-        z_shape = shape
-        while rest and not isinstance(rest[0], Conv2D | Dense):
-            sigma.append(rest.pop(0))
-            shape = sigma[-1].output_shape(shape)
-        stages.append(Stage(len(stages), affine, tuple(sigma), x_shape, z_shape, shape))
+    for layer in rest:
+        if not stages and not isinstance(layer, Affine):
+            raise ArchitectureError(
+                "layers",
+                layer,
+                "conv or dense",
+                "x^0 meets an affine map first (17)",
+                subject="the first layer",
+                found=f"is {layer}",
+            )
+        x_shape, shape = shape, layer.output_shape(shape)
+        if isinstance(layer, Affine):
+            stages.append(Stage(len(stages), layer, (), x_shape, shape, shape))
+        else:
+            sigma = (*stages[-1].sigma, layer)
+            stages[-1] = replace(stages[-1], sigma=sigma, output_shape=shape)
     if shape[0] < 2:
         raise ArchitectureError(
-            f"the last layer has {shape[0]} class, expected 2 or more: give it one unit per class"
+            "layers",
+            shape[0],
+            "2 or more",
+            "give it one unit per class",
+            subject="the last layer",
+            found=f"has {shape[0]} class",
         )
     _refuse_too_large(stages)
     return tuple(stages)
 
 
 def _refuse_too_large(stages: Sequence[Stage]) -> None:
-    """A typing error should be refused, not allocated."""
+    """A typo should be refused, not allocated."""
     for what, counts in (
         ("parameters", [stage.parameter_count for stage in stages]),
         ("activations for one image", [stage.activation_count for stage in stages]),
@@ -135,31 +144,42 @@ def _refuse_too_large(stages: Sequence[Stage]) -> None:
         if sum(counts) > LIMIT:
             largest = max(stages, key=lambda stage: counts[stage.index])
             raise ArchitectureError(
-                f"the layers need {sum(counts)} {what}, expected at most {LIMIT}: make"
-                f" layer {str(largest.affine)!r} smaller, which needs {counts[largest.index]}"
+                "layers",
+                sum(counts),
+                f"at most {LIMIT}",
+                f"make layer {str(largest.affine)!r} smaller, which needs {counts[largest.index]}",
+                subject="the layers",
+                found=f"need {sum(counts)} {what}",
             )
 
 
 def _refuse_misplaced_softmax(layers: Sequence[Layer]) -> None:
     if not layers:
-        raise ArchitectureError(
-            "layers is empty, expected at least one conv or dense layer and softmax at the end"
-        )
+        expected = "at least one conv or dense layer and softmax at the end"
+        raise ArchitectureError("layers", (), expected, found="is empty")
     for position, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            raise ArchitectureError(
-                f"layers[{position}] is {layer!r}, "
-                "expected Conv2D, MaxPool2D, ReLU, Dropout, Flatten, Dense or Softmax"
-            )
+        place = f"layers[{position}]"
+        if type(layer) not in KINDS:
+            *names, last = (kind.__name__ for kind in KINDS)
+            expected = f"{', '.join(names)} or {last}"
+            raise ArchitectureError("layers", layer, expected, subject=place)
         if isinstance(layer, Softmax) and position < len(layers) - 1:
             raise ArchitectureError(
-                f"layers[{position}] is softmax, "
-                "but softmax is for the last layer only: remove it there"
+                "layers",
+                layer,
+                subject=place,
+                found="is softmax",
+                but="softmax is for the last layer only",
+                hint="remove it there",
             )
     if not isinstance(layers[-1], Softmax):
         raise ArchitectureError(
-            f"the last layer is {layers[-1]}, expected softmax: "
-            "the cost (14) is of class probabilities"
+            "layers",
+            layers[-1],
+            "softmax",
+            "the cost (14) is of class probabilities",
+            subject="the last layer",
+            found=f"is {layers[-1]}",
         )
 
 
@@ -173,7 +193,7 @@ def parameter_shapes(stages: Sequence[Stage]) -> dict[str, Shape]:
     return shapes
 
 
-def views(flat: Array, shapes: dict[str, Shape]) -> dict[str, Array]:
+def views(flat: Array, shapes: Mapping[str, Shape]) -> dict[str, Array]:
     """Each parameter as a view of the flat vector."""
     arrays, start = {}, 0
     for name, shape in shapes.items():

@@ -1,25 +1,26 @@
-"""Early stopping: training ends when the test loss no longer falls, with the best weights back."""
+"""Early stopping: training ends when the validation loss no longer falls; the best weights stay."""
 
 from math import inf, isfinite
 from typing import Any
 
 import numpy as np
 
-from convlet.engine import Float32
+from convlet.callbacks import Callback
+from convlet.equations import Float32
 from convlet.errors import InputError
-from convlet.inputs import as_count, is_number
-from convlet.run import Callback, Row, Run
+from convlet.inputs import as_bool, as_count, is_number
+from convlet.run import Row, Run
 
 
 class EarlyStopping(Callback):
-    """Ends training after `patience` epochs in a row without a better test loss.
+    """Ends training after `patience` epochs in a row without a better validation loss.
 
     patience: epochs, 1 or more.  min_delta: by how much a loss must be lower to count as better.
     restore_best: when training ends, in whatever way, the network gets the weights of its best
     epoch; its count of epochs stays.
 
     After training, best_epoch is the epoch of the network's life that was best, None before the
-    first one, and best_loss its test loss.
+    first one, and best_loss its validation loss.
 
     Raises `InputError`: for a wrong number; in `fit` for training without validation data.
     Source: Prechelt, "Early stopping - but when?", 1998.
@@ -30,10 +31,9 @@ class EarlyStopping(Callback):
     ) -> None:
         self.patience = as_count(patience, "patience")
         if not is_number(min_delta) or not 0 <= min_delta < inf:
-            raise InputError(f"min_delta is {min_delta!r}, expected a number of 0 or more")
-        if not isinstance(restore_best, bool | np.bool_):
-            raise InputError(f"restore_best is {restore_best!r}, expected True or False")
-        self.min_delta, self.restore_best = float(min_delta), bool(restore_best)
+            raise InputError("min_delta", min_delta, "a number of 0 or more")
+        self.min_delta = float(min_delta)
+        self.restore_best = as_bool(restore_best, "restore_best")
         self._forget()
 
     def _forget(self) -> None:
@@ -47,14 +47,17 @@ class EarlyStopping(Callback):
     def on_begin(self, run: Run) -> None:
         if not run.validated:
             raise InputError(
-                "EarlyStopping needs validation data to watch, but validation is None:"
-                " give fit(validation=(x, y))"
+                "validation",
+                subject="EarlyStopping",
+                found="needs validation data to watch",
+                hint="give fit(validation=(x, y))",
             )
         self._forget()
         self.run = run
 
     def on_epoch(self, run: Run, row: Row) -> None:
-        loss = inf if row.test_loss is None or not isfinite(row.test_loss) else row.test_loss
+        loss = row.validation_loss
+        loss = inf if loss is None or not isfinite(loss) else loss
         if loss < self.best_loss - self.min_delta or self.best_epoch is None:
             self.longest = max(self.longest, self.waited)
             self.best_loss, self.best_epoch, self.waited = loss, row.epoch, 0
@@ -96,15 +99,22 @@ class EarlyStopping(Callback):
         for name, value in self._settings().items():
             if state[name] != value:
                 raise InputError(
-                    f"EarlyStopping: {name} is {value!r}, but the checkpoint is of a run with"
-                    f" {state[name]!r}: go on with what it was started with"
+                    name,
+                    value,
+                    but=f"the checkpoint is of a run with {state[name]!r}",
+                    hint="go on with what it was started with",
+                    owner="EarlyStopping",
                 )
         # inside an epoch, the run has gone on after its last wait
         least = max(state["longest"] + 1, state["waited"] + (self.run.step > 0))
         if self.patience < least:
             raise InputError(
-                f"EarlyStopping: patience is {self.patience}, but with that the run would have"
-                f" ended before the place where its checkpoint stands: ask for {least} or more"
+                "patience",
+                self.patience,
+                but="with that the run would have ended before the place where its checkpoint"
+                " stands",
+                hint=f"ask for {least} or more",
+                owner="EarlyStopping",
             )
         self.best_loss = inf if state["best_loss"] is None else float(state["best_loss"])
         self.best_epoch, self.waited = state["best_epoch"], state["waited"]

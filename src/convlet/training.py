@@ -3,27 +3,26 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convlet import backprop
-from convlet.engine import Float32, Rule, Samples, as_floats
-from convlet.errors import DivergedError
+from convlet.callbacks import Callback, Checkpoints, NoCheckpoints
+from convlet.engine import Samples, Steps, as_floats
+from convlet.equations import Float32
+from convlet.errors import DivergedError, Name, Words
 from convlet.randomness import Purpose, permutation
-from convlet.run import Callback, Checkpoints, History, Row, Run, Settings
+from convlet.run import History, Row, Run, Trainee
+from convlet.settings import Settings
 from convlet.stages import views
-
-if TYPE_CHECKING:
-    from convlet.network import Network
 
 SECONDS_PER_CALL = 0.05
 """How long the engine may work before the loop looks up: progress and Ctrl-C are this quick."""
 
 
 def fit(
-    network: "Network",
+    network: Trainee,
     data: Samples,
     validation: Samples | None,
     settings: Settings,
@@ -36,31 +35,27 @@ def fit(
     Epoch e of the network's life is shuffled by the words (seed, SHUFFLE, e), so that fit(epochs=1)
     twice is fit(epochs=2) as long as the optimiser keeps nothing from step to step.
     """
+    checkpoints = checkpoints or NoCheckpoints()
     slots = tuple(np.zeros_like(network.flat) for _ in range(settings.optimizer.slots))
     run = Run(network, settings, len(data), network.epochs, slots, validated=validation is not None)
     error: BaseException | None = None
-    if checkpoints is not None:
-        checkpoints.begin(run)
+    checkpoints.begin(run)
     _begin(run, callbacks)
     try:
-        if checkpoints is not None:
-            checkpoints.start(run, callbacks)
+        checkpoints.start(run, callbacks)
         while run.epoch <= run.epochs and not run.stop:
             _epoch(run, data, callbacks, threads, checkpoints)
             if run.step < run.steps:  # stopped inside the epoch
                 break
-            if checkpoints is not None:
-                checkpoints.close(run, callbacks)
+            checkpoints.close(run, callbacks)
             _close_epoch(run, validation, callbacks, threads)
-            if checkpoints is not None:
-                checkpoints.save(run, callbacks)
+            checkpoints.save(run, callbacks)
     except BaseException as caught:
         error = caught
         raise
     finally:
         try:
-            if checkpoints is not None:
-                checkpoints.finish(run, callbacks, error)
+            checkpoints.finish(run, callbacks, error)
         finally:
             _end(run, callbacks)
     return run.history
@@ -88,22 +83,21 @@ def _epoch(
     data: Samples,
     callbacks: Sequence[Callback],
     threads: int | None,
-    checkpoints: Checkpoints | None,
+    checkpoints: Checkpoints,
 ) -> None:
     """The rest of one epoch, a few steps per call of the engine."""
     order = permutation(run.settings.seed, Purpose.SHUFFLE, run.network.epochs, len(data))
     steps = 1  # in the next call
     while run.step < run.steps and not run.stop:
-        if checkpoints is not None:
-            steps = min(steps, checkpoints.steps_left(run))
+        steps = min(steps, checkpoints.steps_left(run))
         start = perf_counter()
         _steps(run, data, order, steps, threads)
         elapsed = perf_counter() - start
         _refuse_not_finite(run)
         steps = max(1, min(4 * steps, int(steps * SECONDS_PER_CALL / max(elapsed, 1e-6))))
         for callback in callbacks:
-            callback.on_step(run)
-        if checkpoints is not None and run.step < run.steps:
+            callback.on_progress(run)
+        if run.step < run.steps:
             checkpoints.save(run, callbacks)
 
 
@@ -113,7 +107,8 @@ def _refuse_not_finite(run: Run) -> None:
     if name is not None:
         raise DivergedError(
             f"after step {run.step} of epoch {run.network.epochs + 1} the parameter {name} of stage"
-            f" {name[1:]} is not finite: try a smaller learning rate, or clip_norm"
+            f" {name[1:]} is not finite",
+            ("try a smaller ", Name("learning_rate"), ", or ", Name("clip_norm")),
         )
 
 
@@ -152,39 +147,30 @@ def _train(
     threads: int | None,
 ) -> DivergedError | None:
     """Up to `steps` steps and their account; the error if one of them was not finite."""
-    settings, network = run.settings, run.network
-    size = settings.batch_size
+    network, size = run.network, run.settings.batch_size
     chosen = order[run.seen : run.seen + steps * size]
-    first = run.updates
-    rule = Rule(
-        optimizer=settings.optimizer,
-        slots=run.slots,
-        updates=first,
-        clip_norm=settings.clip_norm,
-        label_smoothing=settings.label_smoothing,
-        augmentation=settings.augmentation,
-        seed=settings.seed,
-        epoch=network.epochs,
-    )
-    rates = _rates(run, np.arange(first, first + -(-len(chosen) // size)))
+    rates = _rates(run, np.arange(run.updates, run.updates - (-len(chosen) // size)))
+    taken = Steps(chosen, rates, run.updates, network.epochs)
     start = perf_counter()
-    diverged = None
-    try:
-        network.engine.train(network.flat, data, chosen, size, rates, threads, rule)
-    except DivergedError:
-        batch = chosen[rule.done * size : (rule.done + 1) * size]
-        where = _diagnosis(network, data, batch)
-        diverged = DivergedError(
-            f"step {run.step + rule.done + 1} of epoch {network.epochs + 1} is not finite, {where};"
-            f" the parameters are those before it: try a learning rate below {rates[rule.done]:g},"
-            " or clip_norm"
-        )
+    result = network.engine.train(network.flat, run.slots, data, taken, run.settings, threads)
     run.seconds += perf_counter() - start
-    weights = _weights(data, chosen, size)[: rule.done]
-    run.total = _added(run.total, rule.costs[: rule.done] * weights)
+    diverged = None
+    if result.diverged:
+        batch = chosen[result.done * size : (result.done + 1) * size]
+        diverged = DivergedError(
+            f"step {run.step + result.done + 1} of epoch {network.epochs + 1} is not finite,"
+            f" {_diagnosis(network, data, batch)}; the parameters are those before it",
+            _lower(rates[result.done]),
+        )
+    weights = _weights(data, chosen, size)[: result.done]
+    run.total = _added(run.total, result.costs * weights)
     run.total_weight = _added(run.total_weight, weights)
-    run.step += rule.done
+    run.step += result.done
     return diverged
+
+
+def _lower(rate: float) -> Words:
+    return ("try a ", Name("learning_rate"), f" below {rate:g}, or ", Name("clip_norm"))
 
 
 def _added(total: float, terms: NDArray[np.float64]) -> float:
@@ -215,7 +201,7 @@ def _close_epoch(
     run.epoch += 1  # last: until here `run.closing`
 
 
-def _diagnosis(network: "Network", data: Samples, batch: NDArray[np.int64]) -> str:
+def _diagnosis(network: Trainee, data: Samples, batch: NDArray[np.int64]) -> str:
     """In words, the first stage of the way forward, or the last of the way back, that overflows."""
     x = as_floats(data.images[batch]).reshape(len(batch), *network.stages[0].x_shape)
     with np.errstate(all="ignore"):
@@ -223,8 +209,7 @@ def _diagnosis(network: "Network", data: Samples, batch: NDArray[np.int64]) -> s
         for stage, trace in zip(
             network.stages, backprop.forward(network.stages, arrays, x), strict=True
         ):
-            z = trace.inputs[0] if trace.inputs else trace.output
-            if not np.isfinite(z).all():
+            if not np.isfinite(trace.z).all():
                 return f"first in z of stage {stage.index} ({stage.affine})"
         targets, weight = data.targets[batch], data.weight
         part = None if weight is None else weight[batch]

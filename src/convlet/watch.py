@@ -14,10 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from convlet.callbacks import Callback
 from convlet.errors import DataError, InputError, MissingDependencyError
+from convlet.files.atomic import make_folder, write_atomic
+from convlet.files.paths import file_error, file_name
 from convlet.formats import history
-from convlet.formats.atomic import file_error, file_name, make_folder, write_atomic
-from convlet.run import Callback, History, Row, Run
+from convlet.run import History, Row, Run
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
@@ -34,9 +36,8 @@ class _File(Callback):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(file_name(path))
         if self.path.suffix.lower() != self.suffix:
-            raise InputError(
-                f"path is {os.fspath(path)!r}, expected a name that ends in {self.suffix}"
-            )
+            expected = f"a name that ends in {self.suffix}"
+            raise InputError("path", os.fspath(path), expected)
 
     def start(self) -> str:
         """What stands above the first row."""
@@ -130,8 +131,8 @@ class TensorBoard(Callback):
         _, scalar, _ = _tensorboard()
         points = {
             "loss/train": row.train_loss,
-            "loss/test": row.test_loss,
-            "accuracy/test": row.test_accuracy,
+            "loss/validation": row.validation_loss,
+            "accuracy/validation": row.validation_accuracy,
             "images per second": run.samples / row.seconds if row.seconds else None,
         }
         for tag, value in points.items():
@@ -164,16 +165,18 @@ def history_file(path: str | os.PathLike[str], name: str = "path") -> JSONLines 
     for kind in (JSONLines, CSV):
         if suffix == kind.suffix:
             return kind(path)
-    raise InputError(f"{name} is {os.fspath(path)!r}, expected a name that ends in .jsonl or .csv")
+    raise InputError(name, os.fspath(path), "a name that ends in .jsonl or .csv")
 
 
-def read_history(path: str | os.PathLike[str]) -> History:
+def read_history(path: str | os.PathLike[str], name: str = "path") -> History:
     """The rows of a history file; also of the output of `convlet train --json`.
+
+    name: of the argument, in errors.
 
     Raises `InputError` for another ending than .jsonl or .csv, `FileError` for a file that cannot
     be read, `DataError` that names file and line for one that holds something else.
     """
-    rows = history_file(path).read()
+    rows = history_file(path, name).read()
     if not rows:
         raise DataError(f"{os.fspath(path)}: expected at least one epoch, found none")
     return rows

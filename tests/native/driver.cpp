@@ -4,6 +4,7 @@
 //   driver TARGET           the hashes
 //   driver TARGET stress    threads that train and predict at once, for ThreadSanitizer; fails if
 //                           any of them gets other bits
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -197,7 +198,10 @@ void others(const Kernels& k, int part) {
 
     const int lanes = up8(B);
     const float scale = 1.0f * (1 << random.below(8));
-    std::vector<float> logits = random.numbers(M * lanes, scale), soft = logits;
+    std::vector<float> logits = random.numbers(M * lanes, scale);
+    if (part % 2) logits[0] = 3e38f, logits.back() = -3e38f;  // 6e38 is no float
+    if (part % 2 && M > 1) logits[(M - 1) * lanes] = -3e38f;
+    std::vector<float> soft = logits;
     std::vector<float> cost(lanes), truth(M * lanes), factor = random.numbers(lanes);
     for (int s = 0; s < lanes; ++s) truth[random.below(M) * lanes + s] = 1;
     k.softmax(soft.data(), M, lanes);
@@ -361,29 +365,26 @@ Run run(Engine& engine, const Builder& net, int threads, int steps, int batch,
     result.gradient.resize(net.parameters);
     result.probabilities.resize(n * plan.classes);
     const auto [rows, columns, channels] = net.input;
-    const Images images{bytes.data(), nullptr, rows, columns, channels};
-    const Targets targets{classes.data(), nullptr, weight.data()};
+    const Samples data{{bytes.data(), nullptr, rows, columns, channels},
+                       {classes.data(), nullptr, weight.data()}};
     float* parameters = result.parameters.data();
     const std::vector<float> rates(steps, 0.05f);
-    Training training{};
-    training.images = images, training.targets = targets, training.order = order;
-    training.batch_size = batch, training.rates = rates;
-    Augmentation augmentation{2, 0.3f, 0.1f, 0.2f, true, 20, 3, {}};
-    augmentation.prepare();
     std::vector<float> m(net.parameters), v(net.parameters);
+    std::vector<float*> slots;
+    Settings settings;
+    settings.batch_size = batch, settings.seed = 3;
     if (way == Way::rich) {
-        UpdateRule& rule = training.rule;
-        rule.kind = UpdateRule::Kind::adam;
-        rule.beta1 = 0.9f, rule.beta2 = 0.999f, rule.rest1 = 0.1f, rule.rest2 = 0.001f;
-        rule.exact_beta1 = 0.9, rule.exact_beta2 = 0.999, rule.epsilon = 1e-8f;
-        training.decay = 0.01, training.updates = 5, training.clip = 0.5;
-        training.m = m.data(), training.v = v.data();
-        training.regularisation = {3, 7, 0.1f, true, &augmentation};
+        settings.optimizer = {UpdateRule::Kind::adam, 0.9, 0.999, 1e-8, 0.01};
+        settings.clip_norm = 0.5, settings.label_smoothing = 0.1;
+        settings.augmentation = Augmentation{2, 0.3f, 0.1f, 0.2f, true, 20, 3, {}};
+        settings.augmentation->prepare();
+        slots = {m.data(), v.data()};
     }
-    engine.train(parameters, training, result.costs.data(), threads, {});
+    engine.train(parameters, slots, data, {order, rates, 5, 7}, settings, result.costs.data(),
+                 threads, {});
     double cost;
-    engine.gradients(parameters, images, targets, n, result.gradient.data(), &cost, threads, {});
-    engine.predict(parameters, images, n, true, result.probabilities.data(), threads, {});
+    engine.gradients(parameters, data, n, result.gradient.data(), &cost, threads, {});
+    engine.predict(parameters, data.images, n, true, result.probabilities.data(), threads, {});
     result.costs.push_back(cost);
     return result;
 }
@@ -433,12 +434,20 @@ int stress(const Kernels& k) {
     for (const int n : wrong) bad += n;
     for (int turn = 0; turn < 300; ++turn) {
         std::vector<int> done(turn % 50);
-        run_team(1 + turn % 5, [&](Team& team) {
+        Stop never({});
+        run_team(1 + turn % 5, never, [&](Team& team) {
             for (int phase = 0; phase < 20; ++phase)
-                team.parallel(static_cast<int>(done.size()), [&](int item, int) { ++done[item]; });
+                team.parallel(std::ssize(done), [&](Index item, int) { ++done[item]; });
         });
         for (const int times : done) bad += times != 20;
     }
+    // a phase of several rounds, whose items go on while others are taken
+    std::vector<std::atomic<char>> often(2 * Team::items_a_round + 5);
+    Stop never({});
+    run_team(4, never, [&](Team& team) {
+        bad += !team.parallel(std::ssize(often), [&](Index item, int) { ++often[item]; });
+    });
+    for (const std::atomic<char>& times : often) bad += times != 1;
     std::printf(bad ? "%d runs with other bits\n" : "stress passed\n", bad);
     return bad != 0;
 }

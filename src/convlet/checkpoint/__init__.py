@@ -1,11 +1,12 @@
 """Checkpoints: a run on disk, from which it goes on bit for bit.  docs/checkpoints.md tells all.
 
-`network.fit(checkpoint=folder)` uses `Folder`; `load` gives the network of one checkpoint.
+`network.fit(checkpoint=folder)` uses `Folder`; `read` reads one checkpoint.
 """
 
 from convlet.checkpoint.folder import Folder
+from convlet.checkpoint.identity import settings_of
 from convlet.checkpoint.names import newest
-from convlet.checkpoint.parse import place_of
-from convlet.checkpoint.state import load
+from convlet.checkpoint.parse import position_of
+from convlet.checkpoint.state import read
 
-__all__ = ["Folder", "load", "newest", "place_of"]
+__all__ = ["Folder", "newest", "position_of", "read", "settings_of"]

@@ -8,15 +8,16 @@ from convlet.augmentation import Augmentation
 from convlet.engine import Samples
 from convlet.equations import Array
 from convlet.errors import InputError
-from convlet.optimizers import Optimizer
+from convlet.optimizers import BY_NAME, Optimizer
 from convlet.run import Run
-from convlet.schedules import Constant, Schedule, Step
+from convlet.schedules import KINDS, Constant, Schedule, StepDecay
+from convlet.settings import Settings
 from convlet.text import format_layers
 
 Identity = dict[str, Any]
 """Names and JSON values, as in {"engine": "native", "settings.optimizer": "SGD", ...}."""
 
-_BY_EPOCH = (Constant, Step)  # schedules whose rates do not depend on the number of epochs
+_BY_EPOCH = (Constant, StepDecay)  # schedules whose rates do not depend on the number of epochs
 
 
 def identity(run: Run, data: Identity) -> Identity:
@@ -27,6 +28,7 @@ def identity(run: Run, data: Identity) -> Identity:
         "layers": format_layers(network.layers),
         "input_shape": list(network.input_shape),
         "classes": None if network.classes is None else list(network.classes),
+        "data": network.data,
         **_settings(run),
         **data,
     }
@@ -35,7 +37,8 @@ def identity(run: Run, data: Identity) -> Identity:
 def _settings(run: Run) -> Identity:
     """Every field of `Settings`; of an optimiser or a schedule its name and every field of that."""
     flat: Identity = {}
-    for field in fields(run.settings):
+    # the rate comes last: where nobody chose it, it follows from the optimiser
+    for field in sorted(fields(run.settings), key=lambda field: field.name == "learning_rate"):
         name, value = f"settings.{field.name}", getattr(run.settings, field.name)
         if isinstance(value, Augmentation):
             flat[name] = str(value)  # its text form says all of it
@@ -45,6 +48,21 @@ def _settings(run: Run) -> Identity:
         else:
             flat[name] = value
     return flat
+
+
+def settings_of(found: Identity) -> Settings | None:
+    """The settings of the run with this identity; None where it does not say them all."""
+    values: dict[str, Any] = {}
+    kinds: dict[str, type[Any]] = {one.name: type(one) for one in BY_NAME.values()} | KINDS
+    try:
+        for field in fields(Settings):
+            name = f"settings.{field.name}"
+            value, inside = found[name], f"{name}."
+            inner = {k.removeprefix(inside): v for k, v in found.items() if k.startswith(inside)}
+            values[field.name] = kinds[value](**inner) if inner or value in kinds else value
+        return Settings(**values)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def fingerprints(data: Samples, validation: Samples | None) -> Identity:
@@ -100,10 +118,21 @@ def refuse_other(found: Identity, run: Run, data: Identity, path: str) -> None:
         why = ""
         if name == "epochs":
             why = f", and the {run.settings.schedule.name} schedule spans all of them"
+        theirs = "without one" if other is None else f"with {_shown(other)}"
         raise InputError(
-            f"{name} is {_shown(mine)}, but {path} is of a run with {_shown(other)}{why}:"
-            " go on with what it was started with, or take another folder"
+            name,
+            mine,
+            found=_found(name, mine),
+            but=f"{path} is of a run {theirs}{why}",
+            hint="go on with what it was started with, or take another folder",
         )
+
+
+def _found(name: str, value: Any) -> str:
+    """Words for what this run has; "" where the reader's own words for none are better."""
+    if value is not None:
+        return f"is {_shown(value)}"
+    return "is none" if name == "augmentation" else ""  # which may have been asked for so
 
 
 def _shown(value: Any) -> str:

@@ -3,9 +3,10 @@
 import errno
 import fcntl
 import os
+from contextlib import suppress
 
 from convlet.errors import FileError
-from convlet.formats.atomic import file_error
+from convlet.files.paths import file_error
 
 NAME = "lock"
 
@@ -43,6 +44,11 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Let others have the folder."""
-        fcntl.flock(self.file, fcntl.LOCK_UN)  # a forked child still has the file open
-        os.close(self.file)
+        """Let others have the folder.
+
+        Never fails: it must not hide what ended the run, and the end of the process lets go, too.
+        """
+        with suppress(OSError):
+            fcntl.flock(self.file, fcntl.LOCK_UN)  # a forked child still has the file open
+        with suppress(OSError):
+            os.close(self.file)

@@ -5,20 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from convlet.checkpoint.identity import Identity
-from convlet.engine import Float64
+from convlet.equations import Float64
 from convlet.formats.header import Spec, damaged, parse_json
-from convlet.inputs import as_input_shape
+from convlet.inputs import as_data_name, as_input_shape
+from convlet.optimizers import BY_NAME
 from convlet.run import Row, Run
 from convlet.stages import group
 from convlet.text import parse_layers
 
 FIELDS = ("callbacks", "identity", "position")
-COLUMNS = ("train_loss", "test_loss", "test_accuracy", "seconds")  # of the history
+COLUMNS = ("train_loss", "validation_loss", "validation_accuracy", "seconds")  # of the history
+MOST_SLOTS = max(optimizer.slots for optimizer in BY_NAME.values())
 MOST = 1 << 53  # of every whole number in a checkpoint
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where a run stands."""
 
     first_epoch: int  # of the network's life when the run began
@@ -41,9 +43,9 @@ class Place:
         return f"after epoch {self.epochs}" if self.updates else "before the first step"
 
 
-def place_of(run: Run) -> Place:
+def position_of(run: Run) -> Position:
     """Where a run that is not `closing` stands."""
-    return Place(
+    return Position(
         first_epoch=run.first_epoch,
         epoch=run.epoch,
         step=run.step,
@@ -60,7 +62,7 @@ class Parsed:
     """The metadata of a checkpoint."""
 
     identity: Identity
-    place: Place
+    position: Position
     states: list[dict[str, Any]]  # kind, values, and the size of each vector, of each callback
     parameters: int  # of the network
 
@@ -68,10 +70,10 @@ class Parsed:
         """The arrays that there must be."""
         specs: dict[str, Spec] = {
             "sums": ("F64", (3,)),
-            "history": ("F64", (self.place.epoch - 1, len(COLUMNS))),
+            "history": ("F64", (self.position.epoch - 1, len(COLUMNS))),
             "weights": ("F32", (self.parameters,)),
         }
-        specs |= {f"slot{n}": ("F32", (self.parameters,)) for n in range(self.place.slots)}
+        specs |= {f"slot{n}": ("F32", (self.parameters,)) for n in range(self.position.slots)}
         for n, state in enumerate(self.states):
             vectors: dict[str, int] = state["vectors"]
             specs |= {f"callback{n}.{key}": ("F32", (size,)) for key, size in vectors.items()}
@@ -83,7 +85,7 @@ def parse(name: str, metadata: Mapping[str, str]) -> Parsed:
     if tuple(sorted(metadata)) != FIELDS:
         raise damaged(name, "the list of fields", sorted(metadata), f"{list(FIELDS)}")
     found: dict[str, Any] = {}
-    readers = {"callbacks": _states, "identity": _identity, "position": _place}
+    readers = {"callbacks": _states, "identity": _identity, "position": _position}
     for field, read in readers.items():
         try:
             found[field] = read(parse_json(metadata[field]))
@@ -94,13 +96,13 @@ def parse(name: str, metadata: Mapping[str, str]) -> Parsed:
     return Parsed(identity, found["position"], found["callbacks"], parameters)
 
 
-def parse_rows(table: Float64, place: Place, validated: bool) -> tuple[Row, ...]:
-    """The history; without validation data the two measures of a test are None."""
+def parse_rows(table: Float64, position: Position, validated: bool) -> tuple[Row, ...]:
+    """The history; without validation data it has no measures of them."""
     rows = []
-    for n, (train_loss, test_loss, test_accuracy, seconds) in enumerate(table.tolist(), start=1):
+    for n, (train_loss, loss, accuracy, seconds) in enumerate(table.tolist(), start=1):
         if not validated:
-            test_loss = test_accuracy = None
-        rows.append(Row(place.first_epoch + n, train_loss, test_loss, test_accuracy, seconds))
+            loss = accuracy = None
+        rows.append(Row(position.first_epoch + n, train_loss, loss, accuracy, seconds))
     return tuple(rows)
 
 
@@ -113,6 +115,7 @@ def _identity(found: Any) -> tuple[Identity, int]:
         isinstance(classes, list) and all(isinstance(one, str) for one in classes)
     ):
         raise ValueError("classes is no list of names")
+    as_data_name(found["data"])
     if not (isinstance(found["layers"], str) and isinstance(found["validation x"], str)):
         raise ValueError("layers or validation x is no text")
     if type(found["settings.epochs"]) is not int:
@@ -123,24 +126,24 @@ def _identity(found: Any) -> tuple[Identity, int]:
     return found, sum(stage.parameter_count for stage in stages)
 
 
-def _place(found: Any) -> Place:
-    fields = tuple(Place.__dataclass_fields__)
+def _position(found: Any) -> Position:
+    fields = tuple(Position.__dataclass_fields__)
     if not isinstance(found, dict) or tuple(found) != fields:
         raise ValueError(f"it has not the keys {fields}")
     stopped = found["stopped"]
     numbers = [value for key, value in found.items() if key != "stopped"]
     if type(stopped) is not bool or not all(type(n) is int and 0 <= n < MOST for n in numbers):
         raise ValueError("it has other values than whole numbers")
-    place = Place(**found)
+    position = Position(**found)
     if not (
-        place.epoch >= 1
-        and place.step <= place.steps
-        and place.steps >= 1
-        and place.slots <= 2
-        and place.updates == (place.epoch - 1) * place.steps + place.step
+        position.epoch >= 1
+        and position.step <= position.steps
+        and position.steps >= 1
+        and position.slots <= MOST_SLOTS
+        and position.updates == (position.epoch - 1) * position.steps + position.step
     ):
         raise ValueError("its numbers do not fit together")
-    return place
+    return position
 
 
 def _states(found: Any) -> Sequence[dict[str, Any]]:

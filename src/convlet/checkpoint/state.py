@@ -12,17 +12,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convlet.callbacks import Callback
 from convlet.checkpoint.identity import Identity
-from convlet.checkpoint.parse import COLUMNS, Place, parse, parse_rows, place_of
+from convlet.checkpoint.parse import COLUMNS, Position, parse, parse_rows, position_of
 from convlet.errors import InputError
-from convlet.formats.atomic import file_name
+from convlet.files.paths import file_name
 from convlet.formats.header import Spec, damaged
 from convlet.formats.records import pack, unpack
-from convlet.network import Network
-from convlet.run import Callback, History, Row, Run
+from convlet.run import History, Row, Run
 
 KIND = "convlet-checkpoint"
-VERSION = 1
+VERSION = 2
+
+
+class OtherCallbacksError(InputError):
+    """A run is resumed with other callbacks that have a state than it was started with.
+
+    now, then: the names of their classes.
+    """
+
+    def __init__(self, now: Sequence[str], then: Sequence[str], path: str) -> None:
+        self.now, self.then = tuple(now), tuple(then)
+        super().__init__(
+            "callbacks",
+            now,
+            subject="callbacks with a state",
+            found=f"are {', '.join(now) or 'none'}",
+            but=f"{path} is of a run with {', '.join(then) or 'none'}",
+            hint="give the same, in the same order",
+        )
 
 
 @dataclass(frozen=True)
@@ -32,7 +50,7 @@ class Saved:
     path: str
     convlet_version: str
     identity: Identity
-    place: Place
+    position: Position
     rows: tuple[Row, ...]
     callbacks: tuple[tuple[str, dict[str, Any]], ...]  # the kind and state of each that has one
     arrays: dict[str, NDArray[Any]]
@@ -57,35 +75,40 @@ def pack_run(run: Run, callbacks: Sequence[Callback], identity: Identity) -> byt
         sizes = {key: vector.size for key, vector in vectors.items()}
         states.append({"kind": type(callback).__name__, "values": values, "vectors": sizes})
     for name, value in identity.items():
-        _refuse_no_json(value, f"{name.removeprefix('settings.')} is {value!r:.100}")
+        _refuse_no_json(value, name.removeprefix("settings."), f"is {value!r:.100}")
     metadata = {
         "callbacks": _text(states),
         "identity": _text(identity),
-        "position": _text(vars(place_of(run))),
+        "position": _text(vars(position_of(run))),
     }
     return pack(KIND, VERSION, metadata, arrays)
 
 
 def _parts(callback: Callback) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     """The state of a callback: JSON values, vectors.  Raises `InputError`."""
-    where, state = f"the state of callback {type(callback).__name__}", callback.state()
+    state = callback.state()
+    where = f"the state of callback {type(callback).__name__}"
     if not isinstance(state, dict):
-        raise InputError(f"{where} is {state!r:.100}, expected a dict of JSON values and vectors")
+        expected = "a dict of JSON values and vectors"
+        raise _wrong_state(where, state, f"is {state!r:.100}", expected)
     try:
         _refuse_other_keys(state, where)
     except RecursionError as error:
-        raise InputError(f"{where} is nested too deeply, expected plain JSON values") from error
+        expected = "plain JSON values"
+        raise _wrong_state(where, state, "is nested too deeply", expected) from error
     vectors = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
     for key, vector in vectors.items():
         if vector.ndim != 1 or vector.dtype != np.float32:
-            raise InputError(
-                f"{where} has {key!r} of shape {vector.shape} and dtype {vector.dtype},"
-                " expected a float32 vector"
-            )
+            found = f"has {key!r} of shape {vector.shape} and dtype {vector.dtype}"
+            raise _wrong_state(where, state, found, "a float32 vector")
     values = {key: value for key, value in state.items() if key not in vectors}
     for key, value in values.items():
-        _refuse_no_json(value, f"{where} has {key!r}")
+        _refuse_no_json(value, "callbacks", f"has {key!r}", where)
     return values, vectors
+
+
+def _wrong_state(where: str, state: object, found: str, expected: str) -> InputError:
+    return InputError("callbacks", state, expected, subject=where, found=found)
 
 
 def _refuse_other_keys(value: Any, where: str) -> None:
@@ -93,17 +116,18 @@ def _refuse_other_keys(value: Any, where: str) -> None:
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise InputError(f"{where} has the key {key!r:.100}, expected a str")
+                raise _wrong_state(where, value, f"has the key {key!r:.100}", "a str")
     if isinstance(value, dict | list | tuple):
         for inner in value.values() if isinstance(value, dict) else value:
             _refuse_other_keys(inner, where)
 
 
-def _refuse_no_json(value: Any, what: str) -> None:
+def _refuse_no_json(value: Any, parameter: str, found: str, subject: str = "") -> None:
     try:
         _text(value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{what}, which cannot be kept as JSON: {error}") from error
+        found = f"{found}, which cannot be kept as JSON"
+        raise InputError(parameter, value, hint=str(error), subject=subject, found=found) from error
 
 
 def read(path: str | os.PathLike[str]) -> Saved:
@@ -123,7 +147,7 @@ def read(path: str | os.PathLike[str]) -> Saved:
     if not np.isfinite(weights).all():
         raise damaged(name, "weights", weights[~np.isfinite(weights)][0], "finite numbers")
     rows = parse_rows(
-        record.arrays["history"], found.place, found.identity["validation x"] != "none"
+        record.arrays["history"], found.position, found.identity["validation x"] != "none"
     )
     callbacks = []
     for n, state in enumerate(found.states):
@@ -133,7 +157,7 @@ def read(path: str | os.PathLike[str]) -> Saved:
         name,
         record.convlet_version,
         found.identity,
-        found.place,
+        found.position,
         rows,
         tuple(callbacks),
         record.arrays,
@@ -145,18 +169,18 @@ def restore_run(saved: Saved, run: Run) -> None:
 
     Raises `ModelFileError` for a checkpoint that contradicts its identity.
     """
-    place, network = saved.place, run.network
-    if (place.steps, place.slots) != (run.steps, len(run.slots)):
-        found, wanted = (place.steps, place.slots), (run.steps, len(run.slots))
+    position, network = saved.position, run.network
+    if (position.steps, position.slots) != (run.steps, len(run.slots)):
+        found, wanted = (position.steps, position.slots), (run.steps, len(run.slots))
         raise damaged(saved.path, "the number of steps and slots", found, f"{wanted}")
     network.flat[...] = saved.arrays["weights"]
     for n, slot in enumerate(run.slots):
         slot[...] = saved.arrays[f"slot{n}"]
-    network.epochs = place.epochs
-    run.first_epoch, run.epoch, run.step = place.first_epoch, place.epoch, place.step
+    network.epochs = position.epochs
+    run.first_epoch, run.epoch, run.step = position.first_epoch, position.epoch, position.step
     run.total, run.total_weight, run.seconds = saved.arrays["sums"].tolist()
     run.history = History(saved.rows)
-    run.stop = place.stopped
+    run.stop = position.stopped
 
 
 def restore_callbacks(saved: Saved, callbacks: Sequence[Callback]) -> None:
@@ -167,10 +191,7 @@ def restore_callbacks(saved: Saved, callbacks: Sequence[Callback]) -> None:
     now = [type(one).__name__ for one in callbacks if has_state(one)]
     then = [name for name, _ in saved.callbacks]
     if now != then:
-        raise InputError(
-            f"callbacks with a state are {', '.join(now) or 'none'}, but {saved.path} is of a run"
-            f" with {', '.join(then) or 'none'}: give the same, in the same order"
-        )
+        raise OtherCallbacksError(now, then, saved.path)
     states = iter(saved.callbacks)
     for callback in callbacks:
         callback.restore(next(states)[1] if has_state(callback) else {})
@@ -180,24 +201,6 @@ def has_state(callback: Callback) -> bool:
     """Whether there is something to keep: its class says how."""
     plain = Callback.state
     return getattr(type(callback), "state", plain) is not plain
-
-
-def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
-    """The network as it was at a checkpoint: `convlet.load_checkpoint`.
-
-    Raises as `read` does.
-    """
-    saved = read(path)
-    identity = saved.identity
-    network = Network(
-        identity["layers"],
-        identity["input_shape"],
-        classes=identity["classes"],
-        engine=engine,
-        flat=saved.arrays["weights"],
-    )
-    network.epochs = saved.place.epochs
-    return network
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,5 @@
-"""The command line: `convlet train`, `evaluate`, `plot`, `report` and the others below.
+"""The command line: `convlet train`, `evaluate`, `plot`, `report` and the others of group.py.
 
-One module a command.  To add one: write a function with typer's annotations in a module here, and
-register it below.
 Commands raise `ConvletError`; `main` turns every error into one line and an exit status.
 """
 
@@ -10,57 +8,16 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, cast
 
-import typer
+import click
 
-from convlet._version import __version__
-from convlet.cli import augment, bench, check, evaluate, find_lr, plot, predict, report, show, train
 from convlet.cli.console import fail, plain_warnings, printable
-from convlet.cli.interrupt import ending, single_interrupt
+from convlet.cli.group import COMMANDS, COMPLETE, GROUP, load
+from convlet.cli.interrupt import deferred_interrupt, ending, single_interrupt
+from convlet.cli.names import NAMES
 from convlet.errors import ConvletError
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
-# the base of every wrong call, which typer does not export
-UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
-
-app = typer.Typer(
-    name="convlet",
-    help="Small convolutional networks, every derivative written out, trained on the CPU.",
-    epilog="Example: convlet train mnist --epochs 5",
-    add_completion=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"convlet {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
-    ] = False,
-) -> None:
-    pass
-
-
-# The help of a command is its docstring; the line below it is its example.
-app.command(epilog=train.EXAMPLE)(train.train)
-app.command("find-lr", epilog=find_lr.EXAMPLE)(find_lr.find_lr)
-app.command(epilog=augment.EXAMPLE)(augment.augment)
-app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
-app.command(epilog=predict.EXAMPLE)(predict.predict)
-app.command(epilog=show.EXAMPLE)(show.show)
-app.command(epilog=check.EXAMPLE)(check.check)
-app.command(epilog=bench.EXAMPLE)(bench.bench)
-app.command(epilog=plot.EXAMPLE)(plot.plot)
-app.command(epilog=report.EXAMPLE)(report.report)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,9 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold any bytes
+    names = dict(NAMES)
     try:
+        with deferred_interrupt():
+            for name in [word for word in arguments if word in COMMANDS][:1]:
+                load(name)
         with single_interrupt(restore=argv is not None), plain_warnings():
-            status = _run(arguments or ["--help"])
+            status = _run(arguments or ["--help"], names)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as stop:
@@ -87,35 +48,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
-    except UsageError as error:
-        return fail(_usage(error))
+    except click.UsageError as error:
+        return fail(error.format_message())
     except ConvletError as error:
-        return fail(error)
+        return fail(error.told(names))
     except MemoryError as error:
-        return fail(f"out of memory: {error or 'take a smaller network or batch size'}")
+        what = f"out of memory ({error})" if str(error) else "out of memory"
+        return fail(f"{what}: take fewer or smaller images, a smaller batch size or network")
     except OSError as error:
         place = error.filename or ("stdout" if _output_fails() else None)
         _drop_output()
         return fail(f"{place}: {error.strerror or error}" if place else error.strerror or error)
 
 
-def _run(arguments: list[str]) -> int:
-    """Parse and invoke, without typer's own handling of errors and signals."""
-    command = typer.main.get_command(app)
+def _run(arguments: list[str], names: dict[str, str]) -> int:
+    """Parse and invoke, without click's own handling of errors and signals.
+
+    names: what parameters are called in errors; a command may change them.
+    """
+    if COMPLETE in os.environ:
+        GROUP.main(arguments, prog_name="convlet")  # answers the shell, and exits
     try:
-        with command.make_context("convlet", arguments) as context:
-            command.invoke(context)
-    except typer.Exit as end:  # --help, --version, and a command with another status than 0
+        with GROUP.make_context("convlet", arguments, obj=names) as context:
+            return GROUP.invoke(context) or 0  # a command returns its status, or None
+    except click.exceptions.Exit as end:  # --help, --version
         return end.exit_code
-    except SystemExit as end:  # rich, which prints the help, meets a broken pipe so
-        raise BrokenPipeError from end
-    return 0
-
-
-def _usage(error: typer.BadParameter) -> str:
-    """The message of a wrong call, in the form of the other errors."""
-    message = error.format_message().removesuffix(".")
-    return message[:1].lower() + message[1:]
 
 
 def _output_fails() -> bool:

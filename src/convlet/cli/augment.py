@@ -1,46 +1,42 @@
 """`convlet augment`."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from convlet import plots
-from convlet.cli import options, training
+from convlet.augmentation import as_augmentation
+from convlet.cli import options
 from convlet.cli.console import say
+from convlet.cli.help import Command
+from convlet.cli.models import load_data
+from convlet.cli.options import whole
+from convlet.cli.pictures import Picture
 from convlet.errors import InputError
-from convlet.inputs import as_count
-from convlet.plots.style import check_suffix, figure
+from convlet.inputs import as_count, as_seed
+from convlet.plots.augmented import MOST_IMAGES
 
 EXAMPLE = 'Example: convlet augment mnist --augment "shift 2, elastic 30" --preview seen.png'
 
 
-def augment(
-    preview: Annotated[
-        Path, typer.Option("--preview", metavar="FILE", help="A .png, .svg or .pdf file.")
-    ],
-    augment: Annotated[
-        str,
-        typer.Option("--augment", metavar="TEXT", help='As in "shift 2, rotation 15, elastic 30".'),
-    ],
-    data: options.Data = "mnist",
-    seed: Annotated[
-        int, typer.Option(parser=options.whole, metavar="N", help="That of the training.")
-    ] = 0,
-    count: Annotated[
-        int,
-        typer.Option(parser=options.whole, metavar="N", help="The first N training images."),
-    ] = 8,
-) -> None:
+@click.command(cls=Command, epilog=EXAMPLE)
+@options.DATA
+@options.file("--preview", required=True, help="A .png, .svg or .pdf file.")
+@click.option(
+    "--augment",
+    metavar="CHANGES",
+    required=True,
+    help='As in "shift 2, rotation 15, elastic 30".',
+)
+@whole("--seed", default=0, help="That of the training.")
+@whole("--count", default=8, help="The first N training images.")
+def augment(data: str, preview: Path, augment: str, seed: int, count: int) -> None:
     """Draw training images beside what augmentation makes of them."""
-    plan = training.read_augmentation(augment)
-    if plan is None:
-        raise InputError(f"--augment is {augment!r}, expected one that changes images")
-    as_count(seed, "--seed", 0, (1 << 64) - 1)
-    as_count(count, "--count", 1, 50)
-    check_suffix(preview, "--preview")
-    options.refuse_unwritable(preview, "--preview")
-    figure(1, 1)  # whether matplotlib is there
-    images = options.load_data(data).train.images[:count]
-    plots.save(plots.augmented(images, plan, seed=seed), preview)
-    say(f"picture saved in {preview}")
+    changes = as_augmentation(augment)
+    if changes is None:
+        raise InputError("augmentation", augment, "one that changes images")
+    as_seed(seed)
+    as_count(count, "count", 1, MOST_IMAGES)
+    picture = Picture(preview, name="preview")
+    images = load_data(data).train.images[:count]
+    say(picture.save(plots.augmented(images, changes, seed=seed)))

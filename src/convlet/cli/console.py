@@ -6,10 +6,13 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+GAP = 2
+"""Columns between two of a table."""
 
 
 def printable(text: object) -> str:
@@ -61,6 +64,11 @@ def plain_warnings() -> Iterator[None]:
         yield
 
 
+def size(shape: Sequence[int]) -> str:
+    """A shape as one reads it: 28x28x1."""
+    return "x".join(map(str, shape))
+
+
 def console() -> "Console":
     """A rich console on stdout that prints names as they are: no markup, emoji, guessed colours."""
     from rich.console import Console
@@ -73,25 +81,57 @@ def console() -> "Console":
 
 
 def is_live() -> bool:
-    """Whether stdout is a terminal that can redraw a line."""
-    return sys.stdout.isatty() and not console().is_dumb_terminal
+    """Whether stdout is a terminal that can draw a line again."""
+    from convlet.progress import can_redraw
+
+    return can_redraw(console())
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], align: str) -> None:
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], align: str, less: Sequence[str] = ()
+) -> None:
     """A table on stdout.
 
-    align: one of "<", ">" for each column.  rows: a cell for each column, or () for a rule.
+    align: one of "<", ">" for each column; ">" is for numbers, which are never broken.  rows: a
+    cell for each column, or () for a rule.  less: columns that a narrow terminal does without, the
+    first one first.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    screen = console()
+    cells = [[printable(cell) for cell in row] for row in rows]
+    kept = _columns(header, cells, align, less, screen.width)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for title, side in zip(header, align, strict=True):
-        table.add_column(Text(title), justify="right" if side == ">" else "left", overflow="fold")
-    for row in rows:
+    for n in kept:
+        number = align[n] == ">"
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(Text(header[n]), justify=justify, no_wrap=number, overflow="fold")
+    for row in cells:
         if row:
-            table.add_row(*(Text(printable(cell)) for cell in row))
+            table.add_row(*(Text(row[n]) for n in kept))
         else:
             table.add_section()
-    console().print(table)
+    screen.print(table)
+
+
+def _columns(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    align: str,
+    less: Sequence[str],
+    width: int,
+) -> list[int]:
+    """The columns that fit: whole numbers, and words that are not broken."""
+    needs = []
+    for n, title in enumerate(header):
+        texts = [title, *(row[n] for row in rows if row)]
+        longest = texts if align[n] == ">" else [word for text in texts for word in text.split()]
+        needs.append(max(map(len, longest), default=0))
+    kept = list(range(len(header)))
+    for name in less:
+        if sum(needs[n] + GAP for n in kept) <= width:
+            break
+        kept.remove(header.index(name))
+    return kept

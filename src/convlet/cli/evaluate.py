@@ -1,54 +1,54 @@
 """`convlet evaluate`."""
 
-import numpy as np
+from pathlib import Path
 
+import click
+
+from convlet import measures
 from convlet.cli import options
 from convlet.cli.console import print_table, say, say_json
+from convlet.cli.help import Command
 from convlet.cli.models import load_with_data
-from convlet.cli.progress import decimals, percent
+from convlet.inputs import as_threads
+from convlet.progress import decimals, percent
 
-EXAMPLE = "Example: convlet evaluate mnist.safetensors mnist"
 
-
-def evaluate(
-    model: options.Model,
-    data: options.ModelData = None,
-    threads: options.Threads = None,
-    json: options.Json = False,
-) -> None:
+@click.command(cls=Command, epilog="Example: convlet evaluate mnist.safetensors mnist")
+@options.MODEL
+@options.MODEL_DATA
+@options.THREADS
+@options.JSON
+def evaluate(model: Path, data: str | None, threads: int | None, json: bool) -> None:
     """Measure a saved model on test images.
 
     Loss, accuracy, and the share of each class that is recognised (recall).
     """
-    options.check_threads(threads)
+    as_threads(threads)
     network, dataset = load_with_data(model, data)
-    images, labels = dataset.test.images, dataset.test.labels
     names = network.classes or dataset.classes
-
-    loss, accuracy = network.evaluate(images, labels, threads=threads)
-    right = network.predict(images, threads=threads) == labels
-    counts = np.bincount(labels, minlength=len(names))
-    hits = np.bincount(labels[right], minlength=len(names))
-    # no image of a class, no accuracy
-    shares = [hit / count if count else None for hit, count in zip(hits, counts, strict=True)]
+    found = measures.predict(network, dataset.test.images, dataset.test.labels, threads)
+    counts = measures.confusion_counts(found.labels, found.predicted, len(names))
+    scores = list(zip(names, counts.diagonal(), measures.class_scores(counts), strict=True))
     if json:
         by_class = [
-            {
-                "class": name,
-                "images": int(count),
-                "accuracy": None if share is None else float(share),
-            }
-            for name, count, share in zip(names, counts, shares, strict=True)
+            {"class": name, "images": score.support, "accuracy": score.recall}
+            for name, _, score in scores
         ]
-        say_json({"loss": loss, "accuracy": accuracy, "classes": by_class})
+        say_json({"loss": found.loss, "accuracy": found.accuracy, "classes": by_class})
         return
     say(
-        f"{dataset.name}: {len(images):,} test images, loss {decimals(loss)},"
-        f" accuracy {percent(accuracy)}"
+        f"{dataset.name}: {len(found.labels):,} test images, loss {decimals(found.loss)},"
+        f" accuracy {percent(found.accuracy)}"
     )
     say()
     rows = [
-        (name, f"{count:,}", f"{hit:,}", "-" if share is None else percent(share))
-        for name, count, hit, share in zip(names, counts, hits, shares, strict=True)
+        # no image of a class, no accuracy
+        (
+            name,
+            f"{score.support:,}",
+            f"{right:,}",
+            "-" if score.recall is None else percent(score.recall),
+        )
+        for name, right, score in scores
     ]
-    print_table(("class", "images", "right", "accuracy"), rows, "<>>>")
+    print_table(("class", "images", "right", "accuracy"), rows, "<>>>", ("right",))

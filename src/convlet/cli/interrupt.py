@@ -5,10 +5,17 @@ import os
 import signal
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import inf
+from time import monotonic
 from types import FrameType
 from typing import Any
+
+Handler = Callable[[int, FrameType | None], None]
+
+DEAF = 10.0
+"""Seconds after a signal in which no other one counts: enough for a checkpoint on a slow disk."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -44,34 +51,70 @@ def ending(stop: KeyboardInterrupt) -> tuple[int, str]:
 
 @contextmanager
 def single_interrupt(restore: bool) -> Iterator[None]:
-    """Inside, the first SIGINT raises KeyboardInterrupt, SIGTERM `Terminated`, SIGHUP `HungUp`.
+    """Inside, SIGINT raises KeyboardInterrupt, SIGTERM `Terminated`, SIGHUP `HungUp`.
 
-    Later ones do nothing: a second Ctrl-C would otherwise strike while a checkpoint is written or
-    the terminal is being put in order.  restore: take the old handlers again afterwards; False
-    where the process is about to end.  Does nothing for a signal that somebody else handles, or
-    ignores, as a shell does with SIGINT for `convlet train &` and nohup with SIGHUP.
+    Others that follow within DEAF seconds do nothing: a second Ctrl-C would otherwise strike while
+    a checkpoint is written or the terminal is being put in order.  restore: take the old handlers
+    again afterwards; False where the process is about to end.  Does nothing for a signal that
+    somebody else handles, or ignores, as a shell does with SIGINT for `convlet train &` and nohup
+    with SIGHUP.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    ours = [number for number, old in _DEFAULT.items() if signal.getsignal(number) == old]
-    for number in ours:
-        signal.signal(number, _interrupt)
+    struck = -inf
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal struck
+        now = monotonic()
+        if now - struck < DEAF:
+            return
+        struck = now
+        if number == signal.SIGHUP:
+            _drop_closed_terminal()
+        raise _RAISED[signal.Signals(number)]
+
+    ours = _take(_DEFAULT, interrupt)
     try:
         yield
     finally:
-        if restore:
-            for number in ours:
+        for number in ours:
+            if restore:
                 signal.signal(number, _DEFAULT[number])
+            elif struck > -inf:
+                signal.signal(number, signal.SIG_IGN)  # to the very end of Python, too
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    for each in _DEFAULT:
-        if signal.getsignal(each) is _interrupt:
-            signal.signal(each, signal.SIG_IGN)
-    if number == signal.SIGHUP:
-        _drop_closed_terminal()
-    raise _RAISED[signal.Signals(number)]
+@contextmanager
+def deferred_interrupt() -> Iterator[None]:
+    """Inside, Ctrl-C waits for the end; a second one does not.
+
+    For modules that are being loaded: there it may be lost in a callback of Python's own, or meet a
+    module in C that ends the process.
+    """
+    noted = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal noted
+        if noted:
+            raise KeyboardInterrupt
+        noted = True
+
+    ours = _take([signal.SIGINT], note)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, _DEFAULT[number])
+    if noted:
+        raise KeyboardInterrupt
+
+
+def _take(numbers: Iterable[signal.Signals], handler: Handler) -> list[signal.Signals]:
+    """Make this the handler of the signals that have Python's own -> these."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    ours = [number for number in numbers if signal.getsignal(number) == _DEFAULT[number]]
+    for number in ours:
+        signal.signal(number, handler)
+    return ours
 
 
 def _drop_closed_terminal() -> None:

@@ -1,22 +1,38 @@
 """A model and the data that it is looked at with."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from convlet import load, load_checkpoint
-from convlet.cli import options
-from convlet.cli.console import warn
-from convlet.datasets import Dataset, names
-from convlet.errors import InputError
+from convlet import checkpoint, datasets
+from convlet.cli.console import size, warn
+from convlet.datasets import Dataset
+from convlet.errors import InputError, blaming
 from convlet.formats.records import OtherKindError
+from convlet.loading import load, load_checkpoint
 from convlet.network import Network
+from convlet.settings import Settings
+
+
+def load_data(name: str) -> Dataset:
+    """The data set of DATA."""
+    with blaming("data"):
+        return datasets.load(name)
 
 
 def load_model(path: Path) -> Network:
     """The network of MODEL, a model or a checkpoint.  Raises `FileError`, `ModelFileError`."""
-    try:
-        return load(path)
-    except OtherKindError:
-        return load_checkpoint(path)
+    with blaming("model"):
+        try:
+            return load(path)
+        except OtherKindError:
+            return load_checkpoint(path)
+
+
+def settings_of(path: Path) -> Settings | None:
+    """How the network of MODEL was trained, which a checkpoint knows and a model does not."""
+    with suppress(OtherKindError):
+        return checkpoint.settings_of(checkpoint.read(path).identity)
+    return None
 
 
 def load_with_data(model: Path, data: str | None) -> tuple[Network, Dataset]:
@@ -28,32 +44,28 @@ def load_with_data(model: Path, data: str | None) -> tuple[Network, Dataset]:
     network = load_model(model)
     data = data_of(network) if data is None else data
     if data is None:
-        raise InputError(
-            f"DATA is not given, and {model} does not say that it was trained on one of"
-            f" {', '.join(names())}: name the data"
-        )
+        known = ", ".join(datasets.names())
+        but = f"{model} does not say that it was trained on one of {known}"
+        raise InputError("data", but=but, hint="name the data")
     return network, data_for(network, data, model)
 
 
 def data_of(network: Network) -> str | None:
     """The name of the data set that it was trained on, where that is known."""
-    return network.data if network.data in names() else None
+    return network.data if network.data in datasets.names() else None
 
 
 def data_for(network: Network, data: str, model: Path) -> Dataset:
     """DATA, for the network of MODEL.  Raises and warns as `load_with_data`."""
-    dataset = options.load_data(data)
+    dataset = load_data(data)
     shape = dataset.test.images.shape[1:]
+    hint = "choose the data that it was trained on"
     if shape != network.input_shape:
-        raise InputError(
-            f"{dataset.name} has images {options.size(shape)}, but {model} was trained"
-            f" on {options.size(network.input_shape)}: choose the data that it was trained on"
-        )
+        found, but = f"has images {size(shape)}", f"{model} takes {size(network.input_shape)}"
+        raise InputError("data", data, subject=dataset.name, found=found, but=but, hint=hint)
     if len(dataset.classes) != network.class_count:
-        raise InputError(
-            f"{dataset.name} has {len(dataset.classes)} classes, but {model} knows"
-            f" {network.class_count}: choose the data that it was trained on"
-        )
+        found, but = f"has {len(dataset.classes)} classes", f"{model} knows {network.class_count}"
+        raise InputError("data", data, subject=dataset.name, found=found, but=but, hint=hint)
     if network.classes is None:
         network.classes = tuple(dataset.classes)
     elif network.classes != tuple(dataset.classes):

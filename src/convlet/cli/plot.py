@@ -1,17 +1,20 @@
 """`convlet plot`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from convlet import plots
-from convlet.cli import options
+from convlet.cli import options, places
 from convlet.cli.console import say
+from convlet.cli.help import Command
 from convlet.cli.models import load_model, load_with_data
-from convlet.errors import InputError
+from convlet.cli.options import argument, file, whole
+from convlet.cli.pictures import Picture
+from convlet.errors import InputError, blaming
 from convlet.inputs import as_count
-from convlet.plots.style import check_suffix, figure
+from convlet.plots.mistakes import MOST_IMAGES
 from convlet.watch import read_history
 
 if TYPE_CHECKING:
@@ -19,54 +22,47 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: convlet plot confusion mnist.safetensors mnist --out confusion.svg"
 KINDS = ("curves", "confusion", "filters", "activations", "mistakes", "reliability")
+MISTAKES = 25
 
 
+@click.command(cls=Command, epilog=EXAMPLE)
+@argument("kind", f"{', '.join(KINDS)}.", shell_complete=options.offering(KINDS))
+@argument("model", "A file that train saved; for curves, its --history file.", type=options.FILE)
+@options.MODEL_DATA
+@file("--out", help="A .png, .svg or .pdf file.", show_default="convlet-KIND.png")
+@whole("--image", default=0, help="For activations: which test image, from 0.")
+@whole("--count", default=MISTAKES, help="For mistakes: at most so many.")
 def plot(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=", ".join(KINDS) + ".")],
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL", help="A file that train saved; for curves, its --history file."
-        ),
-    ],
-    data: options.ModelData = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="A .png, .svg or .pdf file.", show_default="convlet-KIND.png"
-        ),
-    ] = None,
-    image: Annotated[
-        int,
-        typer.Option(
-            parser=options.whole, metavar="N", help="For activations: which test image, from 0."
-        ),
-    ] = 0,
-    count: Annotated[
-        int,
-        typer.Option(parser=options.whole, metavar="N", help="For mistakes: at most so many."),
-    ] = 25,
+    kind: str, model: Path, data: str | None, out: Path | None, image: int, count: int
 ) -> None:
     """Draw one picture of training or of what was learned.
 
     Confusion, activations, mistakes and reliability are of the test images of DATA.
     """
     if kind not in KINDS:
-        raise InputError(f"KIND is {kind!r}, expected one of: {', '.join(KINDS)}")
-    as_count(image, "--image", 0)
-    as_count(count, "--count", 1, 400)
-    out = Path(f"convlet-{kind}.png") if out is None else out
-    check_suffix(out, "--out")
-    options.refuse_unwritable(out, "--out")
-    figure(1, 1)  # whether matplotlib is there
-    plots.save(_draw(kind, model, data, image, count), out)
-    say(f"picture saved in {out}")
+        raise InputError("kind", kind, f"one of: {', '.join(KINDS)}")
+    _refuse_unused(kind, data, image, count)
+    as_count(image, "image", 0)
+    as_count(count, "count", 1, MOST_IMAGES)
+    places.refuse_same({"model": model, "out": out})
+    picture = Picture(out, f"convlet-{kind}.png")
+    say(picture.save(_draw(kind, model, data, image, count)))
+
+
+def _refuse_unused(kind: str, data: str | None, image: int, count: int) -> None:
+    """What a kind of picture would leave aside without a word."""
+    if data is not None and kind in ("curves", "filters"):
+        raise InputError("data", data, but=f"{kind} needs none", hint="leave it out")
+    if image and kind != "activations":
+        raise InputError("image", image, but=f"{kind} is of all images", hint="leave it out")
+    if count != MISTAKES and kind != "mistakes":
+        raise InputError("count", count, but=f"{kind} shows no mistakes", hint="leave it out")
 
 
 def _draw(kind: str, model: Path, data: str | None, image: int, count: int) -> "Figure":
     if kind == "curves":
-        with options.renamed("path is", "MODEL is"):
-            return plots.training_curves(read_history(model))
+        with blaming("model"):
+            return plots.training_curves(read_history(model, "model"))
     if kind == "filters":
         return plots.filters(load_model(model))
     network, dataset = load_with_data(model, data)
@@ -78,5 +74,5 @@ def _draw(kind: str, model: Path, data: str | None, image: int, count: int) -> "
     if kind == "reliability":
         return plots.reliability(network, x, y)
     if image >= len(x):
-        raise InputError(f"--image is {image}, expected 0 to {len(x) - 1}: a test image")
+        raise InputError("image", image, f"0 to {len(x) - 1}", "a test image")
     return plots.activations(network, x[image])

@@ -1,50 +1,57 @@
 """`convlet predict`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
+import click
 import numpy as np
-import typer
 
 from convlet import datasets
 from convlet.cli import options
 from convlet.cli.console import print_table, say_json
+from convlet.cli.help import Command
 from convlet.cli.models import load_model
-from convlet.cli.progress import percent
+from convlet.cli.options import argument, whole
 from convlet.engine import as_floats
 from convlet.equations import Array
-from convlet.inputs import as_count
+from convlet.errors import blaming
+from convlet.inputs import as_count, as_threads
+from convlet.network import Network
+from convlet.progress import percent
 
 EXAMPLE = "Example: convlet predict mnist.safetensors digit.png --resize --top 2"
 
 
+@click.command(cls=Command, epilog=EXAMPLE)
+@options.MODEL
+@argument(
+    "images",
+    "PNG, JPEG or .npy files.",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    type=options.FILE,
+)
+@whole("--top", default=3, help="How many classes to show.")
+@click.option("--resize", is_flag=True, help="Scale images to the size that the model expects.")
+@click.option("--invert", is_flag=True, help="Swap dark and bright: MNIST is bright on dark.")
+@options.THREADS
+@options.JSON
 def predict(
-    model: options.Model,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="PNG, JPEG or .npy files.")],
-    top: Annotated[
-        int, typer.Option(parser=options.whole, metavar="N", help="How many classes to show.")
-    ] = 3,
-    resize: Annotated[
-        bool, typer.Option("--resize", help="Scale images to the size that the model expects.")
-    ] = False,
-    invert: Annotated[
-        bool, typer.Option("--invert", help="Swap dark and bright: MNIST is bright on dark.")
-    ] = False,
-    threads: options.Threads = None,
-    json: options.Json = False,
+    model: Path,
+    images: Sequence[Path],
+    top: int,
+    resize: bool,
+    invert: bool,
+    threads: int | None,
+    json: bool,
 ) -> None:
     """Name the most probable classes of images."""
-    as_count(top, "--top")
-    options.check_threads(threads)
+    as_count(top, "top")
+    as_threads(threads)
     network = load_model(model)
-    names, arrays = [], []
-    for path in images:
-        found = datasets.read_images(path, network.input_shape, resize=resize)
-        names += [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
-        arrays.append(inverted(found) if invert else found)
-    if len({array.dtype for array in arrays}) > 1:  # some uint8, some floats
-        arrays = [as_floats(array) for array in arrays]
-    probabilities = network.predict_proba(np.concatenate(arrays), threads=threads)
+    names, x = _read(images, network, resize, invert)
+    probabilities = network.predict_proba(x, threads=threads)
     classes = network.classes or tuple(map(str, range(network.class_count)))
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     answers = [
@@ -62,6 +69,22 @@ def predict(
         for place, (k, share) in enumerate(answer)
     ]
     print_table(("image", "class", "probability"), rows, "<<>")
+
+
+def _read(
+    paths: Sequence[Path], network: Network, resize: bool, invert: bool
+) -> tuple[list[str], Array]:
+    """A name for each image, and the images."""
+    names: list[str] = []
+    arrays: list[Array] = []
+    with blaming("images"):
+        for path in paths:
+            found = datasets.read_images(path, network.input_shape, resize=resize)
+            names += [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
+            arrays.append(inverted(found) if invert else found)
+    if len({array.dtype for array in arrays}) > 1:  # some uint8, some floats
+        arrays = [as_floats(array) for array in arrays]
+    return names, np.concatenate(arrays)
 
 
 def inverted(images: Array) -> Array:

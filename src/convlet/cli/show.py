@@ -2,63 +2,87 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from convlet.cli import options
-from convlet.cli.console import print_table, say
-from convlet.cli.models import load_model
-from convlet.engine import make_engine
-from convlet.errors import InputError
-from convlet.layers import Shape
+from convlet.cli import lines, options
+from convlet.cli.console import print_table, say, size
+from convlet.cli.help import Command
+from convlet.cli.models import load_model, settings_of
+from convlet.cli.names import call
+from convlet.cli.options import argument, read_input
+from convlet.engines import make_engine
+from convlet.errors import InputError, Name
+from convlet.layerbase import Shape
 from convlet.native import NAMES, TARGET
+from convlet.network import Network
 from convlet.overview import LayerRow, layer_rows
 from convlet.stages import Stage, default_layers, group
+from convlet.text import parse_layers
 from convlet.threads import explain
 
 EXAMPLE = 'Example: convlet show --layers "conv 4 3, relu, flatten, dense 10, softmax"'
 FLOAT_BYTES = 4
+HEADER = ("stage", "layer", "equations", "output", "parameters", "multiply-adds", "bytes")
+LESS = ("bytes", "equations", "multiply-adds")  # what a narrow terminal does without
 
 
-def show(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A file that train saved, or a checkpoint; without one, the default network.",
-        ),
-    ] = None,
-    layers: options.Layers = None,
-    input: options.InputSize = None,
-    engine: Annotated[bool, typer.Option("--engine", help="Show what computes, only.")] = False,
-) -> None:
+@click.command(cls=Command, epilog=EXAMPLE)
+@argument(
+    "model",
+    "A file that train saved, or a checkpoint.  [default: (the default network)]",
+    required=False,
+    type=options.FILE,
+)
+@options.LAYERS
+@options.INPUT
+@click.option("--engine", is_flag=True, help="Show what computes, only.")
+def show(model: Path | None, layers: str | None, input: str | None, engine: bool) -> None:
     """Show the stages of a network.
 
     A row a layer: its equations, its output, the parameters and their bytes, and the multiply-adds
     of one image.
     """
-    if model is not None and (layers is not None or input is not None):
-        raise InputError("MODEL is given, and --layers or --input too: leave one of them out")
-    shape: Shape
-    if model is not None:
-        network = load_model(model)
-        stages, shape = network.stages, network.input_shape
-    else:
-        chosen, shape = options.read_layers(layers), options.read_input(input)
-        with options.named("--input" if layers is None else "--layers"):
-            stages = group(chosen or default_layers(), shape)
+    for name, value in (("layers", layers), ("input", input)):
+        if model is not None and value is not None:
+            but = (Name("model"), " says what its layers and images are")
+            raise InputError(name, value, but=but, hint="leave one of them out")
+    network = None if model is None else load_model(model)
+    stages, shape = _stages(network, layers, input)
     if engine:
         for line in _engine(stages):
             say(line)
         return
-
-    header = ("stage", "layer", "equations", "output", "parameters", "multiply-adds", "bytes")
-    print_table(header, _rows(stages, shape), "<<<>>>>")
-    if model is not None:
+    print_table(HEADER, _rows(stages, shape), "<<<>>>>", LESS)
+    if model is not None and network is not None:
         say()
-        say(f"epochs trained: {network.epochs}")
-        say(f"classes: {', '.join(network.classes or map(str, range(network.class_count)))}")
+        for line in _history(network, model):
+            say(line)
+
+
+def _stages(
+    network: Network | None, layers: str | None, input: str | None
+) -> tuple[Sequence[Stage], Shape]:
+    """Of a network, or of --layers for images of --input; the default ones without."""
+    if network is not None:
+        return network.stages, network.input_shape
+    if layers is None:
+        call(layers="--input")  # which does not fit the default network
+    shape = read_input(input)
+    chosen = default_layers() if layers is None else parse_layers(layers)
+    return group(chosen, shape), shape
+
+
+def _history(network: Network, model: Path) -> Iterator[str]:
+    """What a file knows of its training."""
+    if network.data is not None:
+        yield f"trained on: {network.data}"
+    yield f"epochs trained: {network.epochs}"
+    yield f"classes: {', '.join(network.classes or map(str, range(network.class_count)))}"
+    settings = settings_of(model)
+    if settings is not None:
+        yield f"batch size: {settings.batch_size}"
+        yield from lines.of_settings(settings, network.layers)
 
 
 def _engine(stages: Sequence[Stage]) -> Iterator[str]:
@@ -82,8 +106,7 @@ def _rows(stages: Sequence[Stage], input_shape: Shape) -> Iterator[Sequence[obje
     for row in layer_rows(stages, input_shape):
         if row.output is None:
             yield ()
-        output = options.size(row.output or ())
-        yield row.stage, row.layer, row.equations, output, *_numbers(row)
+        yield row.stage, row.layer, row.equations, size(row.output or ()), *_numbers(row)
 
 
 def _numbers(row: LayerRow) -> tuple[str, str, str]:

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.errors import DataError
-from convlet.inputs import as_count
+from convlet.inputs import as_count, as_seed
 from convlet.randomness import Purpose, permutation
+from convlet.tables import Table
 
 MAX_CLASSES = 1 << 16
+MOST_SHOWN = 10  # classes in a description
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,13 @@ class Split:
 
     images: NDArray[np.uint8] | NDArray[np.float32]
     labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.images.shape[1:]))
+        return f"Split({len(self):,} images {size} {self.images.dtype})"
 
     def take(self, chosen: slice | NDArray[np.int64]) -> "Split":
         """The images at these positions with their labels."""
@@ -38,6 +47,29 @@ class Dataset:
     test: Split
     classes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}: {self._words()})"
+
+    def _repr_html_(self) -> str:
+        count = len(self.classes)
+        counts = [np.bincount(part.labels, minlength=count) for part in (self.train, self.test)]
+        rows = [
+            (label(name), f"{n:,}", f"{m:,}")
+            for name, n, m in zip(self.classes[:MOST_SHOWN], *counts, strict=False)
+        ]
+        rows.append(("all", f"{len(self.train):,}", f"{len(self.test):,}"))
+        caption = f"{self.name}: {self._words()}"
+        return Table(("class", "training", "test"), rows, "<>>", caption).html
+
+    def _words(self) -> str:
+        size = "x".join(map(str, self.train.images.shape[1:]))
+        names = ", ".join(map(label, self.classes[:MOST_SHOWN]))
+        more = ", ..." if len(self.classes) > MOST_SHOWN else ""
+        return (
+            f"{len(self.train):,} training and {len(self.test):,} test images, {size}"
+            f" {self.train.images.dtype}, {len(self.classes)} classes: {names}{more}"
+        )
+
     def hold_out(self, count: int, seed: int = 0) -> "Dataset":
         """A data set to choose settings with: its test images are `count` of the training images.
 
@@ -45,11 +77,17 @@ class Dataset:
         chosen with it can then be tested once on images that had no part in the choice.  Raises
         `InputError`.
         """
-        total = len(self.train.labels)
+        total = len(self.train)
         as_count(count, "count", 1, total - 1)
-        order = permutation(as_count(seed, "seed", 0, (1 << 64) - 1), Purpose.HOLD_OUT, 0, total)
+        order = permutation(as_seed(seed), Purpose.HOLD_OUT, 0, total)
         held, kept = np.sort(order[:count]), np.sort(order[count:])
         return replace(self, train=self.train.take(kept), test=self.train.take(held))
+
+
+def label(name: str) -> str:
+    """The name of a class, short and on one line."""
+    text = "".join(c if c.isprintable() else "?" for c in name)
+    return text if len(text) <= 30 else f"{text[:27]}..."
 
 
 def make_split(

@@ -8,9 +8,10 @@ from pathlib import Path
 from convlet.datasets.cache import cache_folder
 from convlet.datasets.dataset import Dataset
 from convlet.datasets.idx_folder import find_idx, load_idx
-from convlet.datasets.streams import CHUNK, open_unpacked
 from convlet.errors import ConvletError, DataError, FileError, MissingDependencyError
-from convlet.formats.atomic import file_error, write_atomic
+from convlet.files.atomic import write_atomic
+from convlet.files.paths import file_error
+from convlet.files.streams import CHUNK, open_unpacked
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 MIRRORS = (

@@ -17,9 +17,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.streams import MAX_BYTES, open_unpacked, read_up_to
 from convlet.errors import DataError, InputError
-from convlet.formats.atomic import file_name, write_atomic
+from convlet.files.atomic import write_atomic
+from convlet.files.paths import file_name
+from convlet.files.streams import MAX_BYTES, open_unpacked, read_up_to
 
 DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype("u1"),
@@ -74,14 +75,11 @@ def write_idx(path: str | os.PathLike[str], array: Any) -> None:
     array = np.asarray(array)
     code = CODES.get(array.dtype.newbyteorder("="))
     if code is None:
-        raise InputError(
-            f"array has dtype {array.dtype}, expected one of {', '.join(map(str, CODES))}:"
-            " convert it with array.astype(...)"
-        )
+        expected, hint = f"one of {', '.join(map(str, CODES))}", "convert it with array.astype(...)"
+        raise InputError("array", array.dtype, expected, hint, found=f"has dtype {array.dtype}")
     if not 1 <= array.ndim <= MAX_DIMENSIONS or any(n >= 1 << 32 for n in array.shape):
-        raise InputError(
-            f"array has shape {array.shape}, expected 1 to {MAX_DIMENSIONS} dimensions below 2^32"
-        )
+        expected = f"1 to {MAX_DIMENSIONS} dimensions below 2^32"
+        raise InputError("array", array.shape, expected, found=f"has shape {array.shape}")
     header = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
     data = header + array.astype(DTYPES[code]).tobytes()
     # without a time, so that the same array gives the same file

@@ -9,7 +9,7 @@ import numpy as np
 from convlet.datasets.dataset import Dataset, Split, check_shapes, make_dataset, make_split
 from convlet.datasets.idx import read_idx, read_idx_header
 from convlet.errors import DataError
-from convlet.formats.atomic import file_error
+from convlet.files.paths import file_error
 
 FILE = re.compile(r"(train|t10k|test)[-_](images|labels)[-.]idx\d[-.]ubyte(\.gz)?")
 EXAMPLES = {

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from convlet.datasets.dataset import Dataset, every_fifth, make_dataset, make_split
 from convlet.datasets.pictures import SUFFIXES, open_picture
-from convlet.datasets.streams import MAX_BYTES
 from convlet.errors import DataError
-from convlet.formats.atomic import file_error
+from convlet.files.paths import file_error
+from convlet.files.streams import MAX_BYTES
 from convlet.inputs import is_unicode
 
 CHANNELS = {"L": 1, "RGB": 3}

@@ -11,7 +11,7 @@ from convlet.datasets.idx_folder import FILE, find_idx, load_idx
 from convlet.datasets.image_folder import load_image_folder
 from convlet.datasets.npy import load_npz
 from convlet.errors import DataError, FileError, InputError
-from convlet.formats.atomic import file_error, file_name
+from convlet.files.paths import file_error, file_name
 
 BUILTIN: dict[str, Callable[[], Dataset]] = {
     "digits": load_digits,
@@ -46,10 +46,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Dataset:
         path.stat()
     except OSError as error:
         if isinstance(name_or_path, str) and not _looks_like_path(text):
-            raise InputError(
-                f"name_or_path is {text!r}, expected one of {', '.join(names())},"
-                f" or the path of {KINDS}"
-            ) from error
+            expected = f"one of {', '.join(names())}, or the path of {KINDS}"
+            raise InputError("name_or_path", text, expected) from error
         raise file_error("read", text, error) from error
     name = path.resolve().stem if path.is_file() else path.resolve().name
     if path.is_dir():

@@ -14,8 +14,8 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from convlet.datasets.dataset import Dataset, check_shapes, make_dataset, make_split
-from convlet.datasets.streams import MAX_BYTES, open_regular, read_up_to
 from convlet.errors import ConvletError, DataError
+from convlet.files.streams import MAX_BYTES, open_regular, read_up_to
 
 MAX_DIMENSIONS = 8
 MAX_HEADER = 10_000

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from convlet.datasets.streams import open_regular
 from convlet.errors import ConvletError, DataError, MissingDependencyError
+from convlet.files.streams import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image

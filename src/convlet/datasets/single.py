@@ -11,9 +11,9 @@ from convlet.datasets.dataset import as_float32
 from convlet.datasets.npy import read_npy
 from convlet.datasets.pictures import open_picture, pillow
 from convlet.errors import DataError
-from convlet.formats.atomic import file_name
+from convlet.files.paths import file_name
 from convlet.inputs import as_input_shape
-from convlet.layers import Shape
+from convlet.layerbase import Shape
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,5 +1,1 @@
-"""Files that convlet writes and reads."""
-
-from convlet.formats.model import load, load_checkpoint
-
-__all__ = ["load", "load_checkpoint"]
+"""The formats of the files that convlet writes and reads: bytes to records and back."""

@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict, fields
 from math import isfinite, isnan
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from convlet.datasets.streams import open_regular, read_up_to
 from convlet.errors import DataError
+from convlet.files.streams import open_regular, read_up_to
 from convlet.run import History, Row
 
 Cells = dict[str, Any]
@@ -21,7 +21,6 @@ Cells = dict[str, Any]
 MAX_BYTES = 1 << 26
 """Of a history file: a hundred thousand epochs fit."""
 NAMES = tuple(field.name for field in fields(Row))
-REQUIRED = frozenset(field.name for field in fields(Row) if field.default is MISSING)
 TYPES = get_type_hints(Row)
 
 
@@ -109,7 +108,7 @@ def _csv_rows(path: Path, whole: bool) -> list[tuple[int, Cells]]:
     """Line number and cells of every row."""
     lines = _lines(path, whole)
     header = lines[0].split(",") if lines else []
-    if len(set(header)) != len(header) or not set(header) >= REQUIRED:
+    if len(set(header)) != len(header) or not set(header) >= set(NAMES):
         raise _wrong(path, 1, f"the header {','.join(NAMES)}", repr(lines[0] if lines else ""))
     rows = []
     for number, line in enumerate(lines[1:], start=2):
@@ -149,7 +148,7 @@ def _row(path: Path, number: int, cells: Cells) -> Row:
     for name in cells:
         if name not in NAMES:
             raise _wrong(path, number, f"the names {', '.join(NAMES)}", repr(name))
-    for name in REQUIRED:
+    for name in NAMES:
         if name not in cells:
             raise _wrong(path, number, name, "a row without it")
     values: Cells = {}
@@ -168,7 +167,7 @@ def _row(path: Path, number: int, cells: Cells) -> Row:
     row = Row(**values)
     if row.epoch < 1:
         raise _wrong(path, number, "an epoch from 1", f"{row.epoch}")
-    for name, limit in (("test_accuracy", 1.0), ("seconds", float("inf"))):
+    for name, limit in (("validation_accuracy", 1.0), ("seconds", float("inf"))):
         value = values.get(name)
         if value is not None and not isnan(value) and not 0 <= value <= limit:
             raise _wrong(path, number, f"{name} from 0 to {limit:g}", f"{value}")

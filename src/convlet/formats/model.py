@@ -5,18 +5,20 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.errors import InputError
-from convlet.formats.atomic import file_name, write_atomic
+from convlet.equations import Float32
+from convlet.errors import InputError, Name
+from convlet.files.atomic import write_atomic
+from convlet.files.paths import file_name
 from convlet.formats.header import Spec, damaged, parse_json
 from convlet.formats.records import pack, unpack
-from convlet.inputs import as_input_shape
-from convlet.layers import Layer, Shape
-from convlet.network import Network
+from convlet.inputs import MOST_EPOCHS, as_data_name, as_input_shape
+from convlet.layerbase import Shape
+from convlet.layers import Layer
 from convlet.stages import group, parameter_shapes
 from convlet.text import format_layers, parse_layers
 
@@ -24,6 +26,23 @@ KIND = "convlet-model"
 VERSION = 1
 INPUT_SCALING = "uint8/255"
 """What a uint8 image means to the network: levels / 255.  Floats are taken as they are."""
+
+
+class Saveable(Protocol):
+    """What is kept of a network."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def data(self) -> str | None: ...
+    @property
+    def parameters(self) -> Mapping[str, Float32]: ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,7 @@ class Description:
     data: str | None
 
 
-def save_network(network: Network, path: str | os.PathLike[str]) -> None:
+def save_network(network: Saveable, path: str | os.PathLike[str]) -> None:
     """Write a network to a file, atomically; equal networks give equal bytes.
 
     Raises `InputError` if a parameter is not finite, `FileError` if the system refuses; an old file
@@ -46,8 +65,12 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     """
     for where, value in _not_finite(network.parameters):
         raise InputError(
-            f"parameter {where} is {value}, expected finite numbers:"
-            " the training diverged, repeat it with a smaller learning_rate"
+            "network",
+            value,
+            "finite numbers",
+            ("the training diverged, repeat it with a smaller ", Name("learning_rate")),
+            subject=f"parameter {where}",
+            found=f"is {value}",
         )
     metadata = {
         "layers": format_layers(network.layers),
@@ -62,11 +85,11 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     write_atomic(path, pack(KIND, VERSION, metadata, network.parameters))
 
 
-def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
-    """The network in a file: it predicts bit for bit what the saved one did.
+def read_network(path: str | os.PathLike[str]) -> tuple[Description, Float32]:
+    """What a model file says, and the flat vector of its parameters.
 
-    engine: as for `Network`.  Raises `FileError` if the file cannot be read, `ModelFileError` if it
-    is damaged or describes no network that this version knows.  Nothing in a file is ever run.
+    Raises `FileError` if the file cannot be read, `ModelFileError` if it is damaged or describes no
+    network that this version knows.  Nothing in a file is ever run.
     """
     name = file_name(path)
 
@@ -76,23 +99,8 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
     record = unpack(path, KIND, (VERSION,), expected)
     for where, value in _not_finite(record.arrays):
         raise damaged(name, where, value, "finite numbers")
-    found = _describe(name, record.metadata)
     flat = np.concatenate([values.ravel() for values in record.arrays.values()])
-    network = Network(
-        found.layers, found.input_shape, classes=found.classes, engine=engine, flat=flat
-    )
-    network.epochs, network.data = found.epochs, found.data
-    return network
-
-
-def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Network:
-    """The network in a checkpoint of `fit(checkpoint=...)`, as it was then.
-
-    engine: as for `Network`.  Raises as `load` does.
-    """
-    from convlet.checkpoint import load
-
-    return load(path, engine)
+    return _describe(name, record.metadata), flat
 
 
 def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str, float]]:
@@ -110,7 +118,8 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
         raise damaged(name, "the list of fields", sorted(metadata), f"{sorted(keys)}")
     if metadata["input_scaling"] != INPUT_SCALING:
         raise damaged(name, "input_scaling", metadata["input_scaling"], repr(INPUT_SCALING))
-    if not re.fullmatch("0|[1-9][0-9]{0,14}", metadata["epochs"], re.ASCII):
+    digits = re.fullmatch("0|[1-9][0-9]{0,17}", metadata["epochs"], re.ASCII)
+    if not digits or int(metadata["epochs"]) > MOST_EPOCHS:
         raise damaged(name, "epochs", metadata["epochs"], "a whole number from 0")
     try:
         shape = as_input_shape(_list_of(int, metadata["input_shape"]))
@@ -128,9 +137,10 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
             classes = tuple(_list_of(str, metadata["classes"], count))
         except ValueError as error:
             raise damaged(name, "classes", metadata["classes"], f"{count} names in JSON") from error
-    data = metadata.get("data")
-    if data is not None and not re.fullmatch("[a-z0-9-]{1,40}", data, re.ASCII):
-        raise damaged(name, "data", data, "the name of a data set")
+    try:
+        data = as_data_name(metadata.get("data"))
+    except ValueError as error:
+        raise damaged(name, "data", metadata["data"], "the name of a data set") from error
     epochs = int(metadata["epochs"])
     return Description(layers, shape, parameter_shapes(stages), classes, epochs, data)
 

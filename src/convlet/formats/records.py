@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from convlet._version import __version__
 from convlet.errors import FileError, InputError, ModelFileError
+from convlet.files.paths import file_error, file_name
 from convlet.formats import header
-from convlet.formats.atomic import file_error, file_name
 from convlet.formats.header import DTYPES, Spec, damaged
 
 Expected = Callable[[dict[str, str]], Mapping[str, Spec]]
@@ -70,12 +70,21 @@ def pack(
         head = header.encode(fields, specs)
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{error.object!r:.80} cannot be saved, expected valid Unicode: {error.reason}"
+            "text",
+            error.object,
+            "valid Unicode",
+            error.reason,
+            subject=f"{error.object!r:.80}",
+            found="cannot be saved",
         ) from error
     if len(head) - 8 > header.LIMIT:
         raise InputError(
-            f"names and other text take {len(head) - 8} bytes in the file, expected at most"
-            f" {header.LIMIT}: shorten them"
+            "text",
+            len(head) - 8,
+            f"at most {header.LIMIT}",
+            "shorten them",
+            subject="names and other text",
+            found=f"take {len(head) - 8} bytes in the file",
         )
     return head + data
 
@@ -185,7 +194,8 @@ def _code(name: str, array: NDArray[Any]) -> str:
     for code, dtype in DTYPES.items():
         if array.dtype.newbyteorder("<") == dtype:
             return code
-    raise InputError(f"array {name} has dtype {array.dtype}, expected one of: {', '.join(DTYPES)}")
+    found, expected = f"has dtype {array.dtype}", f"one of: {', '.join(DTYPES)}"
+    raise InputError(name, array.dtype, expected, subject=f"array {name}", found=found)
 
 
 def _checksum(head: bytes, data: Any) -> str:

@@ -9,9 +9,20 @@ from numpy.typing import NDArray
 from convlet import backprop, inputs
 from convlet.engine import as_floats
 from convlet.errors import InputError
+from convlet.measures import as_network
 from convlet.network import Network
-from convlet.plots.predictions import as_network
-from convlet.plots.style import BLUE, GREY, INK, NORMAL, SMALL, bare, class_names, figure, label
+from convlet.plots.style import (
+    BLUE,
+    GREY,
+    INK,
+    NORMAL,
+    SMALL,
+    bare,
+    class_names,
+    figure,
+    label,
+    require_matplotlib,
+)
 from convlet.plots.tiles import heat, mosaic, picture
 from convlet.stages import Stage
 
@@ -37,9 +48,19 @@ class Activation:
 
     @property
     def title(self) -> str:
-        """As in "stage 0: conv 8 5, relu, pool 2 -> 12 x 12 x 8"."""
-        words = ", ".join(map(str, (self.stage.affine, *self.stage.sigma)))
-        return f"stage {self.stage.index}: {words} → {' x '.join(map(str, self.values.shape))}"
+        """As in "stage 0: conv 8 5, relu, pool 2 → 12 x 12 x 8"."""
+        return f"{self.words} → {self.size}"
+
+    @property
+    def words(self) -> str:
+        """As in "stage 0: conv 8 5, relu, pool 2"."""
+        layers = ", ".join(map(str, (self.stage.affine, *self.stage.sigma)))
+        return f"stage {self.stage.index}: {layers}"
+
+    @property
+    def size(self) -> str:
+        """As in "12 x 12 x 8"."""
+        return " x ".join(map(str, self.values.shape))
 
 
 def activations(network: Network, image: Any) -> "Figure":
@@ -49,14 +70,15 @@ def activations(network: Network, image: Any) -> "Figure":
     first axis.  Brighter is more; the scale is each stage's own.  Raises `InputError`,
     `MissingDependencyError`.
     """
-    drawing = figure(1, 1)  # before the work: matplotlib may be missing
+    require_matplotlib()
     x = one_image(as_network(network), image)
     *hidden, last = trace(network, x)
+    inputs.refuse_not_finite(last.values[None])
     grids = [_grid(found) for found in hidden]
     heights = [1.3, *(0.35 + 6.6 * g.shape[0] / g.shape[1] for g in grids)]
     answers = min(ANSWERS, network.class_count)
     heights.append(0.5 + 0.24 * answers)
-    drawing.set_size_inches(7, sum(heights) + 0.3)
+    drawing = figure(7, sum(heights) + 0.3)
     rows = drawing.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights})
     _show(rows[0], picture(x[0]), f"image, {' x '.join(map(str, network.input_shape))}")
     for axes, found, grid in zip(rows[1:-1], hidden, grids, strict=True):
@@ -74,10 +96,11 @@ def one_image(network: Network, image: Any) -> NDArray[Any]:
     try:
         image = np.asarray(image)
     except ValueError as error:
-        raise InputError(f"image is no array: {error}") from None
+        raise InputError("image", image, found=f"is no array ({error})") from None
     shape = network.input_shape
     if image.shape != shape and not (shape[2] == 1 and image.shape == shape[:2]):
-        raise InputError(f"image has shape {image.shape}, expected {shape}: one image, as in x[0]")
+        found, hint = f"has shape {image.shape}", "one image, as in x[0]"
+        raise InputError("image", image.shape, str(shape), hint, found=found)
     return inputs.as_images(image[None], shape, "image")
 
 
@@ -85,7 +108,8 @@ def trace(network: Network, x: NDArray[Any]) -> list[Activation]:
     """What every stage hands on.  x (1, rows, columns, channels), checked."""
     floats = as_floats(x).reshape(1, *network.stages[0].x_shape)
     found = []
-    traces = backprop.forward(network.stages, network.parameters, floats)
+    with np.errstate(all="ignore"):  # the caller's choice is for the caller's numbers
+        traces = backprop.forward(network.stages, network.parameters, floats)
     for stage, step in zip(network.stages, traces, strict=True):
         spatial = [values for values in (*step.inputs, step.output) if values.ndim == 4]
         found.append(Activation(stage, (spatial[-1] if spatial else step.output)[0]))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 WIDTH = 0.95  # inches of an image
+MOST_IMAGES = 50
 
 
 def augmented(
@@ -28,15 +29,17 @@ def augmented(
     """
     plan = as_augmentation(augmentation)
     if plan is None:
-        raise InputError(f"augmentation is {augmentation!r}, expected one that changes images")
+        raise InputError("augmentation", augmentation, "one that changes images")
     versions, seed = as_count(versions, "versions", 1, 20), as_seed(seed)
     try:
         x = np.asarray(x)
     except ValueError as error:  # lists of different lengths
-        raise InputError(f"x is no array: {error}; expected images (n, rows, columns)") from None
+        found = f"is no array ({error})"
+        raise InputError("x", x, "images (n, rows, columns)", found=found) from None
     shape = x.shape
-    if len(shape) not in (3, 4) or not 1 <= shape[0] <= 50:
-        raise InputError(f"x has shape {shape}, expected 1 to 50 images (n, rows, columns, ...)")
+    if len(shape) not in (3, 4) or not 1 <= shape[0] <= MOST_IMAGES:
+        expected = f"1 to {MOST_IMAGES} images (n, rows, columns, ...)"
+        raise InputError("x", shape, expected, found=f"has shape {shape}")
     images = as_floats(as_images(x, as_input_shape(shape[1:])))
     rows = len(images)
     height = height_of(images[0], WIDTH)

@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from convlet.inputs import as_count
-from convlet.measures import Calibration, calibration
+from convlet.measures import Calibration, calibration, predict
 from convlet.network import Network
-from convlet.plots.predictions import predict
-from convlet.plots.style import BLUE, GREY, INK, SMALL, figure, plain
+from convlet.plots.style import BLUE, GREY, INK, SMALL, figure, plain, require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,9 +22,10 @@ def reliability(network: Network, x: Any, y: Any, bins: int = 10) -> "Figure":
     `MissingDependencyError`.
     """
     bins = as_count(bins, "bins", 1, MOST_BINS)
-    picture = figure(4.6, 4.2)
+    require_matplotlib()
     found = predict(network, x, y)
-    draw(picture, calibration(found.probabilities, found.truth, bins))
+    picture = figure(4.6, 4.2)
+    draw(picture, calibration(found.probabilities, found.labels, bins))
     return picture
 
 

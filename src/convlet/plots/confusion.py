@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.measures import Counts, confusion_counts
+from convlet.measures import Counts, confusion_counts, predict
 from convlet.network import Network
-from convlet.plots.predictions import predict
 from convlet.plots.style import (
     BLUE,
     GREY,
@@ -19,6 +18,7 @@ from convlet.plots.style import (
     class_names,
     figure,
     label,
+    require_matplotlib,
 )
 
 if TYPE_CHECKING:
@@ -35,18 +35,17 @@ def confusion_matrix(network: Network, x: Any, y: Any) -> "Figure":
     is the most frequent confusion.  x, y: as for `Network.evaluate`.  Raises `InputError`,
     `MissingDependencyError`.
     """
-    picture = figure(1, 1)  # before the work: matplotlib may be missing
+    require_matplotlib()
     found = predict(network, x, y)
-    counts = confusion_counts(found.truth, found.predicted, network.class_count)
-    draw(picture, counts, class_names(network.classes, network.class_count))
-    return picture
+    counts = confusion_counts(found.labels, found.predicted, network.class_count)
+    return drawn(counts, class_names(network.classes, network.class_count))
 
 
-def draw(picture: "Figure", counts: Counts, names: tuple[str, ...]) -> None:
-    """The matrix of counts (M, M) on an empty figure, whose size is set."""
+def drawn(counts: Counts, names: tuple[str, ...]) -> "Figure":
+    """The matrix of counts (M, M) as a figure."""
     classes = len(counts)
     side = min(max(0.42 * classes, 2.0), 10.0)
-    picture.set_size_inches(side + 1.9, side + 1.6)
+    picture = figure(side + 1.9, side + 1.6)
     axes = picture.subplots()
     colours = shades(counts)
     axes.imshow(colours, interpolation="none")
@@ -74,6 +73,7 @@ def draw(picture: "Figure", counts: Counts, names: tuple[str, ...]) -> None:
                 text = f"{count}" if count < 10_000 else f"{count / 1000:.0f}k"
                 colour = "white" if is_dark(colours[i, j]) else INK
                 axes.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=colour)
+    return picture
 
 
 def shades(counts: Counts) -> NDArray[np.float64]:

@@ -18,11 +18,11 @@ ROOM = 0.12  # of an axis' height: what the text of a value needs
 def training_curves(history: Sequence[Row]) -> "Figure":
     """Losses (14), and beside them the share of validation images that are right, by epoch.
 
-    The second panel is there if an epoch has been tested.  Raises `InputError` for an empty
+    The second panel is there if an epoch was validated.  Raises `InputError` for an empty
     history or another thing than a history, `MissingDependencyError`.
     """
     history = as_history(history)
-    if all(row.test_accuracy is None for row in history):
+    if all(row.validation_accuracy is None for row in history):
         picture = figure(5.2, 3.4)
         draw_losses(picture.subplots(), history)
         return picture
@@ -37,15 +37,17 @@ def as_history(history: Any) -> Sequence[Row]:
     """At least one `Row`, as in a `History`.  Raises `InputError`."""
     if not isinstance(history, Sequence) or isinstance(history, str):
         raise InputError(
-            f"history is {history!r}, expected a convlet.History, as `fit` returns it:"
-            " convlet.watch.read_history(path) reads one from a file"
+            "history",
+            history,
+            "a convlet.History, as `fit` returns it",
+            "convlet.watch.read_history(path) reads one from a file",
         )
     for n, row in enumerate(history):
         if not isinstance(row, Row):
-            hint = ": convlet.Row(**row) makes one of a dict" if isinstance(row, dict) else ""
-            raise InputError(f"history[{n}] is {row!r}, expected a convlet.Row{hint}")
+            hint = "convlet.Row(**row) makes one of a dict" if isinstance(row, dict) else ""
+            raise InputError("history", row, "a convlet.Row", hint, subject=f"history[{n}]")
     if not len(history):
-        raise InputError("history has no epochs, expected at least one: train first")
+        raise InputError("history", history, "at least one", "train first", found="has no epochs")
     return history
 
 
@@ -53,8 +55,8 @@ def draw_losses(axes: "Axes", history: Sequence[Row]) -> None:
     """A line for the training loss, and one for that of the validation images if there is any."""
     plain(axes, "cross-entropy", "epoch")
     _line(axes, history, "train_loss", ORANGE, "s", "training, during the epoch")
-    if any(row.test_loss is not None for row in history):
-        _line(axes, history, "test_loss", BLUE, "o", "validation, after the epoch")
+    if any(row.validation_loss is not None for row in history):
+        _line(axes, history, "validation_loss", BLUE, "o", "validation, after the epoch")
     top = axes.get_ylim()[1]
     alone = len(history) == 1  # one mark in the middle: the legend lies above it
     axes.set_ylim(0, 1.5 * top if alone else top)
@@ -66,9 +68,11 @@ def draw_losses(axes: "Axes", history: Sequence[Row]) -> None:
 def draw_accuracy(axes: "Axes", history: Sequence[Row]) -> None:
     """A line, with its best and its last value written beside it."""
     plain(axes, "validation images right, %", "epoch")
-    _line(axes, history, "test_accuracy", BLUE, "o", "", scale=100)
+    _line(axes, history, "validation_accuracy", BLUE, "o", "", scale=100)
     known = [
-        (row.epoch, 100 * row.test_accuracy) for row in history if row.test_accuracy is not None
+        (row.epoch, 100 * row.validation_accuracy)
+        for row in history
+        if row.validation_accuracy is not None
     ]
     best, last = max(known, key=lambda point: point[1]), known[-1]
     lowest = min(value for _, value in known)

@@ -17,11 +17,11 @@ def learning_rates(result: LearningRates) -> "Figure":
     for a test that took no step, `MissingDependencyError`.
     """
     if not isinstance(result, LearningRates):
-        raise InputError(
-            f"result is {result!r}, expected convlet.LearningRates, as find_learning_rate returns"
-        )
+        expected = "convlet.LearningRates, as find_learning_rate returns"
+        raise InputError("result", result, expected)
     if not len(result.rates):
-        raise InputError("result has no steps: the loss was not finite at the first one")
+        hint = "the loss was not finite at the first one"
+        raise InputError("result", result, hint=hint, found="has no steps")
     picture = figure(6.4, 3.8)
     axes = picture.subplots()
     plain(axes, "cross-entropy", "learning rate")

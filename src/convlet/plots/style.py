@@ -1,15 +1,15 @@
 """How every picture looks: colours, text, size, and how it becomes a file."""
 
-import io
 import os
 import textwrap
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convlet.errors import InputError, MissingDependencyError
-from convlet.formats.atomic import file_name, write_atomic
+from convlet.files.atomic import write_atomic
+from convlet.files.paths import file_name
+from convlet.plots.rendering import render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,15 +23,22 @@ LETTER = 0.095  # inches that a letter of LARGE text takes, or less
 FORMATS = (".png", ".svg", ".pdf")
 
 
-def figure(width: float, height: float) -> "Figure":
-    """An empty figure, in inches.  Raises `MissingDependencyError`."""
+def require_matplotlib() -> None:
+    """Raise `MissingDependencyError` where it is not installed: before work, not after it."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
             'pictures need matplotlib, which is not installed: pip install "convlet[plots]"'
         ) from error
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches.  Raises `MissingDependencyError`."""
+    require_matplotlib()
+    from convlet.plots.picture import Picture
+
+    return Picture(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def heading(picture: "Figure", words: str) -> None:
@@ -63,8 +70,19 @@ def bare(axes: "Axes") -> None:
 
 def label(name: object, limit: int = 18) -> str:
     """A name that fits: control characters escaped, a long one cut."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
+    text = printable(name)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def file_label(name: object, limit: int = 18) -> str:
+    """The name of an image that fits: of a long one the end stays, where a path has its file."""
+    text = printable(name)
+    return text if len(text) <= limit else "…" + text[1 - limit :]
+
+
+def printable(name: object) -> str:
+    """A name with its control characters escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
 
 
 def class_names(names: Iterable[str] | None, count: int) -> tuple[str, ...]:
@@ -81,10 +99,8 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     from matplotlib.figure import Figure
 
     if not isinstance(figure, Figure):
-        raise InputError(
-            f"figure is {figure!r}, expected a matplotlib figure, as the functions of convlet.plots"
-            " return it"
-        )
+        expected = "a matplotlib figure, as the functions of convlet.plots return it"
+        raise InputError("figure", figure, expected)
     write_atomic(path, render(figure, check_suffix(path)))
 
 
@@ -92,22 +108,5 @@ def check_suffix(path: str | os.PathLike[str], name: str = "path") -> str:
     """ "png", "svg" or "pdf".  Raises `InputError`."""
     suffix = Path(file_name(path, name)).suffix.lower()
     if suffix not in FORMATS:
-        raise InputError(
-            f"{name} is {os.fspath(path)!r}, expected a name that ends in .png, .svg or .pdf"
-        )
+        raise InputError(name, os.fspath(path), "a name that ends in .png, .svg or .pdf")
     return suffix[1:]
-
-
-def render(figure: "Figure", kind: str, transparent: bool = False) -> bytes:
-    """A figure as the bytes of a "png", "svg" or "pdf" file."""
-    import matplotlib
-
-    stream = io.BytesIO()
-    dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "convlet", "pdf.fonttype": 42}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)  # rare scripts
-        figure.savefig(
-            stream, format=kind, dpi=160, metadata=dates.get(kind), transparent=transparent
-        )
-    return stream.getvalue()

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.engine import as_floats
-from convlet.errors import InputError
-from convlet.network import Network
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -49,34 +47,6 @@ def height_of(image: NDArray[Any], width: float) -> float:
     """The height for an image (rows, columns, ...) of that width: from a tenth to twice of it."""
     rows, columns, *_ = image.shape
     return width * float(min(max(rows / columns, 0.1), 2.0))
-
-
-def filter_tiles(network: Network) -> Bytes:
-    """The weights of the first stage as images, (filters, rows, columns, 3).
-
-    A kernel is turned by half a turn, as (1) lays it on the image: tap (P-p, Q-q) meets pixel
-    (p, q).  Three input channels are colours, grey is 0; any other number gives a tile for each
-    channel, in the colours of `signed`.  Raises `InputError` for a dense stage over images of one
-    row or column.
-    """
-    stage = network.stages[0]
-    w = network.parameters[stage.w_name].astype(np.float64)
-    if w.ndim == 4:
-        w = w[::-1, ::-1]  # (1)
-    else:
-        rows, columns, _ = network.input_shape
-        if min(rows, columns) < 2:
-            raise InputError(
-                f"the first stage is {stage.affine} over images of {rows}x{columns} pixels,"
-                " expected 2 rows and columns or more: there is no picture in its weights"
-            )
-        w = w.reshape(*network.input_shape, -1)
-    tiles = w.transpose(3, 0, 1, 2)  # (K, rows, columns, R)
-    largest = float(np.abs(tiles).max())
-    if tiles.shape[3] == 3:
-        return np.asarray(np.rint(127.5 + 127.5 * tiles / (largest or 1)), np.uint8)
-    tiles = tiles.transpose(0, 3, 1, 2).reshape(-1, *tiles.shape[1:3])  # channels one by one
-    return signed(tiles, largest)
 
 
 def mosaic(tiles: Bytes, columns: int, gap: int = 1) -> Bytes:

@@ -1,85 +1,137 @@
 """Sections about the network itself: its stages, its training, its filters."""
 
 from collections.abc import Sequence
-from math import prod
+from math import isfinite, prod
 
 from convlet.errors import InputError
-from convlet.layers import Shape
+from convlet.layerbase import Shape
+from convlet.layers import Dropout
 from convlet.network import Network
-from convlet.overview import layer_rows
+from convlet.overview import LayerRow, layer_rows
 from convlet.plots import curves
+from convlet.plots.filters import weights
 from convlet.plots.style import figure
-from convlet.plots.tiles import filter_tiles, mosaic
-from convlet.report.html import Html, chart, image, join, note, section, table, tag, text
+from convlet.plots.tiles import mosaic
+from convlet.report.html import (
+    Html,
+    chart,
+    image,
+    join,
+    note,
+    percent,
+    section,
+    table,
+    tag,
+    text,
+)
 from convlet.run import Row
 
 MOST_PIXELS = 100_000  # of the picture of the filters: noise does not compress
 
 
+def facts(network: Network, history: Sequence[Row] | None) -> dict[str, Html]:
+    """What the network says of itself, and the time of its training where a history tells all."""
+    found = {"parameters": text(f"{network.flat.size:,}")}
+    rates = [f"{layer.rate:g}" for layer in network.layers if isinstance(layer, Dropout)]
+    if rates:
+        found["dropout"] = text(", ".join(rates))
+    if network.data is not None:
+        found["trained on"] = text(network.data)
+    found["epochs trained"] = text(f"{network.epochs:,}")
+    time = None if history is None or not _is_whole(network, history) else _time(history)
+    if time is not None:
+        found["training time"] = time
+    return found
+
+
 def stages(network: Network) -> Html:
     """A row a layer, as `convlet show`."""
-    header = ("stage", "layer", "equations", "output", "parameters", "multiply-adds")
+    header = ("stage", "layer, equations", "output", "parameters", "multiply-adds")
     rows = [
-        (row.stage, row.layer, row.equations, _size(row.output), *map(_count, row[4:]))
+        (
+            text(row.stage),
+            _layer(row),
+            text(_size(row.output)),
+            text(_count(row.parameters)),
+            text(_count(row.multiply_adds)),
+        )
         for row in layer_rows(network.stages, network.input_shape)
     ]
     caption = "A stage is an affine map with its weights, and what is applied to its result."
-    return section(
-        "network",
-        "Network",
-        table(caption, header, [tuple(map(text, row)) for row in rows], numbers_from=3),
-    )
+    return section("network", "Network", table(caption, header, rows, numbers_from=2))
 
 
-def training(history: Sequence[Row]) -> Html:
+def _layer(row: LayerRow) -> Html:
+    """A layer and its equations, beside it or, where there is no room, below it."""
+    name, equations = tag("span", text(row.layer)), tag("span", text(row.equations), class_="soft")
+    return tag("div", name, " ", equations, class_="layer") if row.equations else name
+
+
+def training(network: Network, history: Sequence[Row]) -> Html:
     """The curves, each on its own so that it is readable on a phone."""
     losses = figure(4.4, 3.2)
     curves.draw_losses(losses.subplots(), history)
     last = history[-1]
     words = f"Training loss by epoch, {last.train_loss:.4f} in the last one"
-    if last.test_loss is not None:
-        words += f"; validation loss, {last.test_loss:.4f} after it"
+    if last.validation_loss is not None:
+        words += f"; validation loss, {last.validation_loss:.4f} after it"
     charts = [chart(losses, "losses", words)]
-    if any(row.test_accuracy is not None for row in history):
+    if any(row.validation_accuracy is not None for row in history):
         accuracy = figure(4.4, 3.2)
         curves.draw_accuracy(accuracy.subplots(), history)
         words = "Share of validation images that are right, by epoch"
-        if last.test_accuracy is not None:
-            words += f", {100 * last.test_accuracy:.2f} % after the last one"
+        if last.validation_accuracy is not None:
+            words += f", {percent(last.validation_accuracy)} after the last one"
         charts.append(chart(accuracy, "accuracy", words))
-    seconds = sum(row.seconds for row in history)
-    epochs = f"{len(history)} epoch{'s' if len(history) > 1 else ''}"
-    said = note(f"{epochs}, {seconds:.1f} s of training.")
+    said = note(_said(network, history))
     return section("training", "Training", said, tag("div", *charts, class_="charts"))
+
+
+def _said(network: Network, history: Sequence[Row]) -> str:
+    """What a history tells, and whether it is that of the whole training."""
+    time = _time(history)
+    words = _epochs(len(history)) if time is None else f"{_epochs(len(history))}, {time}"
+    if _is_whole(network, history):
+        return f"{words} of training."
+    first, last = history[0].epoch, history[-1].epoch
+    which = f"epoch {first:,}" if first == last else f"epochs {first:,} to {last:,}"
+    return (
+        f"{words} of training: the history has {which}, the network was trained for"
+        f" {_epochs(network.epochs)}."
+    )
+
+
+def _is_whole(network: Network, history: Sequence[Row]) -> bool:
+    """Whether a history has each epoch that the network was trained for, and no other."""
+    return [row.epoch for row in history] == list(range(1, network.epochs + 1))
+
+
+def _time(history: Sequence[Row]) -> Html | None:
+    """Seconds of training, None where they are not known."""
+    seconds = sum(row.seconds for row in history)
+    return Html(f"{seconds:,.1f}\u00a0s") if isfinite(seconds) else None
+
+
+def _epochs(count: int) -> str:
+    return f"{count:,} epoch{'s' * (count != 1)}"
 
 
 def filters(network: Network) -> Html:
     """The weights of the first stage as one image, or why there is none."""
-    stage, channels = network.stages[0], network.input_shape[2]
     try:
-        tiles = filter_tiles(network)
+        found = weights(network)
     except InputError as error:
         return section("filters", "Filters of the first stage", note(f"{error}."))
-    most = max(1, MOST_PIXELS // prod(tiles.shape[1:3]))
-    shown = tiles[:most]
-    columns = min(len(shown), 8 if channels in (1, 3) or channels > 16 else channels)
-    pixels = mosaic(shown, columns, max(1, tiles.shape[1] // 8))
-    what = (
-        "Colours are the three input channels, grey is 0."
-        if channels == 3
-        else "Purple is negative, white 0, orange positive."
-    )
-    if channels not in (1, 3):
-        what += f" {channels} pictures, one for each input channel, are one filter."
-    if len(shown) < len(tiles):
-        what += f" The first {len(shown)} of {len(tiles)} pictures."
-    alt = f"{len(shown)} pictures of the weights w0 of {stage.affine}"
+    shown = found.first(MOST_PIXELS // prod(found.tiles.shape[1:3]))
+    columns = min(len(shown), 8) if found.each == 1 else found.each
+    pixels = mosaic(shown, columns, max(1, shown.shape[1] // 8))
+    alt = f"{len(shown)} pictures of the weights {found.stage.w_name} of {found.stage.affine}"
     width = f"min(100%, {max(4, columns) * 5}rem)"
-    return section(
-        "filters",
-        "Filters of the first stage",
-        join(note(f"The weights w0 of {stage.affine}. {what}"), image(pixels, alt, width)),
-    )
+    colours = "Colours are the three input channels, grey is 0."
+    if found.scale is not None:
+        colours = found.scale.words
+    said = note(f"The weights {found.title(shown)}. {colours}")
+    return section("filters", "Filters of the first stage", join(said, image(pixels, alt, width)))
 
 
 def _size(shape: Shape | None) -> str:

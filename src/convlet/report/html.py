@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NewType
 from numpy.typing import NDArray
 
 from convlet.datasets.pictures import pillow
-from convlet.plots.style import BLUE, GREY, INK, label, render
+from convlet.plots.rendering import render
+from convlet.plots.style import BLUE, GREY, INK, file_label, label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,11 @@ LONGEST = 80  # characters of a name
 def text(value: object) -> Html:
     """Text as markup that shows it: names come from files, and may hold anything."""
     return Html(html.escape(label(value, LONGEST)))
+
+
+def file_text(value: object) -> Html:
+    """The name of an image as markup that shows it."""
+    return Html(html.escape(file_label(value, LONGEST)))
 
 
 def tag(name: str, *inside: str, **attributes: object) -> Html:
@@ -43,6 +49,11 @@ def section(name: str, title: str, *inside: Html) -> Html:
 
 def note(words: str) -> Html:
     return tag("p", html.escape(words), class_="note")
+
+
+def percent(share: float | None) -> Html:
+    """A share as 98.71 %, between which no line breaks, or a dash where there is none."""
+    return Html("–" if share is None else f"{100 * share:.2f}\u00a0%")  # noqa: RUF001  a dash
 
 
 def table(

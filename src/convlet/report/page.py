@@ -7,12 +7,12 @@ from typing import Any
 from convlet import measures
 from convlet._version import __version__
 from convlet.errors import InputError
+from convlet.measures import Predictions, as_network, predict
 from convlet.network import Network
 from convlet.plots.curves import as_history
-from convlet.plots.predictions import Predictions, as_network, predict
-from convlet.plots.style import class_names, figure
+from convlet.plots.style import class_names, require_matplotlib
 from convlet.report import about, results
-from convlet.report.html import Html, tag, text
+from convlet.report.html import Html, percent, tag, text
 from convlet.run import Row
 
 # The page asks for nothing: what a browser would load or run all the same is forbidden to it.
@@ -37,28 +37,31 @@ def report(
     history: Sequence[Row] | None = None,
     *,
     title: str = "A network",
-    data_name: str = "test data",
+    data_name: str | None = None,
+    names: Any = None,
 ) -> str:
-    """One self-contained HTML page about a network and its predictions for x, y.
+    """One self-contained HTML page about a network and its predictions for test images.
 
-    x, y: as for `Network.evaluate`; without both the page has the network, its training and its
-    filters.  history: of its training, for the curves.  The page holds its style and its pictures,
-    needs no script and no network, and every name in it is escaped.  The same arguments give the
-    same page.  Raises `InputError`, `MissingDependencyError`.
+    x, y: test images and their classes, as for `Network.evaluate`; without both the page has the
+    network, its training and its filters.  history: of its training, for the curves.  data_name: of
+    the data that x and y are from.  names: a str for each image, as of its file; without them an
+    image is called by its number in x, from 0.  The page holds its style and its pictures, needs no
+    script and no network, and every name in it is escaped.  The same arguments give the same page.
+    Raises `InputError`, `MissingDependencyError`.
     """
-    figure(1, 1)  # before the work: matplotlib may be missing
+    require_matplotlib()
     network = as_network(network)
     if (x is None) != (y is None):
-        raise InputError(f"{'x' if x is None else 'y'} is None, expected both x and y or neither")
+        raise InputError("x" if x is None else "y", None, "both x and y or neither")
+    if x is None and names is not None:
+        raise InputError("names", names, but="there are no images", hint="give x and y, too")
+    rows = None if history is None else as_history(history)
     parts = {"network": about.stages(network), "filters": about.filters(network)}
-    if history is not None:
-        parts["training"] = about.training(as_history(history))
-    facts = {
-        "parameters": text(f"{network.flat.size:,}"),
-        "epochs trained": text(network.epochs),
-    }
+    if rows is not None:
+        parts["training"] = about.training(network, rows)
+    facts = about.facts(network, rows)
     if x is not None:
-        found = predict(network, x, y)
+        found = predict(network, x, y, names=names)
         parts |= _results(network, found)
         facts = _scores(found, data_name) | facts
     shown = [(name, words) for name, words in SECTIONS if name in parts]
@@ -72,7 +75,7 @@ def report(
 def _results(network: Network, found: Predictions) -> dict[str, Html]:
     """The sections about predictions, by name."""
     names = class_names(network.classes, network.class_count)
-    counts = measures.confusion_counts(found.truth, found.predicted, len(names))
+    counts = measures.confusion_counts(found.labels, found.predicted, len(names))
     return {
         "classes": results.by_class(counts, names),
         "confusion": results.confusions(counts, names),
@@ -82,12 +85,11 @@ def _results(network: Network, found: Predictions) -> dict[str, Html]:
     }
 
 
-def _scores(found: Predictions, data_name: str) -> dict[str, Html]:
-    return {
-        "data": text(data_name),
-        "images": text(f"{len(found.truth):,}"),
-        "accuracy": results.percent(found.accuracy),
-        "loss": text(f"{found.loss + 0.0:.4f}"),  # and not -0.0000
+def _scores(found: Predictions, data_name: str | None) -> dict[str, Html]:
+    return ({} if data_name is None else {"test data": text(data_name)}) | {
+        "test images": text(f"{len(found.labels):,}"),
+        "test accuracy": percent(found.accuracy),
+        "test loss": text(f"{found.loss + 0.0:.4f}"),  # and not -0.0000
     }
 
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from convlet import measures
 from convlet.datasets.pictures import pillow
+from convlet.measures import Predictions
 from convlet.network import Network
 from convlet.plots import calibration as reliability
 from convlet.plots import confusion
 from convlet.plots.activations import ANSWERS, maps, strip, trace
-from convlet.plots.predictions import Predictions
 from convlet.plots.style import figure, label
 from convlet.plots.tiles import mosaic, picture
 from convlet.report.html import (
@@ -19,9 +19,11 @@ from convlet.report.html import (
     Html,
     box,
     chart,
+    file_text,
     image,
     join,
     note,
+    percent,
     picture_of,
     section,
     table,
@@ -34,6 +36,7 @@ WIDEST = 24  # classes of a confusion matrix with numbers; a greater one is a pi
 UPRIGHT = 3  # letters of the longest name above a column; longer ones are turned
 FREQUENT = 15  # confusions that are listed
 MISTAKES = 24
+CARD = 12  # letters of a narrow card
 EXAMPLES = 10  # images whose activations are shown
 MAPS = 16  # of a stage
 SIDE = 96  # pixels of an image in the page, and
@@ -72,8 +75,7 @@ def confusions(counts: measures.Counts, names: Names) -> Html:
     if len(names) <= WIDEST:
         matrix = _matrix(counts, names)
     else:
-        drawing = figure(1, 1)
-        confusion.draw(drawing, counts, names)
+        drawing = confusion.drawn(counts, names)
         alt = f"Confusion matrix of {len(names)} classes; the most frequent ones are listed below"
         matrix = box(picture_of(drawing, alt), "Confusion matrix", "box sheet")
     what = note(
@@ -126,22 +128,22 @@ def _matrix_head(names: Names) -> Html:
 
 def calibration(found: Predictions) -> Html:
     """The reliability diagram and the expected calibration error."""
-    bins = measures.calibration(found.probabilities, found.truth)
+    bins = measures.calibration(found.probabilities, found.labels)
     drawing = figure(4.4, 4.0)
     reliability.draw(drawing, bins)
     what = note(
         "Is the network right as often as it is sure? Images are sorted into bins by the"
         " probability of the predicted class; a bar is the share that is right, a dot lies at the"
         " mean probability. The expected calibration error is the mean distance of the two,"
-        f" {100 * bins.error:.2f} % here."
+        f" {percent(bins.error)} here."
     )
-    alt = f"Reliability diagram, expected calibration error {100 * bins.error:.2f} %"
+    alt = f"Reliability diagram, expected calibration error {percent(bins.error)}"
     return section("calibration", "Calibration", join(what, chart(drawing, "reliability", alt)))
 
 
 def examples(network: Network, found: Predictions, names: Names) -> Html:
     """What every stage makes of the first image of each class that is recognised."""
-    right = found.predicted == found.truth
+    right = found.predicted == found.labels
     pieces = [
         note(
             "The first image of each class that is recognised (or the first one, if none is), and"
@@ -149,7 +151,7 @@ def examples(network: Network, found: Predictions, names: Names) -> Html:
         )
     ]
     for k in range(len(names)):
-        places = np.flatnonzero(found.truth == k)
+        places = np.flatnonzero(found.labels == k)
         if len(places) and len(pieces) <= EXAMPLES:
             n = int(places[right[places].argmax()])
             pieces.append(_example(network, found, n, names, is_open=len(pieces) == 1))
@@ -157,11 +159,12 @@ def examples(network: Network, found: Predictions, names: Names) -> Html:
 
 
 def _example(network: Network, found: Predictions, n: int, names: Names, is_open: bool) -> Html:
-    inside = [tag("summary", text(names[found.truth[n]]))]
+    inside = [tag("summary", text(names[found.labels[n]]), " ", _which(found, n))]
     seen = thumbnail(picture(found.images[n]), SIDE)
-    inside.append(image(seen, f"test image {n}", "5rem"))
+    inside.append(image(seen, found.name(n), "5rem"))
     for stage in trace(network, found.images[n : n + 1]):
-        inside.append(tag("h3", text(stage.title)))
+        size = tag("span", text(f"→ {stage.size}"), class_="whole")
+        inside.append(tag("h3", text(stage.words), " ", size))
         if stage.stage is network.stages[-1]:
             inside.append(_bars(stage.values, names))
         elif stage.values.ndim == 1:
@@ -198,25 +201,43 @@ def _bars(probabilities: NDArray[Any], names: Names) -> Html:
 
 def mistakes(found: Predictions, names: Names) -> Html:
     """Cards of the most confident mistakes, the worst first."""
-    wrong = int((found.predicted != found.truth).sum())
-    cards = []
-    for n in measures.worst_mistakes(found.probabilities, found.truth, MISTAKES):
-        said, truth = found.predicted[n], found.truth[n]
-        seen = thumbnail(picture(found.images[n]), SIDE)
-        words = (
-            "said ",
-            tag("b", text(names[said])),
-            "<br>",
-            percent(float(found.probabilities[n, said])),
-            "<br>is ",
-            tag("b", text(names[truth])),
-        )
-        inside = image(seen, f"test image {n}", "7.5rem") + tag("figcaption", *words)
-        cards.append(tag("li", tag("figure", inside)))
-    count = f"{wrong:,} of {len(found.truth):,} images are wrong."
-    if wrong > len(cards):
-        count += f" These {len(cards)} are those that the network is surest of."
-    return section("mistakes", "Mistakes", note(count), tag("ul", *cards, class_="cards"))
+    wrong = int((found.predicted != found.labels).sum())
+    worst = measures.worst_mistakes(found.probabilities, found.labels, MISTAKES).tolist()
+    count = f"{wrong:,} of {len(found.labels):,} test images are wrong."
+    if wrong > len(worst):
+        count += f" These {len(worst)} are those that the network is surest of."
+    if wrong and found.names is None:
+        count += " An image is called by its number in the test images, from 0."
+    said = note(count)
+    if not wrong:
+        return section("mistakes", "Mistakes", said)
+    words = [found.name(n) for n in worst]
+    words += [names[k] for n in worst for k in (found.predicted[n], found.labels[n])]
+    kind = "cards" if max(map(len, words)) <= CARD else "cards wide"
+    cards = (tag("li", _card(found, n, names)) for n in worst)
+    return section("mistakes", "Mistakes", said, tag("ul", *cards, class_=kind))
+
+
+def _card(found: Predictions, n: int, names: Names) -> Html:
+    """An image, its name, what was said and the truth."""
+    said, truth = found.predicted[n], found.labels[n]
+    words = (
+        _which(found, n),
+        "<br>said ",
+        tag("b", text(names[said])),
+        "<br>",
+        percent(float(found.probabilities[n, said])),
+        "<br>is ",
+        tag("b", text(names[truth])),
+    )
+    seen = image(thumbnail(picture(found.images[n]), SIDE), found.name(n), "7.5rem")
+    return tag("figure", seen, tag("figcaption", *words))
+
+
+def _which(found: Predictions, n: int) -> Html:
+    """What an image is called; a number stays beside its word."""
+    kind = "soft whole" if found.names is None else "soft"
+    return tag("span", file_text(found.name(n)), class_=kind)
 
 
 def thumbnail(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -227,8 +248,3 @@ def thumbnail(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     scale = side / max(rows, columns)
     size = max(1, round(columns * scale)), max(1, round(rows * scale))
     return np.asarray(pillow().fromarray(pixels).resize(size, pillow().Resampling.BOX))
-
-
-def percent(share: float | None) -> Html:
-    """A share as 98.71 %, or a dash where there is none."""
-    return Html("–" if share is None else f"{100 * share:.2f} %")  # noqa: RUF001  a dash

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import IO, cast
 
 from convlet.errors import ConvletError, DataError, FileError
-from convlet.formats.atomic import file_error, file_name
+from convlet.files.paths import file_error, file_name
 
 MAX_BYTES = 1 << 32
 """No array of a data file may be larger than this."""
@@ -29,6 +29,9 @@ def open_regular(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield file
     except ConvletError:
         raise
+    except MemoryError as error:
+        hint = "get a machine with more, or a smaller file"
+        raise DataError(f"{name}: holds more than there is memory for: {hint}") from error
     except OSError as error:
         raise file_error("read", name, error) from error
 

@@ -7,24 +7,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from convlet.errors import FileError, InputError
+from convlet.errors import FileError
+from convlet.files.paths import file_error, file_name
 
 # a temporary file is PREFIX, 16 hexadecimal digits, SUFFIX; only a killed process leaves one behind
 PREFIX = ".convlet-"
 SUFFIX = ".tmp"
-
-_MEND = {
-    errno.ENOSPC: "free some space on that disk, or choose another",
-    errno.EDQUOT: "free some space in your quota, or choose another disk",
-    errno.ENOTDIR: "a part of its path is a file, choose another place",
-    errno.ENOENT: "check the spelling, or create its folder first",
-    errno.EACCES: "choose a place where you have the permission",
-    errno.EPERM: "choose a place where you have the permission",
-    errno.EROFS: "choose a disk that is not read-only",
-    errno.EIO: "check that disk, or choose another",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "its symbolic links lead in a circle, remove one",
-}
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes | Iterable[bytes | memoryview]) -> None:
@@ -71,28 +59,6 @@ def make_folder(path: str) -> None:
         raise FileError(f"{path} cannot be written: it is a file, name a folder") from error
     except OSError as error:
         raise file_error("written", path, error) from error
-
-
-def file_name(path: object, name: str = "path", kind: str = "file") -> str:
-    """path as str.  kind: "file" or "folder".  Raises `InputError` if it is not a path at all."""
-    try:
-        text = os.fsdecode(path)  # type: ignore[arg-type]
-    except TypeError:
-        text = ""
-    if not text or "\0" in text:
-        raise InputError(f"{name} is {path!r}, expected the name of a {kind}, str or os.PathLike")
-    return text
-
-
-def file_error(done: str, name: str, error: OSError) -> FileError:
-    """The system's refusal in our words.  done: "written" or "read"."""
-    return FileError(f"{name} cannot be {done}: {reason_of(error)}")
-
-
-def reason_of(error: OSError) -> str:
-    """The system's reason, and how to mend it."""
-    mend = _MEND.get(error.errno or 0, "choose another file or folder")
-    return f"{error.strerror or error}: {mend}"
 
 
 def mode_of(target: str) -> int | None:

@@ -1,11 +1,14 @@
-"""The native core as Python sees it (native/bindings.cpp)."""
+"""The native core as Python sees it (native/bindings.cpp, native/bindings_engine.cpp)."""
 
+from collections.abc import Sequence
 from enum import Enum
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+import convlet.settings
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -19,20 +22,15 @@ class Bias(Enum):
     channel = ...
     position = ...
 
-class SigmaKind(Enum):
-    relu = ...
-    max_pool = ...
-    dropout = ...
-
 class SigmaLayer:
     def __init__(
         self,
-        kind: SigmaKind,
+        kind: str,
         rows: int = 0,
         columns: int = 0,
         stride_rows: int = 0,
         stride_columns: int = 0,
-        rate: float = 0,
+        number: float = 0,
     ) -> None: ...
 
 class UpdateKind(Enum):
@@ -41,9 +39,14 @@ class UpdateKind(Enum):
     nesterov = ...
     adam = ...
 
-class UpdateRule:
+class Optimizer:
     def __init__(
-        self, kind: UpdateKind, beta1: float = 0, beta2: float = 0, epsilon: float = 0
+        self,
+        kind: UpdateKind,
+        beta1: float = 0,
+        beta2: float = 0,
+        epsilon: float = 0,
+        weight_decay: float = 0,
     ) -> None: ...
 
 class Augmentation:
@@ -56,6 +59,14 @@ class Augmentation:
         flip: bool,
         elastic: float,
         sigma: float,
+    ) -> None: ...
+
+class Settings:
+    def __init__(
+        self,
+        settings: convlet.settings.Settings,
+        optimizer: Optimizer,
+        augmentation: Augmentation | None,
     ) -> None: ...
 
 class StageSpec:
@@ -100,26 +111,18 @@ class Engine:
     def train(
         self,
         parameters: Float32,
+        slots: Sequence[Float32],
         images: Array,
         targets: Array,
         weight: Float32 | None,
         order: NDArray[np.int64],
-        batch_size: int,
         rates: Float32,
+        updates: int,
+        epoch: int,
+        settings: Settings,
         costs: NDArray[np.float64],
         threads: int,
-        rule: UpdateRule = ...,
-        decay: float = 0.0,
-        updates: int = 0,
-        m: Float32 | None = None,
-        v: Float32 | None = None,
-        clip: float = 0.0,
-        smoothing: float = 0.0,
-        dropout: bool = False,
-        augmentation: Augmentation | None = None,
-        seed: int = 0,
-        epoch: int = 0,
-    ) -> tuple[int, bool, BaseException | None]: ...
+    ) -> tuple[int, bool]: ...
     def augment(
         self,
         images: Array,

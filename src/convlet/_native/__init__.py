@@ -1,0 +1,30 @@
+"""The native core, compiled from native/: docs/engine.md.
+
+A package around the compiled module, so that whoever draws the imports sees a floor here.
+"""
+
+from convlet._native._core import (
+    Augmentation,
+    Bias,
+    Engine,
+    Optimizer,
+    Settings,
+    SigmaLayer,
+    StageSpec,
+    UpdateKind,
+    targets,
+    testing,
+)
+
+__all__ = [
+    "Augmentation",
+    "Bias",
+    "Engine",
+    "Optimizer",
+    "Settings",
+    "SigmaLayer",
+    "StageSpec",
+    "UpdateKind",
+    "targets",
+    "testing",
+]

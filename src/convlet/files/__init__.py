@@ -1,0 +1,1 @@
+"""Files of any kind: names and errors, atomic writes, bounded reads."""

@@ -1,0 +1,38 @@
+"""The makers of a `Network` from files."""
+
+import os
+
+from convlet.checkpoint import read
+from convlet.formats.model import read_network
+from convlet.network import Network
+
+
+def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
+    """The network in a file: it predicts bit for bit what the saved one did.
+
+    engine: as for `Network`.  Raises `FileError` if the file cannot be read, `ModelFileError` if it
+    is damaged or describes no network that this version knows.  Nothing in a file is ever run.
+    """
+    found, flat = read_network(path)
+    network = Network(
+        found.layers, found.input_shape, classes=found.classes, engine=engine, flat=flat
+    )
+    network.epochs, network.data = found.epochs, found.data
+    return network
+
+
+def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Network:
+    """The network in a checkpoint of `fit(checkpoint=...)`, as it was then.
+
+    engine: as for `Network`.  Raises as `load` does.
+    """
+    saved = read(path)
+    network = Network(
+        saved.identity["layers"],
+        saved.identity["input_shape"],
+        classes=saved.identity["classes"],
+        engine=engine,
+        flat=saved.arrays["weights"],
+    )
+    network.epochs, network.data = saved.position.epochs, saved.identity["data"]
+    return network

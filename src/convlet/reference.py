@@ -1,0 +1,145 @@
+"""The reference engine: NumPy over the minibatch, straight from the equations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet import backprop
+from convlet import equations as eq
+from convlet.augmentation import Augmentation, apply
+from convlet.engine import Samples, Steps, Trained, as_floats
+from convlet.equations import Array, Float32
+from convlet.layers import Dropout
+from convlet.randomness import kept
+from convlet.settings import Settings
+from convlet.stages import Stage, parameter_shapes, views
+
+quiet = np.errstate(all="ignore")
+"""What is not finite ends in the result, as in the native engine, whatever NumPy is told to do."""
+
+
+class ReferenceEngine:
+    """NumPy over the minibatch, straight from the equations: slow, obvious, the oracle."""
+
+    name = "reference"
+    CHUNK = 256  # images at a time in prediction: memory stays small
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.stages = stages
+        self.shapes = parameter_shapes(stages)
+
+    @quiet
+    def logits(self, parameters: Float32, images: Array, threads: int | None = None) -> Float32:
+        arrays = views(parameters, self.shapes)
+        chunks = (images[start : start + self.CHUNK] for start in range(0, len(images), self.CHUNK))
+        return np.concatenate(
+            [backprop.logits(backprop.forward(self.stages, arrays, self.inputs(x))) for x in chunks]
+        )
+
+    @quiet
+    def predict(self, parameters: Float32, images: Array, threads: int | None = None) -> Float32:
+        return eq.softmax(self.logits(parameters, images))
+
+    @quiet
+    def gradients(
+        self, parameters: Float32, batch: Samples, threads: int | None = None
+    ) -> tuple[float, Float32]:
+        return self._gradients(parameters, self.inputs(batch.images), batch.targets, batch.weight)
+
+    @quiet
+    def train(
+        self,
+        parameters: Float32,
+        slots: tuple[Float32, ...],
+        data: Samples,
+        steps: Steps,
+        settings: Settings,
+        threads: int | None = None,
+    ) -> Trained:
+        costs = np.zeros(len(steps.rates))
+        for step in range(len(costs)):
+            chosen = steps.order[step * settings.batch_size : (step + 1) * settings.batch_size]
+            weight = None if data.weight is None else data.weight[chosen]
+            if weight is not None and not weight.any():
+                continue
+            batch = Samples(data.images[chosen], data.targets[chosen], weight)
+            cost, gradient = self._derivative(parameters, batch, chosen, settings, steps.epoch)
+            norm = float(np.sqrt(np.dot(gradient.astype(np.float64), gradient)))
+            if not (np.isfinite(cost) and np.isfinite(norm)):
+                return Trained(costs[:step], diverged=True)
+            if settings.clip_norm is not None and norm > settings.clip_norm:
+                gradient *= np.float32(settings.clip_norm / norm)
+            eta, t = float(steps.rates[step]), steps.updates + step + 1
+            settings.optimizer.update(parameters, gradient, slots, eta, t)
+            costs[step] = cost
+        return Trained(costs)
+
+    @quiet
+    def augment(self, images: Array, augmentation: Augmentation, seed: int, epoch: int) -> Float32:
+        return apply(as_floats(images), augmentation, np.arange(len(images)), seed, epoch).astype(
+            np.float32
+        )
+
+    def _derivative(
+        self,
+        parameters: Float32,
+        batch: Samples,
+        chosen: NDArray[np.int64],
+        settings: Settings,
+        epoch: int,
+    ) -> tuple[float, Float32]:
+        """Cost and derivative of a minibatch as training sees it; chosen: its samples' numbers."""
+        x, seed = self.inputs(batch.images), settings.seed
+        if settings.augmentation is not None:
+            seen = apply(as_floats(batch.images), settings.augmentation, chosen, seed, epoch)
+            x = seen.astype(np.float32).reshape(x.shape)
+        y = smoothed(batch.targets, self.stages[-1].output_shape[0], settings.label_smoothing)
+        masks = dropout_masks(self.stages, chosen, seed, epoch)
+        return self._gradients(parameters, x, y, batch.weight, masks)
+
+    def _gradients(
+        self,
+        parameters: Float32,
+        x: Float32,
+        y: Array,
+        weight: Float32 | None,
+        masks: backprop.Masks | None = None,
+    ) -> tuple[float, Float32]:
+        arrays = views(parameters, self.shapes)
+        cost, derivatives = backprop.gradients(self.stages, arrays, x, y, weight, masks)
+        return cost, np.concatenate([derivatives[name].ravel() for name in self.shapes])
+
+    def inputs(self, images: Array) -> Float32:
+        """x^0 (B, *x_shape) as float32, uint8 scaled by 1/255."""
+        return as_floats(images).reshape(len(images), *self.stages[0].x_shape)
+
+
+def smoothed(y: Array, classes: int, smoothing: float) -> Array:
+    """Labels as they are, or the distributions (1 - s) y + s / M.
+
+    Source: Szegedy et al., "Rethinking the Inception architecture", CVPR 2016.
+    """
+    if not smoothing:
+        return y
+    s = np.float32(smoothing)
+    rows: Float32 = eq.distribution(y, np.zeros((len(y), classes), np.float32))
+    return (1 - s) * rows + s / np.float32(classes)
+
+
+def dropout_masks(
+    stages: Sequence[Stage], samples: NDArray[np.int64], seed: int, epoch: int
+) -> backprop.Masks:
+    """The factor of each unit behind each dropout layer, keyed by (seed, epoch, sample)."""
+    masks: dict[tuple[int, int], Array] = {}
+    for stage in stages:
+        shape, count = stage.z_shape, 0
+        for n, layer in enumerate(stage.sigma):
+            shape = layer.output_shape(shape)
+            if isinstance(layer, Dropout):
+                place = stage.index << 16 | count
+                units = int(np.prod(shape))
+                rows = [kept(seed, epoch, int(s), place, units, layer.rate) for s in samples]
+                masks[stage.index, n] = np.stack(rows).reshape(len(samples), *shape)
+                count += 1
+    return masks

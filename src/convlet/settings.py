@@ -1,0 +1,60 @@
+"""`Settings`: how a call of `fit` trains.  Every value of them is checked here, and only here."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from convlet.augmentation import Augmentation, as_augmentation
+from convlet.inputs import as_count, as_limit, as_number_below, as_positive, as_seed
+from convlet.optimizers import SGD, Optimizer, as_optimizer
+from convlet.schedules import Constant, Schedule, as_schedule
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a call of `fit` trains; with the data and the network this decides every bit.
+
+    The fields are the arguments of `Network.fit` of the same names, in their normal form.  Raises
+    `InputError` for a value that is none of theirs.
+    """
+
+    epochs: int = 5
+    batch_size: int = 32
+    learning_rate: float = None  # type: ignore[assignment]  # None is the optimiser's usual one
+    seed: int = 0
+    optimizer: Optimizer = field(default_factory=SGD)
+    schedule: Schedule = field(default_factory=Constant)
+    clip_norm: float | None = None  # the greatest norm of the gradient of a step
+    label_smoothing: float = 0.0
+    augmentation: Augmentation | None = None
+
+    if TYPE_CHECKING:  # what a caller may give; the fields hold its normal form
+
+        def __init__(
+            self,
+            epochs: int = 5,
+            batch_size: int = 32,
+            learning_rate: float | None = None,
+            seed: int = 0,
+            optimizer: Optimizer | str = "sgd",
+            schedule: Schedule | str = "constant",
+            clip_norm: float | None = None,
+            label_smoothing: float = 0.0,
+            augmentation: Augmentation | str | None = None,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        self._set("epochs", as_count(self.epochs, "epochs"))
+        self._set("batch_size", as_count(self.batch_size, "batch_size"))
+        self._set("optimizer", as_optimizer(self.optimizer))
+        if self.learning_rate is None:
+            self._set("learning_rate", self.optimizer.usual_rate)
+        self._set("learning_rate", as_positive(self.learning_rate, "learning_rate", 1e6))
+        self._set("seed", as_seed(self.seed))
+        self._set("schedule", as_schedule(self.schedule))
+        self._set("clip_norm", as_limit(self.clip_norm, "clip_norm", 1e9))
+        smoothing = as_number_below(self.label_smoothing, "label_smoothing", 0, 1)
+        self._set("label_smoothing", smoothing)
+        self._set("augmentation", as_augmentation(self.augmentation))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
