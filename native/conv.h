@@ -1,5 +1,4 @@
-// Convolution (1) with its bias (17), the fused P(R(z)), and the derivatives (2), (3) over
-// survivors.
+// Convolution (1) with its bias (17), the fused P(R(z)), and the derivatives (2), (3) over survivors.
 #pragma once
 
 #include "kernels.h"
@@ -7,45 +6,53 @@
 
 namespace convlet::CONVLET_TARGET {
 
-CONVLET_INLINE constexpr int least(int a, int b) { return a < b ? a : b; }
-CONVLET_INLINE constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
 // ---------------------------------------------------------------------------------- forward (1)
 
-// z (1) of ROWS x COLS neighbouring outputs and NV vectors of channels, in registers.  x stands at
-// pixel (s1 i, s2 j), w and b at the first channel; `lanes` of the vector exist where it is cut.
+// Some outputs beside each other: x at pixel (s1 i, s2 j) of the first one, w and b at the first
+// channel; `lanes` of the channels exist where the vector is masked.
+struct Strip {
+    const float* x;
+    const float* w;
+    BiasView b;
+    int lanes;
+};
+
+// The code for a strip: NV vectors of W channels, masked or not; with TAPS > 0, one input channel,
+// stride 1 and a kernel row of so many taps.
+template <int W_, int NV_, bool masked_, int TAPS_, int STEP_>
+struct Tile {
+    static constexpr int W = W_, NV = NV_, TAPS = TAPS_, STEP = STEP_;
+    static constexpr bool masked = masked_;
+};
+
+// z (1) of ROWS x COLS neighbouring outputs and NV vectors of channels, in registers.
 //
 // Every output is one chain of multiply-adds: the bias, then p, q, r ascending.  w is read as it
-// lies in the flat vector, so nothing is packed before a single image is predicted.  STEP, the
-// floats from one output's pixel to the next one's, is a constant where it is common (0: it is
-// not), so that COLS pixels are one register and COLS displacements.
-template <int W, int NV, bool cut, int ROWS, int COLS, int STEP>
-CONVLET_INLINE void conv_tile(const ConvShape& s, const float* x, const float* w, int lanes,
-                              Vec<W> (&z)[ROWS][COLS][NV]) {
-    const Index row = s.s1 * s.x_row, step = STEP ? STEP : s.s2 * s.x_pixel;
+// lies in the flat vector, so nothing is packed before a single image is predicted.
+template <class T, int ROWS, int COLS>
+CONVLET_INLINE void conv_tile(const ConvShape& s, const Strip& at,
+                              Vec<T::W> (&z)[ROWS][COLS][T::NV]) {
+    constexpr int W = T::W, NV = T::NV;
+    const int lanes = at.lanes;
+    const Index row = s.s1 * s.x_row, step = T::STEP ? T::STEP : s.s2 * s.x_pixel;
     // with one channel the run over q is contiguous in x, otherwise the run over r is
     const bool single = s.R == 1 && s.x_pixel == 1;
     const int runs = single ? 1 : s.columns, length = single ? s.columns : s.R;
     const Index tap = static_cast<Index>(s.R) * s.K, w_step = single ? -tap : s.K;
     for (int p = 0; p < s.rows; ++p) {
-        const float* wq = w + (Index(s.rows - p) * s.columns - 1) * tap;  // tap (P-p, Q)
-        const float* xq = x + p * s.x_row;
+        const float* wq = at.w + (Index(s.rows - p) * s.columns - 1) * tap;  // tap (P-p, Q)
+        const float* xq = at.x + p * s.x_row;
         for (int q = 0; q < runs; ++q, wq -= tap, xq += s.x_pixel) {
             const float* wr = wq;
 #pragma GCC unroll 2
             for (int r = 0; r < length; ++r, wr += w_step) {
                 Vec<W> taps[NV];
-#pragma GCC unroll 16
-                for (int n = 0; n < NV; ++n) taps[n] = loaded<W, cut>(wr + n * W, lanes);
-#pragma GCC unroll 16
-                for (int i = 0; i < ROWS; ++i)
-#pragma GCC unroll 16
-                    for (int j = 0; j < COLS; ++j) {
-                        const Vec<W> pixel = same<W>(xq[i * row + j * step + r]);
-#pragma GCC unroll 16
-                        for (int n = 0; n < NV; ++n)
-                            z[i][j][n] = fma(pixel, taps[n], z[i][j][n]);  // (1)
-                    }
+                unrolled<NV>([&](int n) { taps[n] = load<W, T::masked>(wr + n * W, lanes); });
+                unrolled<ROWS, COLS>([&](int i, int j) {
+                    const Vec<W> pixel = broadcast<W>(xq[i * row + j * step + r]);
+                    unrolled<NV>(
+                        [&](int n) { z[i][j][n] = fma(pixel, taps[n], z[i][j][n]); });  // (1)
+                });
             }
         }
     }
@@ -54,235 +61,206 @@ CONVLET_INLINE void conv_tile(const ConvShape& s, const float* x, const float* w
 // The same chains for one input channel and stride 1, where neighbouring outputs share most of
 // their pixels: a kernel row of TAPS stays in registers, and each pixel is broadcast once for all
 // of them.
-template <int W, int TAPS, bool cut, int ROWS, int COLS>
-CONVLET_INLINE void conv_tile_single(const ConvShape& s, const float* x, const float* w, int lanes,
-                                     Vec<W> (&z)[ROWS][COLS][1]) {
-    const Index row = s.s1 * s.x_row;
-    for (int p = 0; p < s.rows; ++p) {
-        const float* wp = w + (Index(s.rows - p) * TAPS - 1) * s.K;  // tap (P-p, Q)
-        const float* xp = x + p * s.x_row;
+template <class T, int ROWS, int COLS>
+CONVLET_INLINE void conv_tile_single(const ConvShape& s, const Strip& at,
+                                     Vec<T::W> (&z)[ROWS][COLS][1]) {
+    constexpr int W = T::W, TAPS = T::TAPS;
+    const int lanes = at.lanes;
+    const float* wp = at.w + (Index(s.rows) * TAPS - 1) * s.K;  // tap (P-p, Q)
+    const Index tap = -Index(s.K);
+    const float* xp[ROWS];
+    unrolled<ROWS>([&](int i) { xp[i] = at.x + i * s.s1 * s.x_row, opaque(xp[i]); });
+    for (int p = 0; p < s.rows; ++p, wp += TAPS * tap) {
         Vec<W> taps[TAPS];
-#pragma GCC unroll 16
-        for (int q = 0; q < TAPS; ++q) taps[q] = loaded<W, cut>(wp - q * s.K, lanes);
-#pragma GCC unroll 32
-        for (int c = 0; c < COLS + TAPS - 1; ++c)
-#pragma GCC unroll 16
-            for (int i = 0; i < ROWS; ++i) {
-                const Vec<W> pixel = same<W>(xp[i * row + c]);
-#pragma GCC unroll 16
-                for (int q = 0; q < TAPS; ++q)
-                    if (c - q >= 0 && c - q < COLS)
-                        z[i][c - q][0] = fma(pixel, taps[q], z[i][c - q][0]);  // (1)
-            }
+        unrolled<TAPS>([&](int q) { taps[q] = load<W, T::masked>(wp + q * tap, lanes); });
+        unrolled<COLS + TAPS - 1, ROWS>([&](int c, int i) {
+            const Vec<W> pixel = broadcast<W>(xp[i][c]);
+            unrolled<TAPS>([&](int q) {
+                const int j = c - q;
+                if (j >= 0 && j < COLS) z[i][j][0] = fma(pixel, taps[q], z[i][j][0]);  // (1)
+            });
+        });
+        unrolled<ROWS>([&](int i) { xp[i] += s.x_row; });
     }
 }
 
-// What a strip of outputs takes: which tile computes it.
-template <int W_, int NV_, bool cut_, int STEP_, int TAPS_>
-struct Tile {
-    static constexpr int W = W_, NV = NV_, STEP = STEP_, TAPS = TAPS_;
-    static constexpr bool cut = cut_;
-
-    template <int ROWS, int COLS>
-    CONVLET_INLINE static void run(const ConvShape& s, const float* x, const float* w, BiasView b,
-                                   int lanes, Vec<W> (&z)[ROWS][COLS][NV]) {
-#pragma GCC unroll 16
-        for (int i = 0; i < ROWS; ++i)
-#pragma GCC unroll 16
-            for (int j = 0; j < COLS; ++j)
-#pragma GCC unroll 16
-                for (int n = 0; n < NV; ++n)
-                    z[i][j][n] = loaded<W, cut>(b.b + i * b.row + j * b.pixel + n * W, lanes);
-        if constexpr (TAPS > 0)
-            conv_tile_single<W, TAPS, cut>(s, x, w, lanes, z);
-        else
-            conv_tile<W, NV, cut, ROWS, COLS, STEP>(s, x, w, lanes, z);
+template <class T, int ROWS, int COLS>
+CONVLET_INLINE void conv_sums(const ConvShape& s, const Strip& at,
+                              Vec<T::W> (&z)[ROWS][COLS][T::NV]) {
+    const int lanes = at.lanes;
+    const float* b = at.b.b;
+    if (at.b.pixel == 0) {  // one for all places
+        unrolled<T::NV>([&](int n) {
+            const Vec<T::W> shared = load<T::W, T::masked>(b + n * T::W, lanes);
+            unrolled<ROWS, COLS>([&](int i, int j) { z[i][j][n] = shared; });
+        });
+    } else {
+        opaque(b);
+        unrolled<ROWS, COLS, T::NV>([&](int i, int j, int n) {
+            const float* from = b + i * at.b.row + j * at.b.pixel + n * T::W;
+            z[i][j][n] = load<T::W, T::masked>(from, lanes);
+        });
     }
-};
+    if constexpr (T::TAPS > 0)
+        conv_tile_single<T>(s, at, z);
+    else
+        conv_tile<T>(s, at, z);
+}
 
 template <class T, int COLS>
-void conv_strip(const ConvShape& s, const float* x, const float* w, BiasView b, int lanes, float* z,
-                Index z_pixel) {
-    constexpr int W = T::W, NV = T::NV;
-    Vec<W> tile[1][COLS][NV];
-    T::template run<1, COLS>(s, x, w, b, lanes, tile);
-#pragma GCC unroll 16
-    for (int j = 0; j < COLS; ++j)
-#pragma GCC unroll 16
-        for (int n = 0; n < NV; ++n) stored<T::cut>(z + j * z_pixel + n * W, tile[0][j][n], lanes);
+CONVLET_INLINE void conv_strip(const ConvShape& s, const Strip& at, float* z, Index z_pixel) {
+    const int lanes = at.lanes;
+    Vec<T::W> sum[1][COLS][T::NV];
+    conv_sums<T>(s, at, sum);
+    unrolled<COLS, T::NV>(
+        [&](int j, int n) { store<T::masked>(z + j * z_pixel + n * T::W, sum[0][j][n], lanes); });
 }
 
-// P(R(z)), or another order, of one window in registers.  Of equal maxima the first in row-major
-// order wins: only a greater one replaces it.  `first` is the place of the window, `right` and
-// `down` lead to the other outputs.
-template <int W, bool cut, bool way_back>
-CONVLET_INLINE void pooled(Vec<W> z00, Vec<W> z01, Vec<W> z10, Vec<W> z11, Fused fused,
+// P(R(z)), or another order, of a window in registers.  Of equal maxima the first in row-major order
+// wins: only a greater one replaces it.  `first` is the place of the window, `right` and `down` lead
+// to its other outputs; `winner` is null where nobody asks for the way back.
+template <int W, bool masked, bool way_back>
+CONVLET_INLINE void pooled(Vec<W> z00, Vec<W> z01, Vec<W> z10, Vec<W> z11, Fused order,
                            std::int32_t first, std::int32_t right, std::int32_t down, int lanes,
                            float* out, Winner* winner) {
+    const Vec<W> zero = broadcast<W>(0);
     Vec<W> best = z00;
-    Ints<W> where = same_int<W>(first);
+    Ints<W> where = broadcast_int<W>(0);  // from the first one
     const auto challenge = [&](Vec<W> value, std::int32_t at) {
         const auto wins = value > best;
         best = select(wins, value, best);
-        if constexpr (way_back) where = select(wins, same_int<W>(at), where);
+        if constexpr (way_back) where = select(wins, broadcast_int<W>(at), where);
     };
-    challenge(z01, first + right);
-    challenge(z10, first + down);
-    challenge(z11, first + down + right);
-    const Vec<W> zero = same<W>(0);
+    challenge(z01, right), challenge(z10, down), challenge(z11, down + right);
     const auto off = best <= zero;  // R cuts the whole window
-    stored<cut>(out, fused == Fused::pool ? best : select(off, zero, best), lanes);
+    store<masked>(out, order == Fused::pool ? best : select(off, zero, best), lanes);
     if constexpr (way_back) {
-        const Ints<W> dead = same_int<W>(-1);
-        if (fused == Fused::relu_pool)  // the maximum is over R(z): the first of zeros
-            where = select(off, select(z00 == zero, same_int<W>(first + half), dead), where);
-        if (fused == Fused::pool_relu)
-            where = select(off, select(best == zero, where + same_int<W>(half), dead), where);
-        stored<cut>(winner, where, lanes);
+        const Ints<W> begin = broadcast_int<W>(first), dead = broadcast_int<W>(-1);
+        where = where + begin;
+        if (order == Fused::relu_pool)  // the maximum is over R(z): the first of zeros
+            where = select(off, select(z00 == zero, begin + broadcast_int<W>(half), dead), where);
+        if (order == Fused::pool_relu)
+            where = select(off, select(best == zero, where + broadcast_int<W>(half), dead), where);
+        store<masked>(winner, where, lanes);
     }
 }
 
 // The same of a tile of 2 x COLS outputs while it is in registers: z is never stored.
-template <class T, int COLS, bool way_back>
-void conv_pool_strip(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
-                     int lanes, std::int32_t place, float* out, Index out_pixel, Winner* winner,
-                     Index winner_pixel) {
-    constexpr int W = T::W, NV = T::NV;
-    Vec<W> z[2][COLS][NV];
-    T::template run<2, COLS>(s, x, w, b, lanes, z);
-    const std::int32_t down = static_cast<std::int32_t>(s.s1 * (s.x_row / s.x_pixel));
-#pragma GCC unroll 16
-    for (int j = 0; j < COLS; j += 2)
-#pragma GCC unroll 16
-        for (int n = 0; n < NV; ++n)
-            pooled<W, T::cut, way_back>(z[0][j][n], z[0][j + 1][n], z[1][j][n], z[1][j + 1][n],
-                                        fused, place + j * s.s2, s.s2, down, lanes,
-                                        out + j / 2 * out_pixel + n * W,
-                                        way_back ? winner + j / 2 * winner_pixel + n * W : nullptr);
-}
-
-// Where one panel of channels begins: everything that does not change from strip to strip.
-struct Panel {
-    const float* x;
-    const float* w;
-    BiasView b;
-    int lanes;
-};
-
-// As many outputs beside each other as fit, then half as many, and so on.
-template <class T, int COLS>
-void conv_columns(const ConvShape& s, const Panel& at, int i, int& j, int count, Grid z) {
-    if constexpr (COLS >= 1) {
-        if (count < COLS) return conv_columns<T, COLS / 2>(s, at, i, j, count, z);
-        conv_strip<T, COLS>(s, at.x + i * s.s1 * s.x_row + j * s.s2 * s.x_pixel, at.w,
-                            {at.b.b + i * at.b.row + j * at.b.pixel, at.b.row, at.b.pixel},
-                            at.lanes, z.at + i * z.row + j * z.pixel, z.pixel);
-        j += COLS;
-    }
-}
-
 template <class T, bool way_back, int COLS>
-void conv_pool_columns(const ConvShape& s, Fused fused, const Panel& at, int i, int j, int count,
-                       Grid out, Winner* winner, Index winner_pixel) {
-    if constexpr (COLS >= 2) {
-        if (count < COLS)
-            return conv_pool_columns<T, way_back, COLS - 2>(s, fused, at, i, j, count, out, winner,
-                                                            winner_pixel);
-        const Index pixels = i * s.s1 * (s.x_row / s.x_pixel) + j * s.s2;
-        const Index output = Index(i / 2) * (s.J / 2) + j / 2;
-        conv_pool_strip<T, COLS, way_back>(
-            s, fused, at.x + pixels * s.x_pixel, at.w,
-            {at.b.b + i * at.b.row + j * at.b.pixel, at.b.row, at.b.pixel}, at.lanes,
-            static_cast<std::int32_t>(pixels), out.at + i / 2 * out.row + j / 2 * out.pixel,
-            out.pixel, way_back ? winner + output * winner_pixel : nullptr, winner_pixel);
-    }
+CONVLET_INLINE void conv_pool_strip(const ConvShape& s, Fused fused, const Strip& at,
+                                    std::int32_t place, std::int32_t down, float* out,
+                                    Index out_pixel, Winner* winner, Index winner_pixel) {
+    constexpr int W = T::W;
+    const int lanes = at.lanes;
+    Vec<W> z[2][COLS][T::NV];
+    conv_sums<T>(s, at, z);
+    unrolled<COLS / 2, T::NV>([&](int j, int n) {
+        pooled<W, T::masked, way_back>(z[0][2 * j][n], z[0][2 * j + 1][n], z[1][2 * j][n],
+                                       z[1][2 * j + 1][n], fused, place + 2 * j * s.s2, s.s2, down,
+                                       lanes, out + j * out_pixel + n * W,
+                                       way_back ? winner + j * winner_pixel + n * W : nullptr);
+    });
 }
 
-// All panels of channels: two vectors at a time, then one, then a cut one.
-template <int W, int STEP, class F>
-CONVLET_INLINE void each_panel(int K, const F& f) {
-    int k = 0;
-    for (; k + 2 * W <= K; k += 2 * W) f.template run<Tile<W, 2, false, STEP, 0>>(k, W);
-    for (; k + W <= K; k += W) f.template run<Tile<W, 1, false, STEP, 0>>(k, W);
-    if (k < K) f.template run<Tile<W, 1, true, STEP, 0>>(k, K - k);
-}
-template <int W, int TAPS, class F>
-CONVLET_INLINE void each_single_panel(int K, const F& f) {
-    int k = 0;
-    for (; k + W <= K; k += W) f.template run<Tile<W, 1, false, 1, TAPS>>(k, W);
-    if (k < K) f.template run<Tile<W, 1, true, 1, TAPS>>(k, K - k);
-}
-template <int W, class F>
-CONVLET_INLINE void each_panel(const ConvShape& s, const F& f) {
-    const Index step = s.s2 * s.x_pixel;
-    if (step == 1 && s.columns == 5) return each_single_panel<W, 5>(s.K, f);
-    if (step == 1 && s.columns == 3) return each_single_panel<W, 3>(s.K, f);
-    if (step == 8) return each_panel<W, 8>(s.K, f);
-    if (step == 16) return each_panel<W, 16>(s.K, f);
-    if (step == 32) return each_panel<W, 32>(s.K, f);
-    each_panel<W, 0>(s.K, f);
-}
+// f<T>(k, lanes) for all panels of channels, with the code that suits the shape.
 template <class F>
-CONVLET_INLINE void each_panel(const ConvShape& s, const F& f) {
-    if (s.K <= 8)
-        each_panel<8>(s, f);
+CONVLET_INLINE void each_conv_panel(const ConvShape& s, const F& f) {
+    const auto panels = [&]<int TAPS, int STEP>() {
+        each_panel<TAPS ? 1 : 2>(s.K, [&]<int W, int NV, bool masked>(int k, int lanes) {
+            f.template operator()<Tile<W, NV, masked, TAPS, registers == 32 && NV == 1 ? STEP : 0>>(
+                k, lanes);
+        });
+    };
+    const bool single = s.s2 * s.x_pixel == 1;
+    if (single && s.columns == 5)
+        panels.template operator()<5, 1>();
+    else if (single && s.columns == 3)
+        panels.template operator()<3, 1>();
+    else if (s.s2 * s.x_pixel == 8)
+        panels.template operator()<0, 8>();
+    else if (s.s2 * s.x_pixel == 16)
+        panels.template operator()<0, 16>();
     else
-        each_panel<widest>(s, f);
+        panels.template operator()<0, 0>();
 }
 
-struct ConvPanels {
-    const ConvShape& s;
-    const Panel& at;
-    Grid z;
-    template <class T>
-    void run(int k, int lanes) const {
-        constexpr int limit = registers == 32 ? (T::NV == 1 ? 16 : 8) : (T::NV == 1 ? 8 : 4);
-        const Panel panel{at.x, at.w + k, {at.b.b + k, at.b.row, at.b.pixel}, lanes};
-        const Grid to{z.at + k, z.row, z.pixel};
-        for (int i = 0; i < s.I; ++i)
-            for (int j = 0; j < s.J;) conv_columns<T, limit>(s, panel, i, j, s.J - j, to);
-    }
-};
+// The strip of channels k on that begins with output (i, j).
+CONVLET_INLINE Strip strip_at(const ConvShape& s, const float* x, const float* w, BiasView b, int i,
+                              int j, int lanes) {
+    return {x + i * s.s1 * s.x_row + j * s.s2 * s.x_pixel,
+            w,
+            {b.b + i * b.row + j * b.pixel, b.row, b.pixel},
+            lanes};
+}
+
+// `count` strips of COLS outputs in each row, from column j on.
+template <class T, int COLS>
+CONVLET_FLAT void conv_block(const ConvShape& s, const float* x, const float* w, BiasView b,
+                             int lanes, Grid z, int j, int count) {
+    for (int i = 0; i < s.I; ++i)
+        for (int n = 0; n < count; ++n) {
+            const int at = j + n * COLS;
+            conv_strip<T, COLS>(s, strip_at(s, x, w, b, i, at, lanes),
+                                z.at + i * z.row + at * z.pixel, z.pixel);
+        }
+}
 
 inline void conv(const ConvShape& s, const float* x, const float* w, BiasView b, Grid z) {
-    each_panel(s, ConvPanels{s, Panel{x, w, b, 0}, z});
+    each_conv_panel(s, [&]<class T>(int k, int lanes) {
+        constexpr int limit = registers == 32 ? (T::NV == 1 ? 16 : 8) : (T::NV == 1 ? 8 : 4);
+        halving<limit>(0, s.J, [&]<int COLS>(int j, int count) {
+            conv_block<T, COLS>(s, x, w + k, {b.b + k, b.row, b.pixel}, lanes,
+                                {z.at + k, z.row, z.pixel}, j, count);
+        });
+    });
+}
+
+// The same, in two rows.
+template <class T, bool way_back, int COLS>
+CONVLET_FLAT void conv_pool_block(const ConvShape& s, Fused fused, const float* x, const float* w,
+                                  BiasView b, int lanes, Grid out, Winner* winner,
+                                  Index winner_pixel, int j, int count) {
+    const Index down = s.s1 * (s.x_row / s.x_pixel);
+    for (int i = 0; i + 1 < s.I; i += 2)
+        for (int n = 0; n < count; ++n) {
+            const int at = j + n * COLS;
+            const Index place = i * down + at * s.s2;
+            const Index output = Index(i / 2) * (s.J / 2) + at / 2;
+            conv_pool_strip<T, way_back, COLS>(
+                s, fused, strip_at(s, x, w, b, i, at, lanes), static_cast<std::int32_t>(place),
+                static_cast<std::int32_t>(down), out.at + i / 2 * out.row + at / 2 * out.pixel,
+                out.pixel, way_back ? winner + output * winner_pixel : nullptr, winner_pixel);
+        }
 }
 
 // Rows in pairs, columns in equal tiles as wide as the registers allow: 2 x 12 outputs of one
 // vector or 2 x 6 of two with 32 registers; 2 x 6 or 2 x 2 with 16, and 2 x 4 beside a row of taps.
-template <bool way_back>
-struct ConvPoolPanels {
-    const ConvShape& s;
-    Fused fused;
-    const Panel& at;
-    Grid out;
-    Winner* winner;
-    template <class T>
-    void run(int k, int lanes) const {
+inline void conv_pool(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
+                      Grid out, Winner* winner) {
+    const int columns = s.J / 2 * 2;
+    if (columns == 0) return;
+    const Index winner_pixel = ceil_div(s.K, 8) * 8;
+    each_conv_panel(s, [&]<class T>(int k, int lanes) {
         constexpr int limit = registers == 32 ? (T::NV == 1 ? 12 : 6)
                                               : (T::TAPS      ? 4
                                                  : T::NV == 1 ? 6
                                                               : 2);
-        const Panel panel{at.x, at.w + k, {at.b.b + k, at.b.row, at.b.pixel}, lanes};
-        const Grid to{out.at + k, out.row, out.pixel};
-        const int columns = s.J / 2 * 2;
-        if (columns == 0) return;
         const int width = ceil_div(ceil_div(columns, ceil_div(columns, limit)), 2) * 2;
-        for (int i = 0; i + 1 < s.I; i += 2)
-            for (int j = 0; j < columns; j += width)
-                conv_pool_columns<T, way_back, limit>(
-                    s, fused, panel, i, j, least(width, columns - j), to,
-                    way_back ? winner + k : nullptr, ceil_div(s.K, 8) * 8);
-    }
-};
-
-inline void conv_pool(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
-                      Grid out, Winner* winner) {
-    const Panel at{x, w, b, 0};
-    if (winner)
-        each_panel(s, ConvPoolPanels<true>{s, fused, at, out, winner});
-    else
-        each_panel(s, ConvPoolPanels<false>{s, fused, at, out, nullptr});
+        const auto block = [&](int j, int count, int width) {
+            as_constant<limit / 2>(width / 2, [&]<int WINDOWS>() {
+                const Grid to{out.at + k, out.row, out.pixel};
+                const BiasView bias{b.b + k, b.row, b.pixel};
+                if (winner)
+                    conv_pool_block<T, true, 2 * WINDOWS>(s, fused, x, w + k, bias, lanes, to,
+                                                          winner + k, winner_pixel, j, count);
+                else
+                    conv_pool_block<T, false, 2 * WINDOWS>(s, fused, x, w + k, bias, lanes, to,
+                                                           nullptr, 0, j, count);
+            });
+        };
+        block(0, columns / width, width);
+        block(columns / width * width, 1, columns % width);
+    });
 }
 
 // ---------------------------------------------------------------------------------- backward
@@ -294,11 +272,11 @@ inline void conv_pool(const ConvShape& s, Fused fused, const float* x, const flo
 inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int rows, int columns,
                       float scale, const Survivors& list, float* db) {
     const Index pixel = ceil_div(s.K, 8) * 8;
-    const V zero = same<8>(0);
+    const V zero = broadcast<8>(0);
     for (int k = 0; k < s.K; k += 8) {
-        const int lanes = least(8, s.K - k);
+        const int lanes = min(8, s.K - k);
         for (int c = 0; c < lanes; ++c) list.count[k + c] = 0;
-        V sum = db ? loaded<8, true>(db + k, lanes) : zero;
+        V sum = db ? load<8, true>(db + k, lanes) : zero;
         const Winner* to = winner + k;
         const float* e = error.at + k;
         int j = 0;
@@ -308,16 +286,16 @@ inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int 
 #pragma GCC unroll 8
             for (int n = 0; n < 8; ++n) {
                 if (n >= left) {
-                    place[n] = same_int<8>(-1);
+                    place[n] = broadcast_int<8>(-1);
                     delta[n] = zero;
                     continue;
                 }
-                place[n] = loaded<8>(to);
-                const V factor = as_floats(
-                    shift_left<23>(same_int<8>(127) - shift_right<winner_bits>(place[n])));
-                const V value = lanes == 8 ? loaded<8>(e) : loaded<8, true>(e, lanes);
-                delta[n] =
-                    select(place[n] >= same_int<8>(0), value * (factor * same<8>(scale)), zero);
+                place[n] = load<8>(to);
+                const V factor =
+                    bit_cast_to_float((broadcast_int<8>(127) - (place[n] >> winner_bits)) << 23);
+                const V value = lanes == 8 ? load<8>(e) : load<8, true>(e, lanes);
+                delta[n] = select(place[n] >= broadcast_int<8>(0),
+                                  value * (factor * broadcast<8>(scale)), zero);
                 sum = sum + delta[n];  // (18)
                 to += pixel;
                 e += error.pixel;
@@ -326,18 +304,18 @@ inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int 
                     e += error.row - columns * error.pixel;
                 }
             }
-            turn(place);
-            turn(delta);
+            transpose(place);
+            transpose(delta);
             for (int c = 0; c < lanes; ++c) {
                 std::int32_t& count = list.count[k + c];
                 const Index at = (k + c) * list.stride + count;
-                const auto alive = place[c] >= same_int<8>(0);
-                const Ints<8> offset =
-                    (place[c] & same_int<8>(winner_mask)) * static_cast<std::int32_t>(s.x_pixel);
-                count += store_where(alive, list.offset + at, offset, list.delta + at, delta[c]);
+                const auto alive = place[c] >= broadcast_int<8>(0);
+                const Ints<8> offset = (place[c] & broadcast_int<8>(winner_mask)) *
+                                       broadcast_int<8>(static_cast<std::int32_t>(s.x_pixel));
+                count += compress_store(alive, list.offset + at, offset, list.delta + at, delta[c]);
             }
         }
-        if (db) stored<true>(db + k, sum, lanes);
+        if (db) store<true>(db + k, sum, lanes);
     }
 }
 
@@ -357,12 +335,12 @@ void survivors_tile(const float* x, const float* w, Index x_row, const std::int3
     for (int p = 0; p < PR; ++p)
 #pragma GCC unroll 32
         for (int n = 0; n < NV; ++n) {
-            sum[0][p][n] = first ? same<W>(0) : loaded<W>(dw + p * run + n * W);
-            for (int c = 1; c < CHAINS; ++c) sum[c][p][n] = same<W>(0);
-            if constexpr (BOTH) taps[p][n] = loaded<W>(w + p * run + n * W);
+            sum[0][p][n] = first ? broadcast<W>(0) : load<W>(dw + p * run + n * W);
+            for (int c = 1; c < CHAINS; ++c) sum[c][p][n] = broadcast<W>(0);
+            if constexpr (BOTH) taps[p][n] = load<W>(w + p * run + n * W);
         }
     const auto add = [&]<int C>(int e) __attribute__((always_inline)) {
-        const Vec<W> d = same<W>(delta[e]);
+        const Vec<W> d = broadcast<W>(delta[e]);
         const float* xe = x + offset[e];
         float* to = BOTH ? dx + offset[e] : nullptr;
 #pragma GCC unroll 32
@@ -370,8 +348,8 @@ void survivors_tile(const float* x, const float* w, Index x_row, const std::int3
 #pragma GCC unroll 32
             for (int n = 0; n < NV; ++n) {
                 const Index at = p * x_row + n * W;
-                sum[C][p][n] = fma(d, loaded<W>(xe + at), sum[C][p][n]);                     // (3)
-                if constexpr (BOTH) store(to + at, fma(d, taps[p][n], loaded<W>(to + at)));  // (2)
+                sum[C][p][n] = fma(d, load<W>(xe + at), sum[C][p][n]);                     // (3)
+                if constexpr (BOTH) store(to + at, fma(d, taps[p][n], load<W>(to + at)));  // (2)
             }
     };
     int e = count - 1;
@@ -406,7 +384,7 @@ template <int W, int most, int most_rows, int NV, class F>
 CONVLET_INLINE void tile_of(int columns, int rows, const F& f) {
     if constexpr (NV >= 1) {
         if (columns == NV)
-            tile_of_rows<W, most, NV, least(most_rows, most / NV)>(rows, f);
+            tile_of_rows<W, most, NV, min(most_rows, most / NV)>(rows, f);
         else
             tile_of<W, most, most_rows, NV - 1>(columns, rows, f);
     }
@@ -418,13 +396,13 @@ template <int W, int most, int most_rows, class Make>
 CONVLET_INLINE void each_tile(const ConvShape& s, int most_floats, int unit, const Make& make) {
     const int floats = static_cast<int>(s.run()), vectors = floats / W;
     const int columns = ceil_div(floats, ceil_div(floats, most_floats) * unit) * unit / W;
-    const int limit = least(most_rows, most / columns);
+    const int limit = min(most_rows, most / columns);
     const int rows = ceil_div(s.rows, ceil_div(s.rows, limit));
     for (int k = 0; k < s.K; ++k)
         for (int p = 0; p < s.rows; p += rows)
             for (int n = 0; n < vectors; n += columns)
-                tile_of<W, most, most_rows, least(tile_columns, most)>(
-                    least(columns, vectors - n), least(rows, s.rows - p), make(k, p, n * W));
+                tile_of<W, most, most_rows, min(tile_columns, most)>(
+                    min(columns, vectors - n), min(rows, s.rows - p), make(k, p, n * W));
 }
 
 template <int CHAINS, bool BOTH>
@@ -470,7 +448,7 @@ CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const floa
     };
     constexpr int rows = BOTH ? 1 : 8;
     const bool parts = BOTH && !s.ordered;
-    const auto floats = [&](int W) { return parts ? 48 : least(tile_columns, most) * W; };
+    const auto floats = [&](int W) { return parts ? 48 : min(tile_columns, most) * W; };
     if (widest > 8 && s.x_pixel % widest == 0)
         each_tile<widest, most, rows>(s, floats(widest), widest, make);
     else

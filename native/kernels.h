@@ -8,6 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 
+// Of functions that are compiled for a newer instruction set and shared with code that is not: no
+// copy of them is left in an object for a linker to choose.
+#define CONVLET_INLINE inline __attribute__((always_inline))
+#define CONVLET_FLAT __attribute__((flatten, noinline))
+
 namespace convlet {
 
 using Index = std::ptrdiff_t;
@@ -22,23 +27,25 @@ struct ConvShape {
     Index x_row, x_pixel;  // floats
     bool ordered = true;   // whether survivors are listed row by row, left to right in each
     // Floats under one kernel row, whole vectors of 8.
-    __attribute__((always_inline)) Index run() const { return (columns * x_pixel + 7) / 8 * 8; }
+    CONVLET_INLINE Index run() const { return (columns * x_pixel + 7) / 8 * 8; }
 };
 
 // Winograd's form of a convolution with its pool (winograd.h): where it serves, and what it needs.
-constexpr bool winograd_fits(const ConvShape& s) {
+CONVLET_INLINE constexpr bool winograd_fits(const ConvShape& s) {
     return s.rows == s.columns && (s.rows == 3 || s.rows == 5) && s.s1 == 1 && s.s2 == 1 &&
            s.I >= 2 && s.J >= 2 && s.x_pixel % 8 == 0 && s.R >= 8 && s.K >= 8;
 }
 // Rows of tiles that are multiplied at a time, some 16 tiles.
-constexpr int winograd_rows(const ConvShape& s) { return s.J >= 32 ? 1 : 16 / (s.J / 2); }
+CONVLET_INLINE constexpr int winograd_rows(const ConvShape& s) {
+    return s.J >= 32 ? 1 : 16 / (s.J / 2);
+}
 // Floats from the array of one point to the next one's: a power of two would put the same element
 // of all of them into the same few sets of the cache.
-constexpr Index winograd_step(Index floats) { return floats + 16; }
-constexpr Index winograd_taps_size(const ConvShape& s) {
+CONVLET_INLINE constexpr Index winograd_step(Index floats) { return floats + 16; }
+CONVLET_INLINE constexpr Index winograd_taps_size(const ConvShape& s) {
     return Index(s.rows + 1) * (s.rows + 1) * winograd_step(s.R * ((s.K + 7) / 8 * 8));
 }
-constexpr Index winograd_scratch(const ConvShape& s) {
+CONVLET_INLINE constexpr Index winograd_scratch(const ConvShape& s) {
     const Index N = s.rows + 1, tiles = Index(winograd_rows(s)) * (s.J / 2);
     const Index columns = s.J / 2 * 2 + N - 2;
     return N * N * (winograd_step(tiles * s.x_pixel) + winograd_step(tiles * ((s.K + 7) / 8 * 8))) +
@@ -83,7 +90,7 @@ struct Survivors {
     std::int32_t* count;
     Index stride;
 };
-constexpr Index survivors_stride(Index outputs) { return (outputs + 7) / 8 * 8 + 8; }
+CONVLET_INLINE constexpr Index survivors_stride(Index outputs) { return (outputs + 7) / 8 * 8 + 8; }
 
 // The affine map of an augmented image, about its middle: pixels down and right in the old image.
 struct Affine {
@@ -92,7 +99,9 @@ struct Affine {
 };
 
 // Floats of a row of the scratch of `smooth`: zeros, whole vectors of W columns, zeros.
-constexpr Index smooth_row(int W, int radius) { return Index(W + 15) / 16 * 16 + 2 * radius; }
+CONVLET_INLINE constexpr Index smooth_row(int W, int radius) {
+    return Index(W + 15) / 16 * 16 + 2 * radius;
+}
 
 // How a step changes w, in the symbols of convlet/optimizers.py: g is the gradient times `scale`.
 struct UpdateRule {

@@ -16,12 +16,12 @@ inline void smooth(float* field, int H, int W, const float* taps, int radius, fl
     for (int j = 0; j < W; j += 16) {
         const int lanes = W - j;
         for (int i = 0; i < H; ++i) {
-            Vec<16> sum = same<16>(0);
+            Vec<16> sum = broadcast<16>(0);
             for (int t = i < radius ? -i : -radius; t <= radius && i + t < H; ++t) {
                 const float* from = field + Index(i + t) * W + j;
                 const Vec<16> x =
-                    lanes < 16 ? loaded<16, true>(from, lanes) : loaded<16, false>(from, lanes);
-                sum = fma(same<16>(taps[t + radius]), x, sum);
+                    lanes < 16 ? load<16, true>(from, lanes) : load<16, false>(from, lanes);
+                sum = fma(broadcast<16>(taps[t + radius]), x, sum);
             }
             store(scratch + i * row + radius + j, sum);  // lanes beyond W are 0
         }
@@ -31,12 +31,12 @@ inline void smooth(float* field, int H, int W, const float* taps, int radius, fl
         float* from = scratch + i * row;
         for (int n = 0; n < radius; ++n) from[n] = from[filled + n] = 0;
         for (int j = 0; j < W; j += 16) {
-            Vec<16> sum = same<16>(0);
+            Vec<16> sum = broadcast<16>(0);
             for (int n = 0; n <= 2 * radius; ++n)
-                sum = fma(same<16>(taps[n]), loaded<16>(from + j + n), sum);
+                sum = fma(broadcast<16>(taps[n]), load<16>(from + j + n), sum);
             float* to = field + Index(i) * W + j;
             if (W - j < 16)
-                stored<true>(to, sum, W - j);
+                store<true>(to, sum, W - j);
             else
                 store(to, sum);
         }

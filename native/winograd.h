@@ -21,9 +21,10 @@ namespace convlet::CONVLET_TARGET {
 // B^T d in place, along one axis of a tile.
 template <int W>
 CONVLET_INLINE void of_pixels(Vec<W> (&d)[6]) {
-    const Vec<W> four = same<W>(-4), five = same<W>(-5), two = same<W>(2), minus_two = same<W>(-2);
-    const Vec<W> first = fma(same<W>(4), d[0], fma(five, d[2], d[4]));
-    const Vec<W> last = fma(same<W>(4), d[1], fma(five, d[3], d[5]));
+    const Vec<W> four = broadcast<W>(-4), five = broadcast<W>(-5), two = broadcast<W>(2),
+                 minus_two = broadcast<W>(-2);
+    const Vec<W> first = fma(broadcast<W>(4), d[0], fma(five, d[2], d[4]));
+    const Vec<W> last = fma(broadcast<W>(4), d[1], fma(five, d[3], d[5]));
     const Vec<W> even = fma(four, d[2], d[4]), odd = fma(four, d[1], d[3]);
     const Vec<W> even2 = d[4] - d[2], odd2 = d[3] - d[1];
     d[0] = first;
@@ -43,21 +44,21 @@ CONVLET_INLINE void of_pixels(Vec<W> (&d)[4]) {
 // G g along one axis of a kernel, three times too large for 5 taps.
 template <int W>
 CONVLET_INLINE void of_taps(const Vec<W> (&g)[5], Vec<W> (&u)[6]) {
-    const Vec<W> half = same<W>(0.5f), two = same<W>(2), eighth = same<W>(0.125f);
+    const Vec<W> half = broadcast<W>(0.5f), two = broadcast<W>(2), eighth = broadcast<W>(0.125f);
     const Vec<W> even = half * (g[0] + g[2] + g[4]), odd = half * (g[1] + g[3]);
     const Vec<W> even2 = fma(two, g[4], fma(half, g[2], eighth * g[0]));
-    const Vec<W> odd2 = fma(same<W>(0.25f), g[1], g[3]);
-    const Vec<W> zero = same<W>(0);
-    u[0] = same<W>(0.75f) * g[0];
+    const Vec<W> odd2 = fma(broadcast<W>(0.25f), g[1], g[3]);
+    const Vec<W> zero = broadcast<W>(0);
+    u[0] = broadcast<W>(0.75f) * g[0];
     u[1] = zero - (even + odd);
     u[2] = odd - even;
     u[3] = even2 + odd2;
     u[4] = even2 - odd2;
-    u[5] = same<W>(3) * g[4];
+    u[5] = broadcast<W>(3) * g[4];
 }
 template <int W>
 CONVLET_INLINE void of_taps(const Vec<W> (&g)[3], Vec<W> (&u)[4]) {
-    const Vec<W> half = same<W>(0.5f);
+    const Vec<W> half = broadcast<W>(0.5f);
     const Vec<W> even = half * (g[0] + g[2]), odd = half * g[1];
     u[0] = g[0], u[1] = even + odd, u[2] = even - odd, u[3] = g[2];
 }
@@ -66,7 +67,7 @@ CONVLET_INLINE void of_taps(const Vec<W> (&g)[3], Vec<W> (&u)[4]) {
 template <int W>
 CONVLET_INLINE void of_products(const Vec<W> (&m)[6], Vec<W>& y0, Vec<W>& y1) {
     y0 = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
-    y1 = fma(same<W>(2), m[3] - m[4], m[1] - m[2]) + m[5];
+    y1 = fma(broadcast<W>(2), m[3] - m[4], m[1] - m[2]) + m[5];
 }
 template <int W>
 CONVLET_INLINE void of_products(const Vec<W> (&m)[4], Vec<W>& y0, Vec<W>& y1) {
@@ -77,8 +78,8 @@ CONVLET_INLINE void of_products(const Vec<W> (&m)[4], Vec<W>& y0, Vec<W>& y1) {
 // y / 9, correctly rounded: a guess, and what it leaves.
 template <int W>
 CONVLET_INLINE Vec<W> ninth(Vec<W> y) {
-    const Vec<W> part = same<W>(1.0f / 9), guess = y * part;
-    return fma(fma(same<W>(-9), guess, y), part, guess);
+    const Vec<W> part = broadcast<W>(1.0f / 9), guess = y * part;
+    return fma(fma(broadcast<W>(-9), guess, y), part, guess);
 }
 
 // G w G^T of the input channels [first, last) -> u (N, N, R, K rounded up to 8).
@@ -90,12 +91,12 @@ void winograd_taps_of(const ConvShape& s, const float* w, int first, int last, f
     for (int r = first; r < last; ++r)
         for (int k = 0; k < s.K; k += 8) {
             V half[N][T];
+            const int lanes = min(8, s.K - k);
             for (int q = 0; q < T; ++q) {
                 V g[T], column[N];
                 for (int p = 0; p < T; ++p)  // pixel (p, q) of a window meets tap (P-p, Q-q)
-                    g[p] = loaded<8, true>(
-                        w + (Index(T - 1 - p) * T + (T - 1 - q)) * tap + Index(r) * s.K + k,
-                        least(8, s.K - k));
+                    g[p] = load<8, true>(
+                        w + (Index(T - 1 - p) * T + (T - 1 - q)) * tap + Index(r) * s.K + k, lanes);
                 of_taps(g, column);
                 for (int n = 0; n < N; ++n) half[n][q] = column[n];
             }
@@ -116,7 +117,7 @@ void winograd_pixels(const ConvShape& s, const float* x, int row_tiles, int at, 
     const int columns = 2 * row_tiles + N - 2;
     for (int c = 0; c < columns; ++c) {
         Vec<W> d[N];
-        for (int n = 0; n < N; ++n) d[n] = loaded<W>(x + n * s.x_row + c * s.x_pixel);
+        for (int n = 0; n < N; ++n) d[n] = load<W>(x + n * s.x_row + c * s.x_pixel);
         of_pixels(d);
         for (int n = 0; n < N; ++n) store(lines + (c * N + n) * W, d[n]);
     }
@@ -125,7 +126,7 @@ void winograd_pixels(const ConvShape& s, const float* x, int row_tiles, int at, 
         float* to = v + Index(at + b) * s.x_pixel;
         for (int n = 0; n < N; ++n) {
             Vec<W> d[N];
-            for (int m = 0; m < N; ++m) d[m] = loaded<W>(lines + ((2 * b + m) * N + n) * W);
+            for (int m = 0; m < N; ++m) d[m] = load<W>(lines + ((2 * b + m) * N + n) * W);
             of_pixels(d);
             for (int m = 0; m < N; ++m) store(to + (n * N + m) * point, d[m]);
         }
@@ -137,62 +138,52 @@ void winograd_pixels(const ConvShape& s, const float* x, int row_tiles, int at, 
 // Where every pixel under an output is 0, z is the bias to the last bit, as R'(0) asks: the first
 // output of a row uses no row of B^T that meets the last pixel, the second none that meets the
 // first, so that what stands beside a window never comes into its sum.
-template <int T, int W, bool cut, bool way_back>
-void winograd_outputs(const ConvShape& s, Fused fused, const float* m, Index width, int row_tiles,
-                      int at, int tiles, BiasView b, int lanes, std::int32_t place, float* out,
-                      Index out_pixel, Winner* winner, Index winner_pixel) {
+template <int T, int W, bool masked, bool way_back>
+CONVLET_FLAT void winograd_outputs(const ConvShape& s, Fused fused, const float* m, Index width,
+                                   int row_tiles, int at, int tiles, BiasView b, int lanes,
+                                   std::int32_t place, float* out, Index out_pixel, Winner* winner,
+                                   Index winner_pixel) {
     constexpr int N = T + 1;
     const std::int32_t down = static_cast<std::int32_t>(s.x_row / s.x_pixel);
     const Index point = winograd_step(Index(tiles) * width);
     for (int tile = 0; tile < row_tiles; ++tile) {
         const float* from = m + Index(at + tile) * width;
         Vec<W> half[2][N], z[2][2];
-#pragma GCC unroll 8
-        for (int q = 0; q < N; ++q) {
+        unrolled<N>([&](int q) {
             Vec<W> column[N];
-#pragma GCC unroll 8
-            for (int p = 0; p < N; ++p) column[p] = loaded<W>(from + (p * N + q) * point);
+            unrolled<N>([&](int p) { column[p] = load<W>(from + (p * N + q) * point); });
             of_products(column, half[0][q], half[1][q]);
-        }
-#pragma GCC unroll 2
-        for (int i = 0; i < 2; ++i) of_products(half[i], z[i][0], z[i][1]);
-#pragma GCC unroll 2
-        for (int i = 0; i < 2; ++i)
-#pragma GCC unroll 2
-            for (int j = 0; j < 2; ++j) {
-                if constexpr (T == 5) z[i][j] = ninth(z[i][j]);
-                z[i][j] = z[i][j] + loaded<W, cut>(b.b + i * b.row + (2 * tile + j) * b.pixel,
-                                                   lanes);  // (1), (17)
-            }
-        pooled<W, cut, way_back>(z[0][0], z[0][1], z[1][0], z[1][1], fused, place + 2 * tile, 1,
-                                 down, lanes, out + tile * out_pixel,
-                                 way_back ? winner + tile * winner_pixel : nullptr);
+        });
+        unrolled<2>([&](int i) { of_products(half[i], z[i][0], z[i][1]); });
+        unrolled<2, 2>([&](int i, int j) {
+            if constexpr (T == 5) z[i][j] = ninth(z[i][j]);
+            z[i][j] = z[i][j] + load<W, masked>(b.b + i * b.row + (2 * tile + j) * b.pixel,
+                                                lanes);  // (1), (17)
+        });
+        pooled<W, masked, way_back>(z[0][0], z[0][1], z[1][0], z[1][1], fused, place + 2 * tile, 1,
+                                    down, lanes, out + tile * out_pixel,
+                                    way_back ? winner + tile * winner_pixel : nullptr);
     }
 }
 
 // m (tiles, width) = v (tiles, x_pixel) u (R, width) for one point: each element is a chain over r.
 // ROW is x_pixel where that is a constant (0: it is not), so that all tiles share one register.
-template <int W, int NV, int ROW, int ROWS>
-void winograd_product(const ConvShape& s, const float* v, const float* u, int tiles, Index width,
-                      float* m) {
-    if constexpr (ROWS >= 1) {
-        for (; tiles >= ROWS; tiles -= ROWS, v += ROWS * s.x_pixel, m += ROWS * width)
-            product_tile<W, NV, false, ROWS, ROW>({v, s.x_pixel, 1}, s.R, u, width, nullptr, W, m,
-                                                  width);
-        winograd_product<W, NV, ROW, ROWS / 2>(s, v, u, tiles, width, m);
-    }
-}
-
 template <int ROW>
 void winograd_panels(const ConvShape& s, const float* v, const float* u, int tiles, Index width,
                      float* m) {
-    constexpr int limit = registers == 32 ? 16 : 8;
+    const auto panel = [&]<int W, int NV>(Index k) {
+        constexpr int limit = (registers == 32 ? 16 : 8) / NV;
+        halving<limit>(0, tiles, [&]<int ROWS>(int at, int count) {
+            for (int n = 0; n < count; ++n, at += ROWS)
+                product_tile<W, NV, false, ROW, ROWS>({v + at * s.x_pixel, s.x_pixel, 1}, s.R,
+                                                      u + k, width, nullptr, W, m + at * width + k,
+                                                      width);
+        });
+    };
     Index k = 0;
-    for (; k + 2 * widest <= width; k += 2 * widest)
-        winograd_product<widest, 2, ROW, limit / 2>(s, v, u + k, tiles, width, m + k);
-    for (; k + widest <= width; k += widest)
-        winograd_product<widest, 1, ROW, limit>(s, v, u + k, tiles, width, m + k);
-    for (; k < width; k += 8) winograd_product<8, 1, ROW, limit>(s, v, u + k, tiles, width, m + k);
+    for (; k + 2 * widest <= width; k += 2 * widest) panel.template operator()<widest, 2>(k);
+    for (; k + widest <= width; k += widest) panel.template operator()<widest, 1>(k);
+    for (; k < width; k += 8) panel.template operator()<8, 1>(k);
 }
 
 inline void winograd_products(const ConvShape& s, const float* v, const float* u, int tiles,
@@ -217,7 +208,7 @@ void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u
     float* m = v + N * N * winograd_step(most * s.x_pixel);
     float* lines = m + N * N * winograd_step(most * width);
     for (int first = 0; first < rows; first += group) {
-        const int count = least(group, rows - first), tiles = count * row_tiles;
+        const int count = min(group, rows - first), tiles = count * row_tiles;
         for (int a = 0; a < count; ++a) {
             const float* from = x + Index(2) * (first + a) * s.x_row;
             int r = 0;
@@ -233,18 +224,14 @@ void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u
                               m + n * winograd_step(tiles * width));
         for (int a = 0; a < count; ++a) {
             const int i = first + a;
-            const auto panel = [&]<int W, bool cut>(int k) {
-                winograd_outputs<T, W, cut, way_back>(
+            each_panel<1>(s.K, [&]<int W, int, bool masked>(int k, int lanes) {
+                winograd_outputs<T, W, masked, way_back>(
                     s, fused, m + k, width, row_tiles, a * row_tiles, tiles,
-                    {b.b + 2 * i * b.row + k, b.row, b.pixel}, least(W, s.K - k),
+                    {b.b + 2 * i * b.row + k, b.row, b.pixel}, lanes,
                     static_cast<std::int32_t>(2 * i * (s.x_row / s.x_pixel)),
                     out.at + i * out.row + k, out.pixel,
                     way_back ? winner + (Index(i) * row_tiles) * width + k : nullptr, width);
-            };
-            int k = 0;
-            for (; k + widest <= s.K; k += widest) panel.template operator()<widest, false>(k);
-            for (; k + 8 <= s.K; k += 8) panel.template operator()<8, false>(k);
-            if (k < s.K) panel.template operator()<8, true>(k);
+            });
         }
     }
 }
