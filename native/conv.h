@@ -1,4 +1,5 @@
-// Convolution (1) with its bias (17), the fused P(R(z)), and the derivatives (2), (3) over survivors.
+// Convolution (1) with its bias (17), the fused P(R(z)), and the derivatives (2), (3) over
+// survivors.
 #pragma once
 
 #include "kernels.h"
@@ -29,6 +30,10 @@ struct Tile {
 //
 // Every output is one chain of multiply-adds: the bias, then p, q, r ascending.  w is read as it
 // lies in the flat vector, so nothing is packed before a single image is predicted.
+//
+// A step of the innermost loop is one tap: NV loads of w, ROWS * COLS broadcasts of pixels and ROWS
+// * COLS * NV multiply-adds.  The sums stay in registers over all taps; only w and x are read from
+// memory.
 template <class T, int ROWS, int COLS>
 CONVLET_INLINE void conv_tile(const ConvShape& s, const Strip& at,
                               Vec<T::W> (&z)[ROWS][COLS][T::NV]) {
@@ -61,6 +66,9 @@ CONVLET_INLINE void conv_tile(const ConvShape& s, const Strip& at,
 // The same chains for one input channel and stride 1, where neighbouring outputs share most of
 // their pixels: a kernel row of TAPS stays in registers, and each pixel is broadcast once for all
 // of them.
+//
+// A step of the loop is a kernel row: TAPS loads of w, ROWS * (COLS + TAPS - 1) broadcasts, ROWS *
+// COLS * TAPS multiply-adds.
 template <class T, int ROWS, int COLS>
 CONVLET_INLINE void conv_tile_single(const ConvShape& s, const Strip& at,
                                      Vec<T::W> (&z)[ROWS][COLS][1]) {
@@ -116,9 +124,9 @@ CONVLET_INLINE void conv_strip(const ConvShape& s, const Strip& at, float* z, In
         [&](int j, int n) { store<T::masked>(z + j * z_pixel + n * T::W, sum[0][j][n], lanes); });
 }
 
-// P(R(z)), or another order, of a window in registers.  Of equal maxima the first in row-major order
-// wins: only a greater one replaces it.  `first` is the place of the window, `right` and `down` lead
-// to its other outputs; `winner` is null where nobody asks for the way back.
+// P(R(z)), or another order, of a window in registers.  Of equal maxima the first in row-major
+// order wins: only a greater one replaces it.  `first` is the place of the window, `right` and
+// `down` lead to its other outputs; `winner` is null where nobody asks for the way back.
 template <int W, bool masked, bool way_back>
 CONVLET_INLINE void pooled(Vec<W> z00, Vec<W> z01, Vec<W> z10, Vec<W> z11, Fused order,
                            std::int32_t first, std::int32_t right, std::int32_t down, int lanes,
@@ -205,6 +213,9 @@ CONVLET_FLAT void conv_block(const ConvShape& s, const float* x, const float* w,
         }
 }
 
+// Columns in tiles as wide as the registers allow, then half as wide.  Beside COLS * NV sums a tile
+// has NV vectors of w, or a row of at most 5 taps, and a broadcast pixel.  32 registers: 16 + 5 + 1
+// = 22 and 8 * 2 + 2 + 1 = 19.  16 registers: 8 + 5 + 1 = 14 and 4 * 2 + 2 + 1 = 11.
 inline void conv(const ConvShape& s, const float* x, const float* w, BiasView b, Grid z) {
     each_conv_panel(s, [&]<class T>(int k, int lanes) {
         constexpr int limit = registers == 32 ? (T::NV == 1 ? 16 : 8) : (T::NV == 1 ? 8 : 4);
@@ -233,8 +244,10 @@ CONVLET_FLAT void conv_pool_block(const ConvShape& s, Fused fused, const float* 
         }
 }
 
-// Rows in pairs, columns in equal tiles as wide as the registers allow: 2 x 12 outputs of one
-// vector or 2 x 6 of two with 32 registers; 2 x 6 or 2 x 2 with 16, and 2 x 4 beside a row of taps.
+// Rows in pairs, columns in equal tiles as wide as the registers allow.  Beside 2 * COLS * NV sums
+// a tile has NV vectors of w, or a row of at most 5 taps, and a broadcast pixel.  32 registers: 2 *
+// 12 + 5 + 1 = 30 and 2 * 6 * 2 + 2 + 1 = 27.  16 registers: 2 * 6 + 1 + 1 = 14, 2 * 4 + 5 + 1 = 14
+// beside a row of taps, and 2 * 2 * 2 + 2 + 1 = 11, as 2 * 4 * 2 would leave none for w.
 inline void conv_pool(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
                       Grid out, Winner* winner) {
     const int columns = s.J / 2 * 2;
@@ -324,6 +337,9 @@ inline void survivors(const ConvShape& s, const Winner* winner, Grid error, int 
 // the same pixels of dx.  The sums of dw and the kernel stay in registers over all survivors; the
 // loads and multiply-adds of (3) find room beside the stores of (2), which alone take as long.
 //
+// A step of the loop is one survivor: a broadcast, and for each of the PR * NV vectors a load of x
+// and a multiply-add of (3), and for (2) a load, a multiply-add and a store of dx.
+//
 // From the last survivor to the first: where they are listed in order, a pixel of dx then adds q
 // ascending, whatever part of the run a tile is, and tiles may differ from target to target.
 // CHAINS survivors at a time add to sums of their own, which meet at the end.
@@ -369,6 +385,8 @@ void survivors_tile(const float* x, const float* w, Index x_row, const std::int3
 }
 
 // A tile is PR kernel rows by NV vectors of the run over (q, r): `most` vectors fit the registers.
+// A run is cut into tiles of at most 12: of 12 and more multiply-adds for one broadcast error none
+// waits.
 inline constexpr int tile_columns = 12;
 
 template <int W, int most, int NV, int PR, class F>
@@ -422,7 +440,8 @@ struct SurvivorsTile {
     }
 };
 
-// `most` vectors of sums fit the registers, with as many of taps where there are any.  A load that
+// `most` vectors of sums fit the registers, with as many of taps where there are any, an error, and
+// what is on its way between x, dx and memory: 28 + 1 + 3 = 32, 12 + 1 + 3 = 16.  A load that
 // straddles two earlier stores stalls, so a vector is never wider than a pixel's step.
 //
 // (2) takes one kernel row after the other, and where survivors are in no order the same parts of

@@ -7,6 +7,13 @@
 namespace convlet::CONVLET_TARGET {
 
 // out (ROWS, NV vectors) = a (ROWS, depth) b (depth, NV vectors) + init or 0.
+//
+// ROW is a.row where that is a constant (0: it is not), so that one register addresses all rows.
+// Where it is not 1 the columns of `a` are contiguous.
+//
+// A step of the loop over depth is NV loads, ROWS broadcasts and ROWS * NV multiply-adds, which
+// stay in ROWS * NV registers from the first term to the last: each element is one chain, c
+// ascending.
 template <int W, int NV, bool masked, int ROW, int ROWS>
 CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_row,
                                const float* init, int lanes, float* out, Index out_row) {
@@ -28,6 +35,9 @@ CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_r
         [&](int i, int n) { store<masked>(out + i * out_row + n * W, sum[i][n], lanes); });
 }
 
+// The rows in tiles of equal height.  The multiply-adds of two ports, four or five cycles each,
+// want eight to ten sums under way.  32 registers: 8 x 2 sums, 2 of b, 1 broadcast = 19.  16
+// registers: 6 x 2 sums, 2 of b, 1 broadcast = 15, and 8 x 1 sums, 1 of b, 1 broadcast = 10.
 template <int W, int NV, bool masked>
 void product_panel(Strided a, Index rows, Index depth, const float* b, Index b_row,
                    const float* init, int lanes, float* out, Index out_row) {
@@ -46,10 +56,11 @@ void product_panel(Strided a, Index rows, Index depth, const float* b, Index b_r
 inline void product(Strided a, Index rows, Index depth, const float* b, Index b_row, int columns,
                     const float* init, float* out, Index out_row) {
     int j = 0;
-    if (rows ==
-        1)  // one image: more columns, so that enough sums are under way and b is one stream
+    // one row: more columns, so that enough sums are under way (8 of them, 8 of b, 1 broadcast) and
+    // b is one stream; nothing is known of the step from term to term
+    if (rows == 1)
         for (; j + 8 * widest <= columns; j += 8 * widest)
-            product_tile<widest, 8, false, 0, 1>(a, depth, b + j, b_row, init ? init + j : nullptr,
+            product_tile<widest, 8, false, 1, 1>(a, depth, b + j, b_row, init ? init + j : nullptr,
                                                  widest, out + j, out_row);
     each_panel<2>(columns - j, [&]<int W, int NV, bool masked>(int k, int lanes) {
         product_panel<W, NV, masked>(a, rows, depth, b + j + k, b_row,

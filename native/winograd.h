@@ -168,6 +168,7 @@ CONVLET_FLAT void winograd_outputs(const ConvShape& s, Fused fused, const float*
 
 // m (tiles, width) = v (tiles, x_pixel) u (R, width) for one point: each element is a chain over r.
 // ROW is x_pixel where that is a constant (0: it is not), so that all tiles share one register.
+// 16 sums, NV vectors of u and a broadcast fit 32 registers: 16 + 2 + 1 = 19; 8 of them fit 16: 11.
 template <int ROW>
 void winograd_panels(const ConvShape& s, const float* v, const float* u, int tiles, Index width,
                      float* m) {
