@@ -166,7 +166,7 @@ def test_show_says_what_a_checkpoint_knows(images, capsys):
 
 
 def test_settings_come_whole_out_of_a_checkpoint(images):
-    from convlet.checkpoint import read, settings_of
+    from convlet.checkpoint import as_settings, read
 
     data = convlet.datasets.load(str(images))
     network = convlet.Network("flatten, dense 3, softmax", (6, 6, 1))
@@ -183,9 +183,9 @@ def test_settings_come_whole_out_of_a_checkpoint(images):
     )
     network.fit(data.train.images, data.train.labels, checkpoint="run", **vars(settings))
     identity = read("run/checkpoint-00001-000000.safetensors").identity
-    assert settings_of(identity) == settings
+    assert as_settings(identity) == settings
     for key, value in (("settings.optimizer", "rms"), ("settings.batch_size", 0)):
-        assert settings_of({**identity, key: value}) is None
+        assert as_settings({**identity, key: value}) is None
     del identity["settings.seed"]
-    assert settings_of(identity) is None
+    assert as_settings(identity) is None
     assert replace(settings, seed=0) != settings

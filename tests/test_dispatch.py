@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from convlet import ArchitectureError, Network, ReLU, backprop, gradcheck, native, reference
+from convlet.forms import Form
 from convlet.layerbase import LayerBase
 from convlet.layers import KINDS, Conv2D, Layer, Softmax
 from convlet.optimizers import SGD
 from convlet.stages import Stage, group
 from convlet.text import FORMS, parse_layers
-from convlet.words import Form
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from convlet.cli import main
 from convlet.plots import tiles
 from convlet.plots.filters import weights
 from convlet.plots.rendering import render
-from convlet.plots.style import file_label, label
+from convlet.wording import file_label, label
 
 plots = pytest.importorskip("convlet.plots")
 pytest.importorskip("matplotlib")
@@ -406,10 +406,10 @@ def test_a_mosaic_keeps_its_tiles_apart():
 
 
 def test_an_image_is_shown_as_it_is():
-    assert_array_equal(tiles.picture(np.array([[[0], [255]]], np.uint8))[0, :, 0], [0, 255])
-    assert_array_equal(tiles.picture(np.array([[[0.0, 0.5, 1.0]]]))[0, 0], [0, 128, 255])
-    assert_array_equal(tiles.picture(np.array([[[-1.0], [1.0]]]))[0, :, 0], [0, 255])
-    assert_array_equal(tiles.picture(np.array([[[0.0, 1.0]]]))[0, 0], [128] * 3)  # the mean of two
+    assert_array_equal(tiles.as_rgb(np.array([[[0], [255]]], np.uint8))[0, :, 0], [0, 255])
+    assert_array_equal(tiles.as_rgb(np.array([[[0.0, 0.5, 1.0]]]))[0, 0], [0, 128, 255])
+    assert_array_equal(tiles.as_rgb(np.array([[[-1.0], [1.0]]]))[0, :, 0], [0, 255])
+    assert_array_equal(tiles.as_rgb(np.array([[[0.0, 1.0]]]))[0, 0], [128] * 3)  # the mean of two
 
 
 def test_activations_are_those_of_the_stages():
@@ -444,8 +444,8 @@ def test_activations_show_every_stage_and_the_answers(shape):
     words = texts(figure)
     p = network.predict_proba(image[None])[0]
     best = np.argsort(-p)[:5]
-    assert "stage 0: conv 3 3, relu → 6 x 6 x 3" in words
-    assert "stage 1: conv 70 3, relu, pool 2, flatten → 2 x 2 x 70, the first of them" in words
+    assert "stage 0: conv 3 3, relu → 6x6x3" in words
+    assert "stage 1: conv 70 3, relu, pool 2, flatten → 2x2x70, the first of them" in words
     assert [tick.get_text() for tick in figure.axes[-1].get_yticklabels()] == [
         names[k] for k in best
     ]
@@ -483,7 +483,7 @@ def test_mistakes_are_in_order_with_their_names():
     assert "4 of 5 images wrong" in texts(figure)
     pictures = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     for shown, n in zip(pictures, order, strict=True):
-        assert_array_equal(shown, tiles.picture(x[n]))
+        assert_array_equal(shown, tiles.as_rgb(x[n]))
 
 
 def tile_names(figure):

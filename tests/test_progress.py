@@ -10,7 +10,7 @@ from rich.console import Console
 
 import convlet
 from convlet import progress
-from convlet.progress import Bar, Lines, Part, fitting, shown
+from convlet.progress import Bar, Lines, Part, fitting, progress_callback
 from convlet.run import Row
 
 RATE = 10_000  # images a second
@@ -203,7 +203,7 @@ def test_a_bar_that_cannot_begin_leaves_nothing(monkeypatch):
 
 def test_lines_where_no_line_can_be_drawn_again(capsys, monkeypatch):
     monkeypatch.delenv("FORCE_COLOR", raising=False)
-    said = shown()
+    said = progress_callback()
     assert isinstance(said, Lines)
     run = make_run(epochs=3, samples=10)
     said.on_epoch(run, Row(1, 0.25, 0.5, 0.75, 1.26))
@@ -217,10 +217,10 @@ def test_lines_where_no_line_can_be_drawn_again(capsys, monkeypatch):
 def test_a_bar_on_a_terminal_and_in_a_notebook_that_can_draw_one(monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(shown(Console(force_terminal=True)), Bar)
+    assert isinstance(progress_callback(Console(force_terminal=True)), Bar)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(shown(Console(force_terminal=True)), Lines)
+    assert isinstance(progress_callback(Console(force_terminal=True)), Lines)
     notebook = Console(force_jupyter=True)
     for spec, kind in ((object(), Bar), (None, Lines)):
         monkeypatch.setattr(progress, "find_spec", lambda name, spec=spec: spec)
-        assert isinstance(shown(notebook), kind)
+        assert isinstance(progress_callback(notebook), kind)

@@ -9,7 +9,17 @@ import pytest
 from sklearn import metrics
 
 import chromium
-from convlet import History, InputError, MissingDependencyError, Network, Row, measures
+from convlet import (
+    AdamW,
+    History,
+    InputError,
+    MissingDependencyError,
+    Network,
+    Row,
+    load,
+    load_checkpoint,
+    measures,
+)
 from convlet.cli import main
 from convlet.datasets.pictures import open_picture
 from convlet.plots import style
@@ -147,8 +157,8 @@ def test_numbers_stand_out_from_their_cells():
 
 def test_the_network_is_a_table(case, page):
     rows = rows_after(page, ["stage", "layer, equations"])
-    assert rows[0] == ["", "input", "10 x 10 x 1", "", ""]
-    assert rows[1] == ["0", "conv 3 3 (1), (17)", "8 x 8 x 3", "30", "1,728"]
+    assert rows[0] == ["", "input", "10x10x1", "", ""]
+    assert rows[1] == ["0", "conv 3 3 (1), (17)", "8x8x3", "30", "1,728"]
     assert rows[5] == ["1", "dense 8 (6), (17)", "8", "392", "384"]
     assert rows[9] == ["all", "", "", f"{case[0].flat.size:,}", "2,144"]
 
@@ -195,6 +205,36 @@ def test_the_training_is_told_as_far_as_it_is_known(epochs, rows, words):
     assert f'<p class="note">{words}</p>' in page
     known = words.endswith("\u00a0s of training.")
     assert facts(page).get("training time") == (words.split(", ")[1][:5] if known else None)
+
+
+def test_the_training_says_optimiser_decay_clipping_smoothing_and_dropout(tmp_path):
+    """Of a network that was trained, and of a checkpoint of it; a model file does not know."""
+    layers = "flatten, dense 8, relu, dropout 0.25, dense 4, softmax"
+    network = Network(layers, (10, 10, 1), engine="reference")
+    assert 'id="training"' not in report(network)
+    optimizer = AdamW(weight_decay=0.125)
+    more = {"clip_norm": 2.0, "label_smoothing": 0.1, "augmentation": "shift 1, flip"}
+    x, y = np.zeros((8, 10, 10, 1), np.uint8), np.arange(8) % 4
+    network.fit(
+        x, y, None, 1, 4, 0.002, optimizer=optimizer, **more, checkpoint=tmp_path, schedule="cosine"
+    )
+    said = {
+        "batch size": "4",
+        "optimizer": "adamw, weight decay 0.125",
+        "learning rate": "0.002, cosine",
+        "clipping": "gradients to a norm of 2",
+        "dropout": "0.25",
+        "label smoothing": "0.1",
+        "augmentation": "shift 1, flip",
+    }
+    checkpoint = load_checkpoint(tmp_path / "checkpoint-00001-000000.safetensors")
+    for known in (network, checkpoint):
+        page = report(known)
+        section = page[page.index('id="training"') : page.index('id="filters"')]
+        assert facts(section) == said
+        assert "dropout" not in facts(page.replace(section, ""))
+    network.save(tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").settings is None
 
 
 def test_facts_name_dropout_and_the_data_of_training_where_there_are_any():

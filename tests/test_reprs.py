@@ -69,7 +69,7 @@ def test_parameters_say_names_shapes_and_values():
     net.parameters["w1"][...] = 0.25
     lines = repr(net.parameters).splitlines()
     assert lines[0].split() == ["parameter", "shape", "numbers", "values"]
-    assert re.fullmatch(r"w1 +18 x 2 +36  0.25 to 0.25, mean 0.25, sd 0", lines[3])
+    assert re.fullmatch(r"w1 +18x2 +36  0.25 to 0.25, mean 0.25, sd 0", lines[3])
     assert dict(net.parameters).keys() == {"w0", "b0", "w1", "b1"}
 
 

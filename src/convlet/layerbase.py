@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any, ClassVar
 
 from convlet.errors import ArchitectureError
-from convlet.words import Form
+from convlet.forms import Form
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
+from convlet.forms import CONV_BIAS, DENSE_BIAS, PADDING, PAIR, SHARE, WHOLE, Form, by
 from convlet.layerbase import (
     LIMIT,
     LayerBase,
@@ -19,7 +20,6 @@ from convlet.layerbase import (
     normalise_pair,
     plain,
 )
-from convlet.words import CONV_BIAS, DENSE_BIAS, PADDING, PAIR, SHARE, WHOLE, Form, by
 
 Margins = tuple[Pair, Pair]
 

@@ -2,7 +2,7 @@
 
 import os
 
-from convlet.checkpoint import read
+from convlet.checkpoint import as_settings, read
 from convlet.formats.model import read_network
 from convlet.network import Network
 
@@ -35,4 +35,5 @@ def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Netwo
         flat=saved.arrays["weights"],
     )
     network.epochs, network.data = saved.position.epochs, saved.identity["data"]
+    network.settings = as_settings(saved.identity)
     return network

@@ -24,7 +24,7 @@ from convlet.layers import Layer
 from convlet.optimizers import Optimizer
 from convlet.overview import stage_table
 from convlet.parameters import Parameters
-from convlet.progress import is_interactive, shown
+from convlet.progress import is_interactive, progress_callback
 from convlet.run import History
 from convlet.schedules import Schedule
 from convlet.search import LearningRates, find_learning_rate, growing_rates
@@ -32,6 +32,7 @@ from convlet.settings import Settings
 from convlet.stages import Stage, group, parameter_shapes, views
 from convlet.tables import Table
 from convlet.text import as_layers, format_layers
+from convlet.wording import count, size
 
 
 class Evaluation(NamedTuple):
@@ -70,6 +71,8 @@ class Network:
         self.class_count = self.stages[-1].output_shape[0]
         self.classes = names
         self.data = None
+        self.settings: Settings | None = None
+        """Of its last training; None where that is not known."""
         self.epochs = 0
         self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
         seed = inputs.as_seed(seed)
@@ -241,7 +244,7 @@ class Network:
         threads, name = inputs.as_threads(threads), inputs.as_data_name(data_name, "data_name")
         told = as_callbacks(callbacks)
         if inputs.as_bool(is_interactive() if progress is None else progress, "progress"):
-            told = (*told, shown())
+            told = (*told, progress_callback())
         data = self.samples(x, y, sample_weight)
         held_out = None
         if validation is not None:
@@ -251,7 +254,7 @@ class Network:
                     found += f" with {len(validation)} in it"
                 raise InputError("validation", validation, "a pair (x, y) or None", found=found)
             held_out = self.samples(*validation, None, name="validation ")
-        self.data = name
+        self.data, self.settings = name, settings
         if checkpoint is None:
             return training.fit(self, data, held_out, settings, told, threads)
         with Folder(checkpoint, every, resume, data, held_out) as folder:
@@ -330,7 +333,6 @@ class Network:
         return f"Network({layers!r}, input_shape={self.input_shape}, engine={engine!r})"
 
     def _repr_html_(self) -> str:
-        size = "x".join(map(str, self.input_shape))
-        trained = f"{self.epochs} epoch{'s' * (self.epochs != 1)} trained"
-        line = f"Network, images {size}, {self.engine.name} engine, {trained}"
+        trained = f"{count(self.epochs, 'epoch')} trained"
+        line = f"Network, images {size(self.input_shape)}, {self.engine.name} engine, {trained}"
         return f"<p>{line}</p>{self.summary().html}"

@@ -7,6 +7,7 @@ from convlet.layerbase import Shape
 from convlet.layers import Flatten
 from convlet.stages import Stage
 from convlet.tables import Table
+from convlet.wording import size
 
 
 class LayerRow(NamedTuple):
@@ -44,9 +45,8 @@ def stage_table(stages: Sequence[Stage]) -> Table:
     rows = []
     for stage in stages:
         words = ", ".join(map(str, (stage.affine, *stage.sigma)))
-        shape = " x ".join(map(str, stage.output_shape))
         numbers = f"{stage.parameter_count:,}", f"{stage.multiply_adds:,}"
-        rows.append((str(stage.index), words, shape, *numbers))
+        rows.append((str(stage.index), words, size(stage.output_shape), *numbers))
     parameters = sum(stage.parameter_count for stage in stages)
     multiply_adds = sum(stage.multiply_adds for stage in stages)
     rows.append(("all", "", "", f"{parameters:,}", f"{multiply_adds:,}"))

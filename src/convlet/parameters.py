@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from convlet.equations import Float32
 from convlet.tables import Table
+from convlet.wording import size
 
 
 class Parameters(Mapping[str, Float32]):
@@ -30,7 +31,6 @@ class Parameters(Mapping[str, Float32]):
     def _table(self) -> Table:
         rows = []
         for name, w in self.items():
-            shape = " x ".join(map(str, w.shape))
             spread = f"{w.min():.3g} to {w.max():.3g}, mean {w.mean():.2g}, sd {w.std():.2g}"
-            rows.append((name, shape, f"{w.size:,}", spread))
+            rows.append((name, size(w.shape), f"{w.size:,}", spread))
         return Table(("parameter", "shape", "numbers", "values"), rows, "<<><")

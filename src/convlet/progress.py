@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from convlet.callbacks import Callback
 from convlet.run import Row, Run
+from convlet.wording import clock, decimals, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,7 @@ LEAST_BAR = 6
 """Columns of the bar itself where everything else takes its room."""
 
 
-def shown(console: "Console | None" = None) -> Callback:
+def progress_callback(console: "Console | None" = None) -> Callback:
     """The callback that shows training on a console: a bar where it can be drawn again, else lines.
 
     console: of rich; None is stdout, or the notebook that this runs in.
@@ -116,7 +117,7 @@ class Bar(Callback):
         # the mean over everything so far, validation included, is the steadiest forecast
         left = (now - self.start) / (seen - self.first) * (total - seen)
         parts = [
-            Part(3, f"{100 * seen / total:.0f} %"),
+            Part(3, percent(seen / total, 0)),
             Part(1, f"{self.rate} images/s"),
             Part(2, f"loss {decimals(run.train_loss)}"),
             Part(0, self.accuracy),
@@ -181,19 +182,3 @@ def epoch_line(run: Run, row: Row) -> str:
     if row.validation_accuracy is not None:
         parts.append(f"accuracy {percent(row.validation_accuracy)}")
     return ", ".join([*parts, f"{row.seconds:.1f} s"])
-
-
-def decimals(loss: float) -> str:
-    """A loss with four decimals, or short where training goes astray."""
-    return f"{loss:.4f}" if loss < 1e4 else f"{loss:.1e}"
-
-
-def percent(share: float) -> str:
-    """0.9871 as 98.71 %."""
-    return f"{100 * share:.2f} %"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 0:01:05."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,12 +1,15 @@
 """`Settings`: how a call of `fit` trains.  Every value of them is checked here, and only here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.inputs import as_count, as_limit, as_number_below, as_positive, as_seed
+from convlet.layers import Layer
 from convlet.optimizers import SGD, Optimizer, as_optimizer
 from convlet.schedules import Constant, Schedule, as_schedule
+from convlet.text import format_dropout
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,23 @@ class Settings:
         smoothing = as_number_below(self.label_smoothing, "label_smoothing", 0, 1)
         self._set("label_smoothing", smoothing)
         self._set("augmentation", as_augmentation(self.augmentation))
+
+    def described(self, layers: Sequence[Layer]) -> dict[str, str]:
+        """How these layers are trained, in words; what is off is not there."""
+        dropout = format_dropout(layers)
+        words = {
+            "optimizer": str(self.optimizer),
+            "learning rate": f"{self.learning_rate:g}, {self.schedule}",
+        }
+        if self.clip_norm is not None:
+            words["clipping"] = f"gradients to a norm of {self.clip_norm:g}"
+        if dropout:
+            words["dropout"] = dropout
+        if self.label_smoothing:
+            words["label smoothing"] = f"{self.label_smoothing:g}"
+        if self.augmentation is not None:
+            words["augmentation"] = str(self.augmentation)
+        return words
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convlet.errors import ArchitectureError
-from convlet.layers import KINDS, Layer
+from convlet.layers import KINDS, Dropout, Layer
 from convlet.stages import default_layers
 
 FORMS = {kind.form.name: kind for kind in KINDS}
@@ -22,6 +22,11 @@ MAX_LAYERS = 1000
 def format_layers(layers: Sequence[Layer]) -> str:
     """The text form of layers."""
     return ", ".join(map(str, layers))
+
+
+def format_dropout(layers: Sequence[Layer]) -> str:
+    """The rates of the dropout layers, as 0.3, 0.5; empty without any."""
+    return ", ".join(f"{layer.rate:g}" for layer in layers if isinstance(layer, Dropout))
 
 
 def as_layers(layers: Sequence[Layer] | str | None, classes: int) -> tuple[Layer, ...]:

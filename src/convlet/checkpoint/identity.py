@@ -13,6 +13,7 @@ from convlet.run import Run
 from convlet.schedules import KINDS, Constant, Schedule, StepDecay
 from convlet.settings import Settings
 from convlet.text import format_layers
+from convlet.wording import size
 
 Identity = dict[str, Any]
 """Names and JSON values, as in {"engine": "native", "settings.optimizer": "SGD", ...}."""
@@ -50,7 +51,7 @@ def _settings(run: Run) -> Identity:
     return flat
 
 
-def settings_of(found: Identity) -> Settings | None:
+def as_settings(found: Identity) -> Settings | None:
     """The settings of the run with this identity; None where it does not say them all."""
     values: dict[str, Any] = {}
     kinds: dict[str, type[Any]] = {one.name: type(one) for one in BY_NAME.values()} | KINDS
@@ -78,8 +79,7 @@ def fingerprints(data: Samples, validation: Samples | None) -> Identity:
 
 def _of_images(samples: Samples) -> str:
     images = samples.images
-    size = "x".join(map(str, images.shape[1:]))
-    return f"{len(images)} images {size} {images.dtype}, sha256 {_sha256(images)}"
+    return f"{len(images)} images {size(images.shape[1:])} {images.dtype}, sha256 {_sha256(images)}"
 
 
 def _of_targets(samples: Samples) -> str:

@@ -11,11 +11,12 @@ from contextlib import suppress
 
 import click
 
-from convlet.cli.console import fail, plain_warnings, printable
+from convlet.cli.console import fail, plain_warnings
 from convlet.cli.group import COMMANDS, COMPLETE, GROUP, load
 from convlet.cli.interrupt import deferred_interrupt, ending, single_interrupt
 from convlet.cli.names import NAMES
 from convlet.errors import ConvletError
+from convlet.wording import printable
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 

@@ -9,9 +9,10 @@ from typing import Any
 from convlet.callbacks import Callback
 from convlet.checkpoint import newest, position_of
 from convlet.checkpoint.state import OtherCallbacksError
-from convlet.cli.console import printable, say
+from convlet.cli.console import say
 from convlet.errors import FileError, InputError
 from convlet.run import Run
+from convlet.wording import printable
 
 
 class Announcer(Callback):

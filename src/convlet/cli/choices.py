@@ -8,7 +8,6 @@ import click
 
 from convlet import recipes
 from convlet.cli import options
-from convlet.cli.console import size
 from convlet.cli.options import Decorator, real, together, whole, word
 from convlet.datasets import Dataset
 from convlet.engines import ENGINES, as_engine
@@ -21,6 +20,7 @@ from convlet.recipes import Recipe
 from convlet.settings import Settings
 from convlet.stages import group
 from convlet.text import parse_layers
+from convlet.wording import size
 
 OF_RECIPE = "of the recipe"
 

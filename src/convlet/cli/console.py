@@ -8,17 +8,13 @@ from contextlib import contextmanager
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
+from convlet.wording import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 GAP = 2
 """Columns between two of a table."""
-
-
-def printable(text: object) -> str:
-    """Text on one line without control characters: names come from files, and may hold anything."""
-    characters = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    return "".join(characters)
 
 
 def say(text: object = "") -> None:
@@ -62,11 +58,6 @@ def plain_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest, **more: warn(message)
         yield
-
-
-def size(shape: Sequence[int]) -> str:
-    """A shape as one reads it: 28x28x1."""
-    return "x".join(map(str, shape))
 
 
 def console() -> "Console":

@@ -10,7 +10,7 @@ from convlet.cli.console import print_table, say, say_json
 from convlet.cli.help import Command
 from convlet.cli.models import load_with_data
 from convlet.inputs import as_threads
-from convlet.progress import decimals, percent
+from convlet.wording import decimals, percent
 
 
 @click.command(cls=Command, epilog="Example: convlet evaluate mnist.safetensors mnist")

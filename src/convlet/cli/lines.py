@@ -5,12 +5,12 @@ from math import sqrt
 
 import numpy as np
 
-from convlet.cli.console import size
 from convlet.datasets import Dataset
-from convlet.layers import Dropout, Layer
+from convlet.layers import Layer
 from convlet.network import Network
 from convlet.settings import Settings
 from convlet.text import format_layers
+from convlet.wording import count, percent, size
 
 
 def of_data(data: Dataset, images: int, held_out: int | None) -> Iterator[str]:
@@ -34,24 +34,9 @@ def of_settings(
     settings: Settings, layers: Sequence[Layer], patience: int | None = None
 ) -> Iterator[str]:
     """How it is trained: what is off is not said."""
-    yield f"optimizer: {settings.optimizer}"
-    yield f"learning rate: {settings.learning_rate:g}, {settings.schedule}"
-    if settings.clip_norm is not None:
-        yield f"clipping: gradients to a norm of {settings.clip_norm:g}"
-    rates = [f"{layer.rate:g}" for layer in layers if isinstance(layer, Dropout)]
-    if rates:
-        yield f"dropout: {', '.join(rates)}"
-    if settings.label_smoothing:
-        yield f"label smoothing: {settings.label_smoothing:g}"
-    if settings.augmentation is not None:
-        yield f"augmentation: {settings.augmentation}"
+    yield from (f"{name}: {words}" for name, words in settings.described(layers).items())
     if patience is not None:
         yield f"patience: {count(patience, 'epoch')} without a lower validation loss"
-
-
-def count(number: int, what: str) -> str:
-    """1 epoch, 2 epochs."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def of_chance(data: Dataset, accuracy: float) -> Iterator[str]:
@@ -64,6 +49,6 @@ def of_chance(data: Dataset, accuracy: float) -> Iterator[str]:
     share = counts[most] / images
     if accuracy <= share + 2 * sqrt(share * (1 - share) / images):
         yield (
-            f"no better than chance: of the test images {100 * share:.2f} % are of one class,"
+            f"no better than chance: of the test images {percent(share)} are of one class,"
             f" {data.classes[most]}"
         )

@@ -1,16 +1,15 @@
 """A model and the data that it is looked at with."""
 
-from contextlib import suppress
 from pathlib import Path
 
-from convlet import checkpoint, datasets
-from convlet.cli.console import size, warn
+from convlet import datasets
+from convlet.cli.console import warn
 from convlet.datasets import Dataset
 from convlet.errors import InputError, blaming
 from convlet.formats.records import OtherKindError
 from convlet.loading import load, load_checkpoint
 from convlet.network import Network
-from convlet.settings import Settings
+from convlet.wording import size
 
 
 def load_data(name: str) -> Dataset:
@@ -26,13 +25,6 @@ def load_model(path: Path) -> Network:
             return load(path)
         except OtherKindError:
             return load_checkpoint(path)
-
-
-def settings_of(path: Path) -> Settings | None:
-    """How the network of MODEL was trained, which a checkpoint knows and a model does not."""
-    with suppress(OtherKindError):
-        return checkpoint.settings_of(checkpoint.read(path).identity)
-    return None
 
 
 def load_with_data(model: Path, data: str | None) -> tuple[Network, Dataset]:

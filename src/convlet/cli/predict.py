@@ -17,7 +17,7 @@ from convlet.equations import Array
 from convlet.errors import blaming
 from convlet.inputs import as_count, as_threads
 from convlet.network import Network
-from convlet.progress import percent
+from convlet.wording import percent
 
 EXAMPLE = "Example: convlet predict mnist.safetensors digit.png --resize --top 2"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from convlet.cli import lines, options
-from convlet.cli.console import print_table, say, size
+from convlet.cli.console import print_table, say
 from convlet.cli.help import Command
-from convlet.cli.models import load_model, settings_of
+from convlet.cli.models import load_model
 from convlet.cli.names import call
 from convlet.cli.options import argument, read_input
 from convlet.engines import make_engine
@@ -20,6 +20,7 @@ from convlet.overview import LayerRow, layer_rows
 from convlet.stages import Stage, default_layers, group
 from convlet.text import parse_layers
 from convlet.threads import explain
+from convlet.wording import size
 
 EXAMPLE = 'Example: convlet show --layers "conv 4 3, relu, flatten, dense 10, softmax"'
 FLOAT_BYTES = 4
@@ -54,9 +55,9 @@ def show(model: Path | None, layers: str | None, input: str | None, engine: bool
             say(line)
         return
     print_table(HEADER, _rows(stages, shape), "<<<>>>>", LESS)
-    if model is not None and network is not None:
+    if network is not None:
         say()
-        for line in _history(network, model):
+        for line in _history(network):
             say(line)
 
 
@@ -73,16 +74,15 @@ def _stages(
     return group(chosen, shape), shape
 
 
-def _history(network: Network, model: Path) -> Iterator[str]:
+def _history(network: Network) -> Iterator[str]:
     """What a file knows of its training."""
     if network.data is not None:
         yield f"trained on: {network.data}"
     yield f"epochs trained: {network.epochs}"
     yield f"classes: {', '.join(network.classes or map(str, range(network.class_count)))}"
-    settings = settings_of(model)
-    if settings is not None:
-        yield f"batch size: {settings.batch_size}"
-        yield from lines.of_settings(settings, network.layers)
+    if network.settings is not None:
+        yield f"batch size: {network.settings.batch_size}"
+        yield from lines.of_settings(network.settings, network.layers)
 
 
 def _engine(stages: Sequence[Stage]) -> Iterator[str]:

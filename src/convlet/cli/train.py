@@ -28,10 +28,10 @@ from convlet.datasets import Dataset
 from convlet.errors import ModelFileError
 from convlet.formats.model import read_network
 from convlet.network import Network
-from convlet.progress import percent
 from convlet.run import History, Row
 from convlet.settings import Settings
 from convlet.stopping import EarlyStopping
+from convlet.wording import count, percent
 
 EXAMPLE = "Example: convlet train mnist --epochs 3 --out mnist.safetensors"
 WITHOUT_RECIPE = (
@@ -109,7 +109,7 @@ def _plan(job: _Job, training: Training) -> Iterator[str]:
     """What will be done, in words."""
     yield from lines.of_data(job.data, len(job.seen.train.labels), training.hold_out)
     yield from lines.of_network(job.network)
-    epochs = lines.count(job.settings.epochs, "epoch")
+    epochs = count(job.settings.epochs, "epoch")
     yield f"recipe {job.recipe}: {epochs}, batch size {job.settings.batch_size}"
     yield from lines.of_settings(job.settings, job.network.layers, training.patience)
 

@@ -20,11 +20,11 @@ from convlet.plots.style import (
     bare,
     class_names,
     figure,
-    label,
     require_matplotlib,
 )
-from convlet.plots.tiles import heat, mosaic, picture
+from convlet.plots.tiles import as_rgb, heat, mosaic
 from convlet.stages import Stage
+from convlet.wording import label, percent, size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ class Activation:
 
     @property
     def title(self) -> str:
-        """As in "stage 0: conv 8 5, relu, pool 2 → 12 x 12 x 8"."""
+        """As in "stage 0: conv 8 5, relu, pool 2 → 12x12x8"."""
         return f"{self.words} → {self.size}"
 
     @property
@@ -59,8 +59,8 @@ class Activation:
 
     @property
     def size(self) -> str:
-        """As in "12 x 12 x 8"."""
-        return " x ".join(map(str, self.values.shape))
+        """As in "12x12x8"."""
+        return size(self.values.shape)
 
 
 def activations(network: Network, image: Any) -> "Figure":
@@ -80,7 +80,7 @@ def activations(network: Network, image: Any) -> "Figure":
     heights.append(0.5 + 0.24 * answers)
     drawing = figure(7, sum(heights) + 0.3)
     rows = drawing.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights})
-    _show(rows[0], picture(x[0]), f"image, {' x '.join(map(str, network.input_shape))}")
+    _show(rows[0], as_rgb(x[0]), f"image, {size(network.input_shape)}")
     for axes, found, grid in zip(rows[1:-1], hidden, grids, strict=True):
         title = found.title
         if found.values.shape[-1] > (MAPS if found.values.ndim == 3 else UNITS):
@@ -153,7 +153,7 @@ def _answers(axes: "Axes", probabilities: NDArray[Any], names: tuple[str, ...], 
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12)
     for place, k in enumerate(best):
-        text = f"{100 * probabilities[k]:.1f} %"
+        text = percent(probabilities[k], 1)
         axes.text(probabilities[k] + 0.01, place, text, va="center", fontsize=SMALL, color=INK)
     axes.set_title(title, loc="left", fontsize=NORMAL, color=INK)
     axes.set_xticks([])

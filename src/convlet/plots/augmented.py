@@ -9,7 +9,7 @@ from convlet.engine import as_floats
 from convlet.errors import InputError
 from convlet.inputs import as_count, as_images, as_input_shape, as_seed
 from convlet.plots.style import INK, SMALL, bare, figure, heading
-from convlet.plots.tiles import height_of, picture
+from convlet.plots.tiles import as_rgb, height_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ def augmented(
         for row in range(rows):
             axes = grid[row, column]
             bare(axes)
-            axes.imshow(picture(seen[row].astype(np.float32)), interpolation="none")
+            axes.imshow(as_rgb(seen[row].astype(np.float32)), interpolation="none")
         title = "original" if column == 0 else f"epoch {column}"
         grid[0, column].set_title(title, fontsize=SMALL, color=INK)
     return drawing

@@ -6,6 +6,7 @@ from convlet.inputs import as_count
 from convlet.measures import Calibration, calibration, predict
 from convlet.network import Network
 from convlet.plots.style import BLUE, GREY, INK, SMALL, figure, plain, require_matplotlib
+from convlet.wording import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ def reliability(network: Network, x: Any, y: Any, bins: int = 10) -> "Figure":
 def draw(picture: "Figure", found: Calibration) -> None:
     """The diagram on an empty figure."""
     axes = picture.subplots()
-    title = f"expected calibration error {100 * found.error:.2f} %"
+    title = f"expected calibration error {percent(found.error)}"
     x = "probability of the predicted class\ndashed: as right as sure"  # on a bar it could hide
     plain(axes, title, x, "share that is right")
     width = found.edges[1] - found.edges[0]

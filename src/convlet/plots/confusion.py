@@ -17,9 +17,9 @@ from convlet.plots.style import (
     SMALL,
     class_names,
     figure,
-    label,
     require_matplotlib,
 )
+from convlet.wording import label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,12 +17,11 @@ from convlet.plots.style import (
     bare,
     class_names,
     figure,
-    file_label,
     heading,
-    label,
     require_matplotlib,
 )
-from convlet.plots.tiles import height_of, picture
+from convlet.plots.tiles import as_rgb, height_of
+from convlet.wording import file_label, label, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,10 +70,10 @@ def mistakes(network: Network, x: Any, y: Any, count: int = 25, *, names: Any = 
 def _tile(axes: "Axes", found: Predictions, n: int, classes: tuple[str, ...]) -> None:
     """An image with what was said above it, and the truth and the image's name below it."""
     said, truth = int(found.predicted[n]), int(found.labels[n])
-    share = 100 * float(found.probabilities[n, said])
+    share = percent(found.probabilities[n, said], 1)
     look: dict[str, Any] = {"fontsize": SMALL, "parse_math": False}
-    axes.imshow(picture(found.images[n]), interpolation="none")
-    above = f"said {label(classes[said], LETTERS - 4)}\n{share:.1f} %"
+    axes.imshow(as_rgb(found.images[n]), interpolation="none")
+    above = f"said {label(classes[said], LETTERS - 4)}\n{share}"
     axes.set_title(above, color=ORANGE, pad=3, **look)
     axes.set_xlabel(f"is {label(classes[truth], LETTERS - 1)}", color=BLUE, labelpad=2, **look)
     axes.annotate(

@@ -68,23 +68,6 @@ def bare(axes: "Axes") -> None:
     axes.spines[:].set_visible(False)
 
 
-def label(name: object, limit: int = 18) -> str:
-    """A name that fits: control characters escaped, a long one cut."""
-    text = printable(name)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def file_label(name: object, limit: int = 18) -> str:
-    """The name of an image that fits: of a long one the end stays, where a path has its file."""
-    text = printable(name)
-    return text if len(text) <= limit else "…" + text[1 - limit :]
-
-
-def printable(name: object) -> str:
-    """A name with its control characters escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
-
-
 def class_names(names: Iterable[str] | None, count: int) -> tuple[str, ...]:
     """The names of a network's classes, or their numbers."""
     return tuple(map(str, range(count))) if names is None else tuple(names)

@@ -29,7 +29,7 @@ def heat(values: NDArray[Any], largest: float | None = None) -> Bytes:
     return np.asarray(colours[..., :3], np.uint8)
 
 
-def picture(image: NDArray[Any]) -> Bytes:
+def as_rgb(image: NDArray[Any]) -> Bytes:
     """An input image (rows, columns, channels) as one sees it, (rows, columns, 3).
 
     uint8, or floats whose range is made to fit where it is not 0..1.  One channel is grey, three

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from math import isfinite, prod
 
 from convlet.errors import InputError
-from convlet.layerbase import Shape
-from convlet.layers import Dropout
 from convlet.network import Network
 from convlet.overview import LayerRow, layer_rows
 from convlet.plots import curves
@@ -18,13 +16,18 @@ from convlet.report.html import (
     image,
     join,
     note,
+    pairs,
     percent,
     section,
     table,
     tag,
     text,
+    whole,
 )
 from convlet.run import Row
+from convlet.settings import Settings
+from convlet.text import format_dropout
+from convlet.wording import count, size
 
 MOST_PIXELS = 100_000  # of the picture of the filters: noise does not compress
 
@@ -32,9 +35,9 @@ MOST_PIXELS = 100_000  # of the picture of the filters: noise does not compress
 def facts(network: Network, history: Sequence[Row] | None) -> dict[str, Html]:
     """What the network says of itself, and the time of its training where a history tells all."""
     found = {"parameters": text(f"{network.flat.size:,}")}
-    rates = [f"{layer.rate:g}" for layer in network.layers if isinstance(layer, Dropout)]
-    if rates:
-        found["dropout"] = text(", ".join(rates))
+    dropout = format_dropout(network.layers)
+    if dropout and network.settings is None:  # else it is told with how it was trained
+        found["dropout"] = text(dropout)
     if network.data is not None:
         found["trained on"] = text(network.data)
     found["epochs trained"] = text(f"{network.epochs:,}")
@@ -51,7 +54,7 @@ def stages(network: Network) -> Html:
         (
             text(row.stage),
             _layer(row),
-            text(_size(row.output)),
+            text(size(row.output or ())),
             text(_count(row.parameters)),
             text(_count(row.multiply_adds)),
         )
@@ -67,8 +70,22 @@ def _layer(row: LayerRow) -> Html:
     return tag("div", name, " ", equations, class_="layer") if row.equations else name
 
 
-def training(network: Network, history: Sequence[Row]) -> Html:
-    """The curves, each on its own so that it is readable on a phone."""
+def training(network: Network, history: Sequence[Row] | None) -> Html:
+    """How it was trained, where that is known, and how that went, where there is a history."""
+    pieces = [] if network.settings is None else [_settings(network, network.settings)]
+    if history is not None:
+        pieces += [note(_said(network, history)), _curves(history)]
+    return section("training", "Training", *pieces)
+
+
+def _settings(network: Network, settings: Settings) -> Html:
+    """Optimiser, learning rate and the rest, in the words of `convlet train`."""
+    words = {"batch size": f"{settings.batch_size:,}"} | settings.described(network.layers)
+    return pairs({name: text(value) for name, value in words.items()}, "facts settings")
+
+
+def _curves(history: Sequence[Row]) -> Html:
+    """Each on its own, so that it is readable on a phone."""
     losses = figure(4.4, 3.2)
     curves.draw_losses(losses.subplots(), history)
     last = history[-1]
@@ -83,21 +100,20 @@ def training(network: Network, history: Sequence[Row]) -> Html:
         if last.validation_accuracy is not None:
             words += f", {percent(last.validation_accuracy)} after the last one"
         charts.append(chart(accuracy, "accuracy", words))
-    said = note(_said(network, history))
-    return section("training", "Training", said, tag("div", *charts, class_="charts"))
+    return tag("div", *charts, class_="charts")
 
 
 def _said(network: Network, history: Sequence[Row]) -> str:
     """What a history tells, and whether it is that of the whole training."""
     time = _time(history)
-    words = _epochs(len(history)) if time is None else f"{_epochs(len(history))}, {time}"
+    words = ", ".join([count(len(history), "epoch"), *([] if time is None else [time])])
     if _is_whole(network, history):
         return f"{words} of training."
     first, last = history[0].epoch, history[-1].epoch
     which = f"epoch {first:,}" if first == last else f"epochs {first:,} to {last:,}"
     return (
         f"{words} of training: the history has {which}, the network was trained for"
-        f" {_epochs(network.epochs)}."
+        f" {count(network.epochs, 'epoch')}."
     )
 
 
@@ -109,11 +125,7 @@ def _is_whole(network: Network, history: Sequence[Row]) -> bool:
 def _time(history: Sequence[Row]) -> Html | None:
     """Seconds of training, None where they are not known."""
     seconds = sum(row.seconds for row in history)
-    return Html(f"{seconds:,.1f}\u00a0s") if isfinite(seconds) else None
-
-
-def _epochs(count: int) -> str:
-    return f"{count:,} epoch{'s' * (count != 1)}"
+    return whole(f"{seconds:,.1f} s") if isfinite(seconds) else None
 
 
 def filters(network: Network) -> Html:
@@ -132,10 +144,6 @@ def filters(network: Network) -> Html:
         colours = found.scale.words
     said = note(f"The weights {found.title(shown)}. {colours}")
     return section("filters", "Filters of the first stage", join(said, image(pixels, alt, width)))
-
-
-def _size(shape: Shape | None) -> str:
-    return " x ".join(map(str, shape or ()))
 
 
 def _count(number: int | None) -> str:

@@ -4,14 +4,16 @@ import base64
 import html
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NewType
 
 from numpy.typing import NDArray
 
+from convlet import wording
 from convlet.datasets.pictures import pillow
 from convlet.plots.rendering import render
-from convlet.plots.style import BLUE, GREY, INK, file_label, label
+from convlet.plots.style import BLUE, GREY, INK
+from convlet.wording import file_label, label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,9 +53,20 @@ def note(words: str) -> Html:
     return tag("p", html.escape(words), class_="note")
 
 
+def pairs(words: Mapping[str, Html], kind: str) -> Html:
+    """What is said about things, each with the thing above it."""
+    inside = (tag("div", tag("dt", text(name)), tag("dd", said)) for name, said in words.items())
+    return tag("dl", *inside, class_=kind)
+
+
 def percent(share: float | None) -> Html:
     """A share as 98.71 %, between which no line breaks, or a dash where there is none."""
-    return Html("–" if share is None else f"{100 * share:.2f}\u00a0%")  # noqa: RUF001  a dash
+    return Html("–" if share is None else whole(wording.percent(share)))  # noqa: RUF001  a dash
+
+
+def whole(words: str) -> Html:
+    """Words between which no line breaks, as a number and its unit."""
+    return Html(html.escape(words).replace(" ", "\u00a0"))
 
 
 def table(

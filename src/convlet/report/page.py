@@ -12,7 +12,7 @@ from convlet.network import Network
 from convlet.plots.curves import as_history
 from convlet.plots.style import class_names, require_matplotlib
 from convlet.report import about, results
-from convlet.report.html import Html, percent, tag, text
+from convlet.report.html import Html, pairs, percent, tag, text
 from convlet.run import Row
 
 # The page asks for nothing: what a browser would load or run all the same is forbidden to it.
@@ -45,7 +45,8 @@ def report(
     x, y: test images and their classes, as for `Network.evaluate`; without both the page has the
     network, its training and its filters.  history: of its training, for the curves.  data_name: of
     the data that x and y are from.  names: a str for each image, as of its file; without them an
-    image is called by its number in x, from 0.  The page holds its style and its pictures, needs no
+    image is called by its number in x, from 0.  How the network was trained is said where it knows
+    that: after `fit`, and of a checkpoint.  The page holds its style and its pictures, needs no
     script and no network, and every name in it is escaped.  The same arguments give the same page.
     Raises `InputError`, `MissingDependencyError`.
     """
@@ -57,18 +58,18 @@ def report(
         raise InputError("names", names, but="there are no images", hint="give x and y, too")
     rows = None if history is None else as_history(history)
     parts = {"network": about.stages(network), "filters": about.filters(network)}
-    if rows is not None:
+    if rows is not None or network.settings is not None:
         parts["training"] = about.training(network, rows)
     facts = about.facts(network, rows)
     if x is not None:
         found = predict(network, x, y, names=names)
         parts |= _results(network, found)
         facts = _scores(found, data_name) | facts
-    shown = [(name, words) for name, words in SECTIONS if name in parts]
-    links = [tag("li", tag("a", text(words), href=f"#{name}")) for name, words in shown]
-    head = tag("header", tag("h1", text(title)), _facts(facts))
+    present = [(name, words) for name, words in SECTIONS if name in parts]
+    links = [tag("li", tag("a", text(words), href=f"#{name}")) for name, words in present]
+    head = tag("header", tag("h1", text(title)), pairs(facts, "facts"))
     menu = tag("nav", tag("ul", *links), aria_label="Sections")
-    main = tag("main", "\n".join(parts[name] for name, _ in shown))
+    main = tag("main", "\n".join(parts[name] for name, _ in present))
     return _document(title, head, menu, main, tag("footer", text(f"Written by {VERSION}.")))
 
 
@@ -91,11 +92,6 @@ def _scores(found: Predictions, data_name: str | None) -> dict[str, Html]:
         "test accuracy": percent(found.accuracy),
         "test loss": text(f"{found.loss + 0.0:.4f}"),  # and not -0.0000
     }
-
-
-def _facts(facts: dict[str, Html]) -> Html:
-    pairs = (tag("div", tag("dt", text(n)), tag("dd", value)) for n, value in facts.items())
-    return tag("dl", *pairs, class_="facts")
 
 
 def _document(title: str, *body: Html) -> str:

@@ -12,8 +12,8 @@ from convlet.network import Network
 from convlet.plots import calibration as reliability
 from convlet.plots import confusion
 from convlet.plots.activations import ANSWERS, maps, strip, trace
-from convlet.plots.style import figure, label
-from convlet.plots.tiles import mosaic, picture
+from convlet.plots.style import figure
+from convlet.plots.tiles import as_rgb, mosaic
 from convlet.report.html import (
     LONGEST,
     Html,
@@ -30,6 +30,7 @@ from convlet.report.html import (
     tag,
     text,
 )
+from convlet.wording import label
 
 Names = tuple[str, ...]
 WIDEST = 24  # classes of a confusion matrix with numbers; a greater one is a picture
@@ -160,7 +161,7 @@ def examples(network: Network, found: Predictions, names: Names) -> Html:
 
 def _example(network: Network, found: Predictions, n: int, names: Names, is_open: bool) -> Html:
     inside = [tag("summary", text(names[found.labels[n]]), " ", _which(found, n))]
-    seen = thumbnail(picture(found.images[n]), SIDE)
+    seen = thumbnail(as_rgb(found.images[n]), SIDE)
     inside.append(image(seen, found.name(n), "5rem"))
     for stage in trace(network, found.images[n : n + 1]):
         size = tag("span", text(f"→ {stage.size}"), class_="whole")
@@ -230,7 +231,7 @@ def _card(found: Predictions, n: int, names: Names) -> Html:
         "<br>is ",
         tag("b", text(names[truth])),
     )
-    seen = image(thumbnail(picture(found.images[n]), SIDE), found.name(n), "7.5rem")
+    seen = image(thumbnail(as_rgb(found.images[n]), SIDE), found.name(n), "7.5rem")
     return tag("figure", seen, tag("figcaption", *words))
 
 

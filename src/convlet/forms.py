@@ -1,4 +1,4 @@
-"""The words of a layer's text form: how each number or choice is read, and how it is written.
+"""The text form of a layer: how each number or choice in it is read, and how it is written.
 
 A layer describes its text form once, as a `Form`; parser and printer both follow it.
 """
