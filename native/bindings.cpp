@@ -55,8 +55,10 @@ NB_MODULE(_core, m) {
         "Every instruction set in this build and whether this CPU has it, the best first.");
 
     bind_engine(m);
-    nb::module_ testing =
-        m.def_submodule("testing", "The kernels one by one, the threads by themselves.");
+    nb::module_ testing = m.def_submodule(
+        "testing",
+        "For the tests only: the kernels one by one, whose sizes are NOT checked (a "
+        "wrong one reads or writes foreign memory), and the threads by themselves.");
     bind_kernels(testing);
     bind_threads(testing);
     testing.def("warn_of_leaks", [] { nb::set_leak_warnings(true); });

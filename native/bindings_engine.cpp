@@ -99,8 +99,8 @@ double gradients(Engine& engine, Array<float, 1> parameters, AnyImages images, A
     double cost = 0;
     {
         Unlocked unlocked;
-        engine.gradients(parameters.data(), data, n, gradient.data(), &cost, team,
-                         [&] { return unlocked.interrupted(); });
+        cost = engine.gradients(parameters.data(), data, n, gradient.data(), team,
+                                [&] { return unlocked.interrupted(); });
     }
     rethrow();
     return cost;
@@ -129,6 +129,7 @@ std::pair<Index, bool> train(Engine& engine, Output<float, 1> parameters,
     const Samples data = samples_of(images, targets, weight, plan);
     require(static_cast<Index>(parameters.size()) == plan.parameters, "parameters: wrong size");
     require(slots.size() == settings.optimizer.slots(), "slots: not as many as the optimizer has");
+    require(slots.size() <= most_slots, "slots: more than the core's update takes");
     std::vector<float*> vectors;
     for (const Output<float, 1>& slot : slots) {
         require(slot.size() == parameters.size(), "slots: wrong size");
@@ -218,13 +219,16 @@ void bind_engine(nb::module_& m) {
                 new (self) Settings(settings_of(settings, optimizer, std::move(augmentation)));
             },
             "settings"_a, "optimizer"_a, "augmentation"_a.none());
+    nb::enum_<AffineKind>(m, "AffineKind")
+        .value("conv", AffineKind::conv)
+        .value("dense", AffineKind::dense);
     nb::enum_<Bias>(m, "Bias")
         .value("none", Bias::none)
         .value("channel", Bias::channel)
         .value("position", Bias::position);
     nb::class_<StageSpec>(m, "StageSpec")
         .def(nb::init<>())
-        .def_rw("conv", &StageSpec::conv)
+        .def_rw("affine", &StageSpec::affine)
         .def_rw("H", &StageSpec::H)
         .def_rw("W", &StageSpec::W)
         .def_rw("R", &StageSpec::R)

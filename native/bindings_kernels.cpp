@@ -1,19 +1,14 @@
 // The kernels of every target, one by one, for the tests.  Sizes are the caller's care.
-#include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
 #include <string>
 
-#include "kernels.h"
+#include "bindings.h"
 
-namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace convlet {
-
-const Kernels& kernels_of(const std::string& name);  // bindings.cpp
-
 namespace {
 
 template <class T>

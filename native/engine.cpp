@@ -41,9 +41,9 @@ void Engine::give_back(std::unique_ptr<Workspace> workspace) {
     spare_.push_back(std::move(workspace));
 }
 
-bool Engine::predict(const float* parameters, const Images& images, Index n, bool probabilities,
+void Engine::predict(const float* parameters, const Images& images, Index n, bool probabilities,
                      float* out, int threads, const Interrupted& interrupted) {
-    if (n == 0) return true;
+    if (n == 0) return;
     threads = useful_threads(threads, n, 1);
     auto space = borrow(threads, 0);
     const Passes passes(kernels_, plan_, parameters, *space);
@@ -83,11 +83,10 @@ bool Engine::predict(const float* parameters, const Images& images, Index n, boo
     };
     run_team(threads, stop, [&](Team& team) { team.parallel((n + chunk - 1) / chunk, work); });
     give_back(std::move(space));
-    return !stop.stopped();
 }
 
-bool Engine::gradients(const float* parameters, const Samples& data, Index n, float* gradient,
-                       double* cost, int threads, const Interrupted& interrupted) {
+double Engine::gradients(const float* parameters, const Samples& data, Index n, float* gradient,
+                         int threads, const Interrupted& interrupted) {
     threads = useful_threads(threads, n, block);
     auto space = borrow(threads, n);
     Step step(kernels_, plan_, parameters, *space, data);
@@ -100,9 +99,9 @@ bool Engine::gradients(const float* parameters, const Samples& data, Index n, fl
     run_team(threads, stop, [&](Team& team) {
         if (team.parallel(step.chunks(), phase_a)) team.parallel(std::ssize(plan_.items), phase_b);
     });
-    *cost = step.cost();
+    const double cost = step.cost();
     give_back(std::move(space));
-    return !stop.stopped();
+    return cost;
 }
 
 Trained Engine::train(float* parameters, std::span<float* const> slots, const Samples& data,
@@ -120,8 +119,8 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
     const Regularisation regularisation(kernels_, settings.augmentation, settings.seed,
                                         steps.epoch);
     Step step(kernels_, plan_, parameters, *space, data, &regularisation, settings.label_smoothing);
-    Rules rules(settings.optimizer, steps.updates);
-    UpdateRule rule;
+    UpdateRules update_rules(settings.optimizer, steps.updates);
+    UpdateRule update_rule;
     float* gradient = space->gradient.get();
     Stop stop(interrupted);
     const Team::Work phase_a = [&](Index n, int thread) { step.samples(n, thread, stop); };
@@ -129,7 +128,7 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
         step.derivative_and_square(n, gradient, thread, stop);
     };
     const Team::Work phase_c = [&](Index n, int) {
-        step.update(n, rule, gradient, parameters, slots);
+        step.update(n, update_rule, gradient, parameters, slots);
     };
     const Team::Work phase_d = [&](Index n, int) { step.turn(n); };
     const Index items = std::ssize(plan_.items), taps_items = std::ssize(plan_.taps_items);
@@ -139,7 +138,7 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
             const Index size = std::min(settings.batch_size, total - first);
             double& cost = costs[result.done];
             cost = 0;
-            rule = rules.next(steps.rates[result.done]);
+            update_rule = update_rules.next(steps.rates[result.done]);
             if (!step.begin(steps.order.data() + first, size)) continue;
             // a job that is stopped abandons this step; those before it are whole
             if (!team.parallel(step.chunks(), phase_a) || !team.parallel(items, phase_b)) return;
@@ -148,7 +147,7 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
             result.diverged = !std::isfinite(norm) || !std::isfinite(cost);
             if (result.diverged) return;
             if (settings.clip_norm && norm > *settings.clip_norm)
-                rule.scale = static_cast<float>(*settings.clip_norm / norm);
+                update_rule.scale = static_cast<float>(*settings.clip_norm / norm);
             team.whole(items, phase_c);
             team.whole(taps_items, phase_d);
         }

@@ -15,6 +15,7 @@ namespace convlet {
 
 struct Workspace;
 
+// Where `interrupted` stops a call, its results mean nothing; whole steps of `train` stand.
 class Engine {
 public:
     Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Index parameters);
@@ -23,14 +24,14 @@ public:
     const char* target() const { return kernels_.name; }
     const Plan& plan() const { return plan_; }
 
-    // n images -> out (n, M): x^L, or what enters the softmax.  False if interrupted.
-    bool predict(const float* parameters, const Images& images, Index n, bool probabilities,
+    // n images -> out (n, M): x^L, or what enters the softmax.
+    void predict(const float* parameters, const Images& images, Index n, bool probabilities,
                  float* out, int threads, const Interrupted& interrupted);
 
-    // A minibatch of n samples -> the derivative of (13), laid out like the flat vector, and (13).
-    // False if interrupted.
-    bool gradients(const float* parameters, const Samples& data, Index n, float* gradient,
-                   double* cost, int threads, const Interrupted& interrupted);
+    // A minibatch of n samples -> the derivative of (13), laid out like the flat vector.  Returns
+    // (13).
+    double gradients(const float* parameters, const Samples& data, Index n, float* gradient,
+                     int threads, const Interrupted& interrupted);
 
     // Steps (21); the cost (13) of each goes to `costs`.  A step is applied wholly or not at all.
     // Each of the slots that the optimiser has is like the flat vector.

@@ -74,7 +74,10 @@ Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
       features(static_cast<int>(input)) {
     for (const StageSpec& s : stages) {
         multiply_adds += s.multiply_adds();
-        s.conv ? add_conv(s) : add_dense(s);
+        switch (s.affine) {
+            case AffineKind::conv: add_conv(s); break;
+            case AffineKind::dense: add_dense(s); break;
+        }
     }
     classes = denses.empty() ? features : denses.back().M;
     features_row = round_up(features, 16);

@@ -23,8 +23,10 @@ struct SigmaLayer {
 
 enum class Bias { none, channel, position };
 
+enum class AffineKind { conv, dense };
+
 struct StageSpec {
-    bool conv;          // or dense
+    AffineKind affine;
     int H, W, R;        // x^l without its padding; a dense stage has R inputs
     int rows, columns;  // of the kernel: P+1, Q+1
     int s1, s2;

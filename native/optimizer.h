@@ -1,4 +1,4 @@
-// An optimiser, and the rule by which it changes w in one step after another.
+// An optimiser, and the update rule of one step after another.
 #pragma once
 
 #include "kernels.h"
@@ -23,29 +23,31 @@ struct Optimizer {
     }
 };
 
-class Rules {
+inline constexpr std::size_t most_slots = 2;  // that a kernel of the update takes
+
+class UpdateRules {
 public:
     // After so many steps.
-    Rules(const Optimizer& optimizer, Index updates)
+    UpdateRules(const Optimizer& optimizer, Index updates)
         : optimizer_(optimizer),
           power1_(power(optimizer.beta1, updates)),
           power2_(power(optimizer.beta2, updates)) {
-        rule_.kind = optimizer.kind;
-        rule_.beta1 = static_cast<float>(optimizer.beta1);
-        rule_.beta2 = static_cast<float>(optimizer.beta2);
-        rule_.rest1 = static_cast<float>(1 - optimizer.beta1);
-        rule_.rest2 = static_cast<float>(1 - optimizer.beta2);
-        rule_.epsilon = static_cast<float>(optimizer.epsilon);
+        update_rule_.kind = optimizer.kind;
+        update_rule_.beta1 = static_cast<float>(optimizer.beta1);
+        update_rule_.beta2 = static_cast<float>(optimizer.beta2);
+        update_rule_.rest1 = static_cast<float>(1 - optimizer.beta1);
+        update_rule_.rest2 = static_cast<float>(1 - optimizer.beta2);
+        update_rule_.epsilon = static_cast<float>(optimizer.epsilon);
     }
 
-    // The rule of the next step, whose learning rate is eta.
+    // That of the next step, whose learning rate is eta.
     UpdateRule next(float eta) {
-        rule_.rate = eta;
-        rule_.decay = static_cast<float>(eta * optimizer_.weight_decay);
+        update_rule_.rate = eta;
+        update_rule_.decay = static_cast<float>(eta * optimizer_.weight_decay);
         power1_ *= optimizer_.beta1, power2_ *= optimizer_.beta2;
-        rule_.unbias1 = static_cast<float>(1 / (1 - power1_));
-        rule_.unbias2 = static_cast<float>(1 / (1 - power2_));
-        return rule_;
+        update_rule_.unbias1 = static_cast<float>(1 / (1 - power1_));
+        update_rule_.unbias2 = static_cast<float>(1 / (1 - power2_));
+        return update_rule_;
     }
 
 private:
@@ -58,7 +60,7 @@ private:
     }
 
     const Optimizer optimizer_;
-    UpdateRule rule_;
+    UpdateRule update_rule_;
     double power1_, power2_;  // beta^t
 };
 

@@ -141,13 +141,14 @@ public:
     }
 
     // An item of phase C: the update of one range of w and its slots, and its packed copy.
-    void update(Index n, const UpdateRule& rule, const float* gradient, float* w,
+    // The kernel takes two slots: `most_slots`.
+    void update(Index n, const UpdateRule& update_rule, const float* gradient, float* w,
                 std::span<float* const> slots) {
         const UpdateItem& item = plan_.items[n];
         const auto slot = [&](std::size_t number) {
             return number < slots.size() ? slots[number] + item.begin : nullptr;
         };
-        k_.update(rule, w + item.begin, gradient + item.begin, slot(0), slot(1),
+        k_.update(update_rule, w + item.begin, gradient + item.begin, slot(0), slot(1),
                   item.end - item.begin);
         switch (item.kind) {
             case UpdateItem::Kind::conv_w: passes_.pack(item.stage, item.first, item.last); break;

@@ -150,7 +150,7 @@ def stage_specs(stages: Sequence[Stage]) -> list[_native.StageSpec]:
         spec = _native.StageSpec()
         match stage.affine:
             case Conv2D(kernel=kernel, stride=stride) as conv:
-                spec.conv = True
+                spec.affine = _native.AffineKind.conv
                 spec.H, spec.W, spec.R = stage.x_shape
                 spec.rows, spec.columns = kernel
                 spec.s1, spec.s2 = stride
@@ -158,7 +158,7 @@ def stage_specs(stages: Sequence[Stage]) -> list[_native.StageSpec]:
                 (spec.above, spec.below), (spec.left, spec.right) = margins
                 spec.I, spec.J, spec.K = stage.z_shape
             case Dense():
-                spec.conv = False
+                spec.affine = _native.AffineKind.dense
                 spec.H = spec.W = spec.rows = spec.columns = spec.s1 = spec.s2 = spec.I = spec.J = 1
                 spec.above = spec.below = spec.left = spec.right = 0
                 spec.R, spec.K = stage.w_shape

@@ -272,7 +272,7 @@ public:
     explicit Builder(Shape input) : input(input), shape_(input) {}
     Builder& conv(int K, int rows, int columns, int s1, int s2, int padding, Bias bias) {
         StageSpec s{};
-        s.conv = true;
+        s.affine = AffineKind::conv;
         s.H = shape_.rows, s.W = shape_.columns, s.R = shape_.channels;
         s.rows = rows, s.columns = columns, s.s1 = s1, s.s2 = s2;
         s.above = s.below = s.left = s.right = padding;
@@ -299,6 +299,7 @@ public:
     }
     Builder& dense(int M) {
         StageSpec s{};
+        s.affine = AffineKind::dense;
         s.H = s.W = s.rows = s.columns = s.s1 = s.s2 = s.I = s.J = 1;
         s.R = shape_.rows * shape_.columns * shape_.channels, s.K = M;
         append(s, Index(s.R) * M, Bias::channel, M);
@@ -382,8 +383,8 @@ Run run(Engine& engine, const Builder& net, int threads, int steps, int batch,
     }
     engine.train(parameters, slots, data, {order, rates, 5, 7}, settings, result.costs.data(),
                  threads, {});
-    double cost;
-    engine.gradients(parameters, data, n, result.gradient.data(), &cost, threads, {});
+    const double cost =
+        engine.gradients(parameters, data, n, result.gradient.data(), threads, {});
     engine.predict(parameters, data.images, n, true, result.probabilities.data(), threads, {});
     result.costs.push_back(cost);
     return result;

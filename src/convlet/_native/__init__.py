@@ -4,6 +4,7 @@ A package around the compiled module, so that whoever draws the imports sees a f
 """
 
 from convlet._native._core import (
+    AffineKind,
     Augmentation,
     Bias,
     Engine,
@@ -17,6 +18,7 @@ from convlet._native._core import (
 )
 
 __all__ = [
+    "AffineKind",
     "Augmentation",
     "Bias",
     "Engine",

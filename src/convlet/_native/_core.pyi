@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from enum import Enum
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-import convlet.settings
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
 
 testing: ModuleType
+"""The kernels and the threads by themselves, for the tests only: sizes are not checked."""
 
 def targets() -> list[tuple[str, bool]]: ...
+
+class AffineKind(Enum):
+    conv = ...
+    dense = ...
 
 class Bias(Enum):
     none = ...
@@ -61,16 +64,28 @@ class Augmentation:
         sigma: float,
     ) -> None: ...
 
+class FitSettings(Protocol):
+    """What the core reads of the settings of `fit`."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def clip_norm(self) -> float | None: ...
+    @property
+    def label_smoothing(self) -> float: ...
+
 class Settings:
     def __init__(
         self,
-        settings: convlet.settings.Settings,
+        settings: FitSettings,
         optimizer: Optimizer,
         augmentation: Augmentation | None,
     ) -> None: ...
 
 class StageSpec:
-    conv: bool
+    affine: AffineKind
     H: int
     W: int
     R: int
