@@ -132,7 +132,7 @@ def test_train_refuses_a_value_by_the_name_of_its_option(option, value, expected
         (["show", "a.safetensors", "--input", "8x8"], "--input"),
         (["show", "--input", "28"], "--input is '28', expected ROWSxCOLUMNS"),
         (["show", "--input", "0x28"], "--input is '0x28'"),
-        (["show", "--input", "8x8"], "--input: conv 16 5: kernel 5 is larger than its input"),
+        (["show", "--input", "8x8"], "--input: layers[3], conv 16 5: kernel 5 is larger than"),
         (["show", "--layers", "dense 1, softmax"], "--layers"),
         (["show", "--layers", "conv 2 3, relu"], "expected softmax"),
         (["check", "--seed", "1.5"], "--seed is '1.5'"),

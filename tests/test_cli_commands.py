@@ -125,9 +125,9 @@ def test_tiny_images_are_refused(tmp_path, capsys):
         write_idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(4, dtype=np.uint8))
     assert main(["train", str(tmp_path), "--out", "m.safetensors"]) == 2
     err = capsys.readouterr().err
-    why = "(pool 2: window 2 is larger than its input, 1x1 pixels: take a smaller window)"
-    said = f"--recipe is 'default', but its network does not fit images 3x3x1 {why}: describe one"
-    assert err == f"convlet: error: {said} with --layers\n"
+    why = "layers[5], pool 2: window 2 is larger than its input, 1x1 pixels: take a smaller window"
+    said = f"--recipe is 'default', but its network does not fit images 3x3x1 ({why}): describe"
+    assert err == f"convlet: error: {said} one with --layers\n"
 
 
 def test_diverging_training_is_one_error_and_keeps_the_old_file(shapes, capsys):

@@ -4,16 +4,8 @@ import numpy as np
 import pytest
 
 from convlet import InputError
-from convlet.inputs import (
-    as_count,
-    as_images,
-    as_input_shape,
-    as_labels,
-    as_number_below,
-    as_positive,
-    as_sample_weight,
-    as_seed,
-)
+from convlet.arrays import as_images, as_labels, as_sample_weight
+from convlet.inputs import as_count, as_input_shape, as_number_below, as_positive, as_seed
 
 SHAPE = (3, 4, 2)
 GRAY = (3, 4, 1)

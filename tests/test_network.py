@@ -329,3 +329,10 @@ def test_summary_and_repr():
         "Network('conv 2 3, relu, pool 2, flatten, dense 3, softmax', input_shape=(6, 7, 2), "
         "engine='reference')"
     )
+
+
+def test_the_shape_of_the_images_cannot_be_changed():
+    network = Network("flatten, dense 2, softmax", (2, 2))
+    with pytest.raises(AttributeError):
+        network.input_shape = (3, 3, 1)
+    assert network.input_shape == (2, 2, 1)

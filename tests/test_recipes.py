@@ -102,6 +102,8 @@ def test_an_unknown_recipe_is_refused(capsys):
     with pytest.raises(convlet.InputError, match="recipe is 'fast', expected one of: plain, def"):
         recipes.recipe("fast")
     assert main(["train", "--recipe", "fast"]) == 2
+    with pytest.raises(convlet.InputError, match=r"data is 3, expected a convlet.datasets.Dataset"):
+        recipes.PLAIN.fitted(3)
     assert "--recipe is 'fast', expected one of: plain, default, best" in capsys.readouterr().err
 
 

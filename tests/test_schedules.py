@@ -274,9 +274,12 @@ def test_names():
         (lambda: as_schedule(0.1), r"schedule is 0.1, expected"),
         (
             lambda: as_schedule("step 3"),
-            r"schedule is 'step 3', expected step .*: every X factor X",
+            r"schedule is 'step 3', expected step alone, or .*: every NUMBER, factor NUMBER",
         ),
-        (lambda: as_schedule("step every 1 every 2"), r"expected step with each at most once"),
+        (
+            lambda: as_schedule("step every 1 every 2"),
+            r"or with each at most once: every NUMBER, fac",
+        ),
         (
             lambda: as_schedule("constant x 1"),
             r"schedule is 'constant x 1', expected constant alone",

@@ -74,9 +74,9 @@ def test_views_share_the_flat_vector_in_order():
     ("layers", "message"),
     [
         ([], r"layers is empty, expected at least one conv or dense layer and softmax at the end"),
-        ([Softmax()], r"the first layer is softmax, expected conv or dense"),
-        ([Flatten(), Softmax()], r"the first layer is softmax, expected conv or dense"),
-        ([ReLU(), Flatten(), Dense(2), Softmax()], r"the first layer is relu, expected conv or"),
+        ([Softmax()], r"layers\[0\] is softmax, expected conv or dense"),
+        ([Flatten(), Softmax()], r"layers\[1\] is softmax, expected conv or dense"),
+        ([ReLU(), Flatten(), Dense(2), Softmax()], r"layers\[0\] is relu, expected conv or"),
         ([Flatten(), Dense(2)], r"the last layer is dense 2, expected softmax"),
         (
             [Flatten(), Dense(2), Softmax(), ReLU()],
@@ -90,8 +90,11 @@ def test_views_share_the_flat_vector_in_order():
         ),
         ([Flatten(), Dense, Softmax()], r"layers\[1\] is <class 'convlet.layers.Dense'>, expected"),
         ([Flatten(), None, Softmax()], r"layers\[1\] is None, expected Conv2D"),
-        ([Dense(2), Softmax()], r"dense 2 needs a flat input, not \(6, 6, 1\): put flatten before"),
-        ([Conv2D(2, 3), Softmax()], r"softmax needs a flat input, not \(4, 4, 2\)"),
+        (
+            [Dense(2), Softmax()],
+            r"layers\[0\], dense 2 needs a flat input, not \(6, 6, 1\): put flatten before",
+        ),
+        ([Conv2D(2, 3), Softmax()], r"layers\[1\], softmax needs a flat input, not \(4, 4, 2\)"),
         (
             [Flatten(), Conv2D(2, 3), Softmax()],
             r"conv 2 3 needs an input \(rows, columns, channels",
@@ -99,7 +102,7 @@ def test_views_share_the_flat_vector_in_order():
         ([Conv2D(2, 7), Flatten(), Dense(2), Softmax()], r"kernel 7 is larger than its input, 6x6"),
         (
             parse_layers("conv 2 3, pool 2, pool 3, flatten, dense 2, softmax"),
-            r"pool 3: window 3 is larger than its input, 2x2 pixels",
+            r"layers\[2\], pool 3: window 3 is larger than its input, 2x2 pixels",
         ),
     ],
 )

@@ -126,3 +126,16 @@ def test_any_text_is_read_or_refused(text):
 def test_what_is_no_text_is_refused(value):
     with pytest.raises(ArchitectureError, match=r"layers is .*, expected a text, as in \"conv 8"):
         parse_layers(value)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (3, r"layers is 3, expected a sequence of layers"),
+        ([ReLU(), 3], r"layers\[1\] is 3, expected Conv2D, MaxPool2D"),
+        ("relu", r"layers\[0\] is 'r', expected Conv2D, MaxPool2D"),
+    ],
+)
+def test_what_is_no_layers_has_no_text(layers, message):
+    with pytest.raises(ArchitectureError, match=message):
+        format_layers(layers)

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
         MissingDependencyError,
         ModelFileError,
     )
+    from convlet.inference import Evaluation
     from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
     from convlet.loading import load, load_checkpoint
-    from convlet.network import Evaluation, Network
+    from convlet.network import Network
     from convlet.optimizers import SGD, Adam, AdamW
     from convlet.run import History, Row, Run
     from convlet.schedules import Constant, Cosine, OneCycle, StepDecay, WarmUp
@@ -86,6 +87,7 @@ _HOMES = (  # of the other names
     "augmentation",
     "callbacks",
     "errors",
+    "inference",
     "layers",
     "loading",
     "network",

@@ -8,14 +8,11 @@ from math import ceil, cos, radians, sin
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convlet.equations import Array
+from convlet.equations import Array, Float64
 from convlet.errors import InputError
 from convlet.inputs import MOST_ROWS, as_bool, as_number, normalise
 from convlet.randomness import Purpose, words
-
-Float64 = NDArray[np.float64]
 
 _LIMITS = {
     "shift": (0, MOST_ROWS),
@@ -95,13 +92,21 @@ def parse_augmentation(text: str) -> Augmentation | None:
     return Augmentation(**options)
 
 
-def as_augmentation(value: Any, name: str = "augmentation", owner: str = "") -> Augmentation | None:
+def as_augmentation(value: Any) -> Augmentation | None:
     """An augmentation, or the one of a text form, or None.  Raises `InputError`."""
     if value is None or isinstance(value, Augmentation):
         return value
     if isinstance(value, str):
         return parse_augmentation(value)
-    raise InputError(name, value, "Augmentation(...), its text form or None", owner=owner)
+    raise InputError("augmentation", value, "Augmentation(...), its text form or None")
+
+
+def as_changes(value: Any) -> Augmentation:
+    """An augmentation, or the one of a text form, but not none.  Raises `InputError`."""
+    changes = as_augmentation(value)
+    if changes is None:
+        raise InputError("augmentation", value, "one that changes images")
+    return changes
 
 
 def apply(images: Array, ranges: Augmentation, samples: Array, seed: int, epoch: int) -> Float64:

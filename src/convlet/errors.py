@@ -92,6 +92,12 @@ class InputError(ConvletError, ValueError):
             sentence += f", but {said(self.but, names)}"
         return f"{sentence}: {said(self.hint, names)}" if self.hint else sentence
 
+    def remade(self, kind: "type[InputError] | None" = None, **parts: Any) -> "InputError":
+        """The same error, of another kind or with other parts, as in owner="SGD"."""
+        made = _remade(kind or type(self), {**vars(self), **parts})
+        assert isinstance(made, InputError)
+        return made
+
     def _who(self, names: Mapping[str, str]) -> str:
         """The parameter as the reader calls it, and which part of it."""
         plain = self.subject or self.parameter

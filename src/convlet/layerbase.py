@@ -1,13 +1,14 @@
-"""What all layers have in common: a text form, errors, the normal form of their numbers."""
+"""What all layers have in common: a text form, errors, the normal form of their fields."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar
 
 from convlet.errors import ArchitectureError
 from convlet.forms import Form
+from convlet.inputs import normalise
 
 Shape = tuple[int, ...]
-Pair = tuple[int, int]
 
 LIMIT = 1 << 20
 """No size of a layer may exceed this: a typo should be refused, not allocated."""
@@ -41,13 +42,9 @@ class LayerBase:
         usual = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
         return self.form.written(self, usual)
 
-    def set_field(self, name: str, value: Any) -> None:
-        """The only writes to a frozen description: its own normal form."""
-        object.__setattr__(self, name, value)
-
-    def wrong(self, name: str, expected: str) -> ArchitectureError:
-        value, owner = getattr(self, name), type(self).__name__
-        return ArchitectureError(name, value, expected, owner=owner)
+    def normalise(self, name: str, check: Callable[..., Any], *limits: Any) -> None:
+        """Put a field in its normal form, as `check` gives it.  Raises `ArchitectureError`."""
+        normalise(self, name, check, *limits, kind=ArchitectureError)
 
     def unfit(self, found: str, hint: str, part: str = "") -> ArchitectureError:
         subject = f"{self}: {part}" if part else str(self)
@@ -61,32 +58,3 @@ class LayerBase:
     def refuse_images(self, shape: Shape) -> None:
         if len(shape) != 1:
             raise self.unfit(f"needs a flat input, not {shape}", "put flatten before it")
-
-
-def is_one_of(value: object, *words: str) -> bool:
-    return isinstance(value, str) and value in words
-
-
-def is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= LIMIT
-
-
-def normalise_count(layer: LayerBase, name: str) -> None:
-    layer.set_field(name, plain(getattr(layer, name)))
-    if not is_count(getattr(layer, name), 1):
-        raise layer.wrong(name, f"a whole number from 1 to {LIMIT}")
-
-
-def normalise_pair(layer: LayerBase, name: str) -> None:
-    value = plain(getattr(layer, name))
-    pair = tuple(map(plain, value)) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or not all(is_count(n, 1) for n in pair):
-        raise layer.wrong(name, f"a whole number from 1 to {LIMIT}, or two of them")
-    layer.set_field(name, pair)
-
-
-def plain(value: Any) -> Any:
-    """Numbers and truth values of NumPy as those of Python; everything else as it is."""
-    if hasattr(value, "dtype") and value.dtype.kind in "buif" and value.ndim == 0:
-        return value.item()
-    return value

@@ -6,22 +6,12 @@ parameters.  Shapes are (rows, columns, channels), or (units,) after `Flatten` o
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from convlet.errors import InputError
 from convlet.forms import CONV_BIAS, DENSE_BIAS, PADDING, PAIR, SHARE, WHOLE, Form, by
-from convlet.layerbase import (
-    LIMIT,
-    LayerBase,
-    Pair,
-    Shape,
-    is_count,
-    is_one_of,
-    normalise_count,
-    normalise_pair,
-    plain,
-)
-
-Margins = tuple[Pair, Pair]
+from convlet.inputs import Pair, as_bool, as_count, as_number, as_pair
+from convlet.layerbase import LIMIT, LayerBase, Shape
 
 
 @dataclass(frozen=True)
@@ -63,16 +53,13 @@ class Conv2D(LayerBase):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        normalise_count(self, "channels")
-        normalise_pair(self, "kernel")
-        normalise_pair(self, "stride")
-        self.set_field("padding", plain(self.padding))
-        if not is_one_of(self.padding, "valid", "same") and not is_count(self.padding, 0):
-            raise self.wrong("padding", f'"valid", "same" or a whole number from 0 to {LIMIT}')
-        if not is_one_of(self.bias, "channel", "position") and self.bias is not None:
-            raise self.wrong("bias", '"channel", "position" or None')
+        self.normalise("channels", as_count, 1, LIMIT)
+        self.normalise("kernel", as_pair, 1, LIMIT)
+        self.normalise("stride", as_pair, 1, LIMIT)
+        self.normalise("padding", _as_padding)
+        self.normalise("bias", _as_bias)
 
-    def margins(self, shape: Shape) -> Margins:
+    def margins(self, shape: Shape) -> tuple[Pair, Pair]:
         """Rows of zeros (above, below) and columns (left, right) around an input of this shape."""
         if self.padding == "valid":
             return (0, 0), (0, 0)
@@ -119,10 +106,10 @@ class MaxPool2D(LayerBase):
         def __init__(self, size: int | Pair = 2, stride: int | Pair | None = None) -> None: ...
 
     def __post_init__(self) -> None:
-        normalise_pair(self, "size")
+        self.normalise("size", as_pair, 1, LIMIT)
         if self.stride is None:
-            self.set_field("stride", self.size)
-        normalise_pair(self, "stride")
+            object.__setattr__(self, "stride", self.size)
+        self.normalise("stride", as_pair, 1, LIMIT)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(H, W, K) -> (I, J, K)."""
@@ -170,11 +157,7 @@ class Dropout(LayerBase):
     derivatives = (("", "d(mask x)/dx"),)
 
     def __post_init__(self) -> None:
-        self.set_field("rate", plain(self.rate))
-        number = isinstance(self.rate, int | float) and not isinstance(self.rate, bool)
-        if not number or not 0 <= self.rate <= 0.99:
-            raise self.wrong("rate", "a number from 0 to 0.99")
-        self.set_field("rate", float(self.rate))
+        self.normalise("rate", as_number, 0, 0.99)
 
     def output_shape(self, shape: Shape) -> Shape:
         return shape
@@ -204,10 +187,8 @@ class Dense(LayerBase):
     derivatives = (("(7)", "dD/dx"), ("(8)", "dD/dw"))
 
     def __post_init__(self) -> None:
-        normalise_count(self, "units")
-        self.set_field("bias", plain(self.bias))
-        if not isinstance(self.bias, bool):
-            raise self.wrong("bias", "True or False")
+        self.normalise("units", as_count, 1, LIMIT)
+        self.normalise("bias", as_bool)
 
     def output_shape(self, shape: Shape) -> Shape:
         self.refuse_images(shape)
@@ -233,6 +214,22 @@ Layer = Affine | Sigma
 
 KINDS: tuple[type[Layer], ...] = (Conv2D, MaxPool2D, ReLU, Dropout, Flatten, Dense, Softmax)
 """Every kind of layer.  CONTRIBUTING.md says what to touch to add one."""
+
+
+def _as_padding(value: Any, name: str) -> int | str:
+    if isinstance(value, str) and value in ("valid", "same"):
+        return value
+    try:
+        return as_count(value, name, 0, LIMIT)
+    except InputError:
+        expected = f'"valid", "same" or a whole number from 0 to {LIMIT}'
+        raise InputError(name, value, expected) from None
+
+
+def _as_bias(value: Any, name: str) -> str | None:
+    if value is not None and not (isinstance(value, str) and value in ("channel", "position")):
+        raise InputError(name, value, '"channel", "position" or None')
+    return value
 
 
 def _same(n: int, taps: int, stride: int) -> Pair:

@@ -7,12 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet import equations as eq
+from convlet.arrays import as_image_names
+from convlet.equations import Float64
 from convlet.errors import InputError
-from convlet.inputs import as_image_names, as_threads, refuse_not_finite
+from convlet.inference import refuse_not_finite
+from convlet.inputs import as_threads
 from convlet.network import Network
+from convlet.reference import quiet
 
 Counts = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,7 @@ class Predictions:
 
     images: NDArray[Any]
     labels: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    probabilities: Float64
     loss: float
     names: tuple[str, ...] | None = None
 
@@ -62,13 +65,10 @@ def predict(
     """
     data = as_network(network).samples(x, y)
     threads, names = as_threads(threads), as_image_names(names, len(data))
-    z = network.engine.logits(network.flat, data.images, threads).astype(np.float64)
-    refuse_not_finite(z)
-    targets = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
-    with np.errstate(all="ignore"):  # the caller's choice is for the caller's numbers
-        loss = float(eq.mean_cost(eq.cross_entropy(z, data.targets)))
-        probabilities = eq.softmax(z)
-    return Predictions(data.images, np.asarray(targets, np.int64), probabilities, loss, names)
+    seen = network.seen(data, threads)
+    refuse_not_finite(seen.z)
+    probabilities = quiet(eq.softmax)(seen.z)
+    return Predictions(data.images, seen.labels, probabilities, seen.loss, names)
 
 
 def confusion_counts(labels: Any, predicted: Any, classes: int) -> Counts:
@@ -114,10 +114,10 @@ class Calibration:
     Sun, Weinberger, ICML 2017).
     """
 
-    edges: Floats
+    edges: Float64
     count: Counts
-    confidence: Floats
-    accuracy: Floats
+    confidence: Float64
+    accuracy: Float64
     error: float
 
 

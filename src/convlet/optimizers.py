@@ -137,7 +137,7 @@ BY_NAME: dict[str, Optimizer] = {
 """With the usual numbers of each."""
 
 
-def as_optimizer(value: Any, name: str = "optimizer", owner: str = "") -> Optimizer:
+def as_optimizer(value: Any) -> Optimizer:
     """An optimiser, or the one of that name with its usual numbers (momentum 0.9)."""
     if isinstance(value, Optimizer):
         return value
@@ -145,7 +145,7 @@ def as_optimizer(value: Any, name: str = "optimizer", owner: str = "") -> Optimi
         return BY_NAME[value]
     names = f"one of: {', '.join(BY_NAME)}"
     expected = names if isinstance(value, str) else f"SGD(...), Adam(...), AdamW(...) or {names}"
-    raise InputError(name, value, expected, owner=owner)
+    raise InputError("optimizer", value, expected)
 
 
 def _said(optimizer: Optimizer, name: str) -> str:

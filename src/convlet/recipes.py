@@ -6,7 +6,7 @@ network = convlet.Network(recipe.layers(classes=10))
 network.fit(data.train.images, data.train.labels, **recipe.settings())
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import ceil
 from typing import Any
 
@@ -16,6 +16,7 @@ from convlet.errors import InputError
 from convlet.layers import Layer
 from convlet.optimizers import SGD, Adam, AdamW, Optimizer
 from convlet.schedules import Constant, OneCycle, Schedule
+from convlet.settings import Settings
 from convlet.text import parse_layers
 
 SMALL = (
@@ -64,23 +65,18 @@ class Recipe:
         return parse_layers(self.text.format(classes=classes, pool=self.pool))
 
     def settings(self) -> dict[str, Any]:
-        """Arguments of `Network.fit`."""
-        return {
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "optimizer": self.optimizer,
-            "schedule": self.schedule,
-            "augmentation": self.augmentation,
-        }
+        """Arguments of `Network.fit`: the fields that `Settings` has, too."""
+        return {f.name: getattr(self, f.name) for f in fields(Settings) if f.name in vars(self)}
 
     def fitted(self, data: Dataset) -> "Recipe":
         """This recipe for images of another size, and another number of them.
 
         Lengths in pixels grow with the images, and small ones get padded kernels; from 141 pixels
         on the first pool grows with them, too.  Fewer images are used more often, up to 20 times,
-        so that the steps stay as many.
+        so that the steps stay as many.  Raises `InputError`.
         """
+        if not isinstance(data, Dataset):
+            raise InputError("data", data, "a convlet.datasets.Dataset")
         count, side = len(data.train.labels), min(data.train.images.shape[1:3])
         repeats = min(MOST_REPEATS, max(1, COUNT / count))
         return replace(

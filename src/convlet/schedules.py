@@ -126,14 +126,14 @@ KINDS: dict[str, type[Any]] = {
 }
 
 
-def as_schedule(value: Any, name: str = "schedule", owner: str = "") -> Schedule:
+def as_schedule(value: Any) -> Schedule:
     """A schedule, or the one of a text form."""
     if isinstance(value, Schedule):
         return value
     if isinstance(value, str):
         return parse_schedule(value)
     expected = "Constant(), StepDecay(...), Cosine(...), WarmUp(...), OneCycle(...) or a text form"
-    raise InputError(name, value, expected, owner=owner)
+    raise InputError("schedule", value, expected)
 
 
 def parse_schedule(text: str) -> Schedule:
@@ -148,8 +148,8 @@ def parse_schedule(text: str) -> Schedule:
     known = [field.name for field in fields(KINDS[name])]
     names, values = words[::2], words[1::2]
     if len(names) != len(values) or len({*names}) < len(names) or not {*names} <= {*known}:
-        form = " ".join(f"{each} X" for each in known)
-        expected = f"{name} with each at most once: {form}" if known else f"{name} alone"
+        numbers = ", ".join(f"{each.replace('_', '-')} NUMBER" for each in known)
+        expected = f"{name} alone" + f", or with each at most once: {numbers}" * bool(known)
         raise InputError("schedule", text, expected)
     schedule: Schedule = KINDS[name](**dict(zip(names, map(_parsed, values), strict=True)))
     return schedule

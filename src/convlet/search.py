@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from convlet.engine import Samples, Steps
 from convlet.equations import Float64
 from convlet.errors import InputError, Name
-from convlet.inputs import as_count, as_positive
+from convlet.inputs import as_count, as_rate
 from convlet.randomness import Purpose, permutation
 from convlet.run import Trainee
 from convlet.settings import Settings
@@ -52,7 +52,7 @@ def growing_rates(least: Any, most: Any, steps: Any) -> Float64:
 
     Raises `InputError`.
     """
-    low, high = as_positive(least, "least", 1e6), as_positive(most, "most", 1e6)
+    low, high = as_rate(least, "least"), as_rate(most, "most")
     if not low < high:
         raise InputError("most", most, ("more than ", Name("least"), f", {least!r}"))
     return np.asarray(np.geomspace(low, high, as_count(steps, "steps", 2, 1 << 20)), np.float64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convlet.augmentation import Augmentation, as_augmentation
-from convlet.inputs import as_count, as_limit, as_number_below, as_positive, as_seed
+from convlet.inputs import as_count, as_limit, as_number_below, as_rate, as_seed
 from convlet.layers import Layer
 from convlet.optimizers import SGD, Optimizer, as_optimizer
 from convlet.schedules import Constant, Schedule, as_schedule
@@ -51,7 +51,7 @@ class Settings:
         self._set("optimizer", as_optimizer(self.optimizer))
         if self.learning_rate is None:
             self._set("learning_rate", self.optimizer.usual_rate)
-        self._set("learning_rate", as_positive(self.learning_rate, "learning_rate", 1e6))
+        self._set("learning_rate", as_rate(self.learning_rate))
         self._set("seed", as_seed(self.seed))
         self._set("schedule", as_schedule(self.schedule))
         self._set("clip_norm", as_limit(self.clip_norm, "clip_norm", 1e9))

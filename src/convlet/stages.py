@@ -100,26 +100,23 @@ def group(layers: Sequence[Layer], input_shape: Shape) -> tuple[Stage, ...]:
     moves no data) and end with the only `Softmax`, over two classes or more.  Raises
     `ArchitectureError` that says which layer does not fit and why.
     """
-    rest = list(layers)
-    _refuse_misplaced_softmax(rest)
+    _refuse_misplaced_softmax(layers)
     shape = input_shape
-    while rest and isinstance(rest[0], Flatten):
-        shape = rest.pop(0).output_shape(shape)
     stages: list[Stage] = []
-    for layer in rest:
-        if not stages and not isinstance(layer, Affine):
+    for position, layer in enumerate(layers):
+        if not stages and not isinstance(layer, Affine | Flatten):
             raise ArchitectureError(
                 "layers",
                 layer,
                 "conv or dense",
                 "x^0 meets an affine map first (17)",
-                subject="the first layer",
+                subject=f"layers[{position}]",
                 found=f"is {layer}",
             )
-        x_shape, shape = shape, layer.output_shape(shape)
+        x_shape, shape = shape, _shape_after(layer, shape, position)
         if isinstance(layer, Affine):
             stages.append(Stage(len(stages), layer, (), x_shape, shape, shape))
-        else:
+        elif stages:
             sigma = (*stages[-1].sigma, layer)
             stages[-1] = replace(stages[-1], sigma=sigma, output_shape=shape)
     if shape[0] < 2:
@@ -133,6 +130,13 @@ def group(layers: Sequence[Layer], input_shape: Shape) -> tuple[Stage, ...]:
         )
     _refuse_too_large(stages)
     return tuple(stages)
+
+
+def _shape_after(layer: Layer, shape: Shape, position: int) -> Shape:
+    try:
+        return layer.output_shape(shape)
+    except ArchitectureError as error:
+        raise error.remade(subject=f"layers[{position}], {error.subject}") from None
 
 
 def _refuse_too_large(stages: Sequence[Stage]) -> None:
@@ -153,21 +157,25 @@ def _refuse_too_large(stages: Sequence[Stage]) -> None:
             )
 
 
+def refuse_no_layer(layer: object, position: int) -> None:
+    """Raise `ArchitectureError` for what is of no kind of layer.  position: in the layers."""
+    if type(layer) not in KINDS:
+        *names, last = (kind.__name__ for kind in KINDS)
+        expected = f"{', '.join(names)} or {last}"
+        raise ArchitectureError("layers", layer, expected, subject=f"layers[{position}]")
+
+
 def _refuse_misplaced_softmax(layers: Sequence[Layer]) -> None:
     if not layers:
         expected = "at least one conv or dense layer and softmax at the end"
         raise ArchitectureError("layers", (), expected, found="is empty")
     for position, layer in enumerate(layers):
-        place = f"layers[{position}]"
-        if type(layer) not in KINDS:
-            *names, last = (kind.__name__ for kind in KINDS)
-            expected = f"{', '.join(names)} or {last}"
-            raise ArchitectureError("layers", layer, expected, subject=place)
+        refuse_no_layer(layer, position)
         if isinstance(layer, Softmax) and position < len(layers) - 1:
             raise ArchitectureError(
                 "layers",
                 layer,
-                subject=place,
+                subject=f"layers[{position}]",
                 found="is softmax",
                 but="softmax is for the last layer only",
                 hint="remove it there",

@@ -13,14 +13,18 @@ from typing import Any
 
 from convlet.errors import ArchitectureError
 from convlet.layers import KINDS, Dropout, Layer
-from convlet.stages import default_layers
+from convlet.stages import default_layers, refuse_no_layer
 
 FORMS = {kind.form.name: kind for kind in KINDS}
 MAX_LAYERS = 1000
 
 
 def format_layers(layers: Sequence[Layer]) -> str:
-    """The text form of layers."""
+    """The text form of layers.  Raises `ArchitectureError` for what is no sequence of layers."""
+    if not isinstance(layers, Sequence):
+        raise ArchitectureError("layers", layers, "a sequence of layers")
+    for position, layer in enumerate(layers):
+        refuse_no_layer(layer, position)
     return ", ".join(map(str, layers))
 
 

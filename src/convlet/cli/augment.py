@@ -5,14 +5,13 @@ from pathlib import Path
 import click
 
 from convlet import plots
-from convlet.augmentation import as_augmentation
+from convlet.augmentation import as_changes
 from convlet.cli import options
 from convlet.cli.console import say
 from convlet.cli.help import Command
 from convlet.cli.models import load_data
 from convlet.cli.options import whole
 from convlet.cli.pictures import Picture
-from convlet.errors import InputError
 from convlet.inputs import as_count, as_seed
 from convlet.plots.augmented import MOST_IMAGES
 
@@ -32,9 +31,7 @@ EXAMPLE = 'Example: convlet augment mnist --augment "shift 2, elastic 30" --prev
 @whole("--count", default=8, help="The first N training images.")
 def augment(data: str, preview: Path, augment: str, seed: int, count: int) -> None:
     """Draw training images beside what augmentation makes of them."""
-    changes = as_augmentation(augment)
-    if changes is None:
-        raise InputError("augmentation", augment, "one that changes images")
+    changes = as_changes(augment)
     as_seed(seed)
     as_count(count, "count", 1, MOST_IMAGES)
     picture = Picture(preview, name="preview")

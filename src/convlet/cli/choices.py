@@ -1,6 +1,6 @@
 """How a step is taken: the options that `convlet train` and `convlet find-lr` share."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ _OPTIONS = (
     real("--label-smoothing", default=0.0, help="Share spread over all classes."),
     click.option(
         "--augment",
+        "augmentation",
         metavar="CHANGES",
         help='As in "shift 2, rotation 15": also scale, shear, elastic, sigma, flip; or none.',
         show_default=OF_RECIPE,
@@ -62,6 +63,12 @@ _OPTIONS = (
     word("--engine", of=ENGINES, metavar="NAME", default="auto", help=f"{', '.join(ENGINES)}."),
     options.THREADS,
 )
+
+
+def settings_in(given: object) -> dict[str, Any]:
+    """The arguments of `Settings` that a record of options has, those that were given."""
+    values = ((field.name, getattr(given, field.name, None)) for field in fields(Settings))
+    return {name: value for name, value in values if value is not None}
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Choices:
     weight_decay: float | None
     clip_norm: float | None
     label_smoothing: float
-    augment: str | None
+    augmentation: str | None
     seed: int
     engine: str
     threads: int | None
@@ -98,23 +105,15 @@ class Choices:
     def settings(self, recipe: Recipe, **more: Any) -> Settings:
         """What was given, and where it was not, what the recipe says.
 
-        more: further arguments of `Settings`, or None.
+        more: further arguments of `Settings`.
         """
         optimizer = self._optimizer(recipe.optimizer)
-        given = {
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "clip_norm": self.clip_norm,
-            "label_smoothing": self.label_smoothing,
-            "augmentation": self.augment,
-            **more,
-        }
-        chosen = {name: value for name, value in given.items() if value is not None}
+        chosen = settings_in(self) | more | {"optimizer": optimizer}
         # a recipe's rate is for its own optimiser; None is the usual one of another
         rate = (
             {} if optimizer.usual_rate == recipe.optimizer.usual_rate else {"learning_rate": None}
         )
-        return Settings(**{**recipe.settings(), **rate, "optimizer": optimizer, **chosen})
+        return Settings(**{**recipe.settings(), **rate, **chosen})
 
     def _optimizer(self, otherwise: Optimizer) -> Optimizer:
         """The optimiser with the numbers that were given.  otherwise: without --optimizer."""

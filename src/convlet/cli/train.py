@@ -14,7 +14,7 @@ from convlet.callbacks import Callback
 from convlet.cli import choices as chosen
 from convlet.cli import lines, options, records
 from convlet.cli.checkpoints import resumable
-from convlet.cli.choices import Choices
+from convlet.cli.choices import Choices, settings_in
 from convlet.cli.console import say, say_json, warn
 from convlet.cli.help import Command
 from convlet.cli.models import load_data
@@ -23,7 +23,7 @@ from convlet.cli.places import Output
 from convlet.cli.records import Records
 from convlet.cli.reporter import reporter
 from convlet.cli.rescue import rescued
-from convlet.cli.training import OPTIONS, Training
+from convlet.cli.train_options import OPTIONS, TrainOptions
 from convlet.datasets import Dataset
 from convlet.errors import ModelFileError
 from convlet.formats.model import read_network
@@ -47,7 +47,7 @@ WITHOUT_RECIPE = (
 @records.OPTIONS
 @options.JSON
 def train(
-    choices: Choices, training: Training, out: Path | None, records: Records, json: bool
+    choices: Choices, training: TrainOptions, out: Path | None, records: Records, json: bool
 ) -> None:
     """Train a network and save it.
 
@@ -57,7 +57,7 @@ def train(
     """
     call(count="--hold-out")
     choices = training.with_recipe(choices)
-    choices.check(**training.settings())
+    choices.check(**settings_in(training))
     training.check()
     stopping = [] if training.patience is None else [EarlyStopping(training.patience)]
     watchers = records.prepare(choices.data, out, json)
@@ -96,16 +96,16 @@ class _Job:
     settings: Settings
 
 
-def _job(choices: Choices, training: Training) -> _Job:
+def _job(choices: Choices, training: TrainOptions) -> _Job:
     """Read the data, and fit the recipe to them."""
     data = load_data(choices.data)
     recipe = choices.base().fitted(data)
-    settings = choices.settings(recipe, **training.settings())
+    settings = choices.settings(recipe, **settings_in(training))
     network = choices.network(data, recipe)
     return _Job(data, training.seen(data, choices.seed), network, recipe.name, settings)
 
 
-def _plan(job: _Job, training: Training) -> Iterator[str]:
+def _plan(job: _Job, training: TrainOptions) -> Iterator[str]:
     """What will be done, in words."""
     yield from lines.of_data(job.data, len(job.seen.train.labels), training.hold_out)
     yield from lines.of_network(job.network)
@@ -140,7 +140,7 @@ def _fit(
         )
 
 
-def _test_accuracy(job: _Job, training: Training, row: Row, threads: int | None) -> float:
+def _test_accuracy(job: _Job, training: TrainOptions, row: Row, threads: int | None) -> float:
     """Of the network that is saved; the row is that of its epoch."""
     if training.hold_out is None and row.validation_accuracy is not None:
         return row.validation_accuracy  # of the test images

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet import backprop, inputs
+from convlet import backprop
+from convlet.arrays import as_array, as_images
 from convlet.engine import as_floats
 from convlet.errors import InputError
+from convlet.inference import refuse_not_finite
 from convlet.measures import as_network
 from convlet.network import Network
 from convlet.plots.style import (
@@ -73,7 +75,7 @@ def activations(network: Network, image: Any) -> "Figure":
     require_matplotlib()
     x = one_image(as_network(network), image)
     *hidden, last = trace(network, x)
-    inputs.refuse_not_finite(last.values[None])
+    refuse_not_finite(last.values[None])
     grids = [_grid(found) for found in hidden]
     heights = [1.3, *(0.35 + 6.6 * g.shape[0] / g.shape[1] for g in grids)]
     answers = min(ANSWERS, network.class_count)
@@ -93,15 +95,12 @@ def activations(network: Network, image: Any) -> "Figure":
 
 def one_image(network: Network, image: Any) -> NDArray[Any]:
     """One image as a minibatch (1, rows, columns, channels).  Raises `InputError`."""
-    try:
-        image = np.asarray(image)
-    except ValueError as error:
-        raise InputError("image", image, found=f"is no array ({error})") from None
     shape = network.input_shape
+    image = as_array(image, "image", str(shape))
     if image.shape != shape and not (shape[2] == 1 and image.shape == shape[:2]):
         found, hint = f"has shape {image.shape}", "one image, as in x[0]"
         raise InputError("image", image.shape, str(shape), hint, found=found)
-    return inputs.as_images(image[None], shape, "image")
+    return as_images(image[None], shape, "image")
 
 
 def trace(network: Network, x: NDArray[Any]) -> list[Activation]:

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlet.augmentation import Augmentation, apply, as_augmentation
+from convlet.arrays import as_array, as_images
+from convlet.augmentation import Augmentation, apply, as_changes
 from convlet.engine import as_floats
 from convlet.errors import InputError
-from convlet.inputs import as_count, as_images, as_input_shape, as_seed
+from convlet.inputs import as_count, as_input_shape, as_seed
 from convlet.plots.style import INK, SMALL, bare, figure, heading
 from convlet.plots.tiles import as_rgb, height_of
 
@@ -27,26 +28,20 @@ def augmented(
     x (n, rows, columns[, channels]), 1 to 50 images, counted as samples 0, 1, ...  versions: 1 to
     20.  Raises `InputError`, `MissingDependencyError`.
     """
-    plan = as_augmentation(augmentation)
-    if plan is None:
-        raise InputError("augmentation", augmentation, "one that changes images")
+    changes = as_changes(augmentation)
     versions, seed = as_count(versions, "versions", 1, 20), as_seed(seed)
-    try:
-        x = np.asarray(x)
-    except ValueError as error:  # lists of different lengths
-        found = f"is no array ({error})"
-        raise InputError("x", x, "images (n, rows, columns)", found=found) from None
+    expected = f"1 to {MOST_IMAGES} images (n, rows, columns, ...)"
+    x = as_array(x, "x", expected)
     shape = x.shape
     if len(shape) not in (3, 4) or not 1 <= shape[0] <= MOST_IMAGES:
-        expected = f"1 to {MOST_IMAGES} images (n, rows, columns, ...)"
         raise InputError("x", shape, expected, found=f"has shape {shape}")
     images = as_floats(as_images(x, as_input_shape(shape[1:])))
     rows = len(images)
     height = height_of(images[0], WIDTH)
     drawing = figure(WIDTH * (versions + 1) + 0.2, height * rows + 0.5)
-    heading(drawing, str(plan))
+    heading(drawing, str(changes))
     columns = [images] + [
-        apply(images, plan, np.arange(rows), seed, epoch) for epoch in range(versions)
+        apply(images, changes, np.arange(rows), seed, epoch) for epoch in range(versions)
     ]
     grid = drawing.subplots(rows, versions + 1, squeeze=False)
     for column, seen in enumerate(columns):

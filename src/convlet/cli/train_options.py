@@ -1,7 +1,6 @@
-"""How a whole training goes: the options that `convlet train` alone has."""
+"""The options of how to train that `convlet train` has beside those of choices.py."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from convlet.cli.choices import OF_RECIPE, Choices
 from convlet.cli.options import real, together, whole, word
@@ -11,8 +10,8 @@ from convlet.schedules import KINDS
 
 
 @dataclass(frozen=True)
-class Training:
-    """What was given; None leaves a value to the recipe, or is none."""
+class TrainOptions:
+    """How a whole training goes, as given; None leaves a value to the recipe, or is none."""
 
     epochs: int | None
     learning_rate: float | None
@@ -20,11 +19,6 @@ class Training:
     patience: int | None
     hold_out: int | None
     limit: int | None
-
-    def settings(self) -> dict[str, Any]:
-        """Arguments of `Settings`, or None."""
-        names = ("epochs", "learning_rate", "schedule")
-        return {name: getattr(self, name) for name in names}
 
     def check(self) -> None:
         """Refuse what is no number of images."""
@@ -49,7 +43,7 @@ class Training:
 
 OPTIONS = together(
     "training",
-    Training,
+    TrainOptions,
     [
         whole("--epochs", help="How often every image is used.", show_default=OF_RECIPE),
         real(

@@ -1,0 +1,172 @@
+"""Arrays at the border: what a caller hands over is checked once, and becomes what engines take.
+
+Every refusal names the parameter, its value, what was expected and the shapes in play.
+"""
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from convlet.equations import Array
+from convlet.errors import InputError
+from convlet.layerbase import Shape
+
+
+def as_array(value: Any, name: str, expected: str) -> Array:
+    """Any array, or nested sequences that make one."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # lists of different lengths
+        raise InputError(name, value, expected, found=f"is no array ({error})") from None
+
+
+def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
+    """x as C-ordered uint8 or float32 (n, rows, columns, channels).
+
+    Takes (n, rows, columns, channels), or (n, rows, columns) for one channel; uint8 (0..255 stands
+    for 0..1) or finite floats.
+    """
+    expected = f"(n, {', '.join(map(str, input_shape))})"
+    x = as_array(x, name, expected)
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
+        expected, hint = "uint8 (0 to 255) or a float", f"convert it with {name}.astype(...)"
+        raise InputError(name, x.dtype, expected, hint, found=f"has dtype {x.dtype}")
+    if x.ndim == 3 and input_shape[2] == 1 and x.shape[1:] == input_shape[:2]:
+        x = x[..., None]
+    if x.ndim != 4 or x.shape[1:] != input_shape:
+        hint = "one image is x[None]" if x.shape in (input_shape, input_shape[:2]) else ""
+        expected += ", images as (rows, columns, channels)"
+        raise InputError(name, x.shape, expected, hint, found=f"has shape {x.shape}")
+    if len(x) == 0:
+        raise InputError(name, x.shape, "at least one image", found=f"has shape {x.shape}")
+    if x.dtype not in (np.uint8, np.float32):
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = x.astype(np.float32)
+    images: Array = np.ascontiguousarray(x)
+    if x.dtype == np.float32:
+        flat = images.reshape(-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.dot(flat, flat)  # finite only if every term is: no temporary array
+        if not isfinite(squares) and not np.isfinite(images).all():
+            where = tuple(map(int, np.argwhere(~np.isfinite(images))[0]))
+            raise InputError(
+                name,
+                float(images[where]),
+                "finite float32 numbers",
+                "clean the data first",
+                subject=f"{name}{list(where)}",
+            )
+    return images
+
+
+def as_labels(y: Any, count: int, classes: int, name: str = "y") -> Array:
+    """y as int32 classes (n,) or float32 distributions (n, classes)."""
+    y = as_array(y, name, f"(n,) classes or (n, {classes}) distributions")
+    if y.dtype.kind not in "buif":
+        expected = f"whole numbers 0 to {classes - 1} or distributions (n, {classes})"
+        raise InputError(name, y.dtype, expected, found=f"has dtype {y.dtype}")
+    if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[1] != classes):
+        expected = f"(n,) classes or (n, {classes}) distributions"
+        raise InputError(name, y.shape, expected, found=f"has shape {y.shape}")
+    if len(y) != count:
+        found = f"has {len(y)} labels for {count} images"
+        raise InputError(name, len(y), "one label for each image", found=found)
+    if y.ndim == 2:
+        return _distributions(y, name)
+    if y.dtype.kind == "f":
+        bad = np.flatnonzero(~(np.isfinite(y) & (y == np.floor(y))))
+        if len(bad):
+            hint = f"classes are 0 to {classes - 1}"
+            raise _wrong_label(name, bad[0], y, "a whole number", hint)
+    bad = np.flatnonzero((y < 0) | (y >= classes))
+    if len(bad):
+        hint = f"the network has {classes} classes"
+        raise _wrong_label(name, bad[0], y, f"0 to {classes - 1}", hint)
+    return np.ascontiguousarray(y, np.int32)
+
+
+def _wrong_label(name: str, place: int, y: Array, expected: str, hint: str = "") -> InputError:
+    return InputError(name, y[place].item(), expected, hint, subject=f"{name}[{place}]")
+
+
+def _distributions(y: Array, name: str) -> Array:
+    y = y.astype(np.float64)
+    bad = np.argwhere(~(np.isfinite(y) & (y >= 0)))
+    if len(bad):
+        row, column = bad[0]
+        where = f"{name}[{row}, {column}]"
+        expected = "a probability of 0 or more"
+        raise InputError(name, float(y[row, column]), expected, subject=where)
+    sums = y.sum(axis=1)
+    wrong = np.flatnonzero(np.abs(sums - 1) > 1e-5)
+    if len(wrong):
+        found = f"adds up to {sums[wrong[0]]:.6g}"
+        where, hint = f"{name}[{wrong[0]}]", "(15) needs distributions"
+        raise InputError(name, float(sums[wrong[0]]), "1", hint, subject=where, found=found)
+    return np.ascontiguousarray(y, np.float32)
+
+
+def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Array | None:
+    """omega of (13) as float32 (n,), or None."""
+    if weight is None:
+        return None
+    weight = as_array(weight, name, f"({count},) numbers")
+    if weight.dtype.kind not in "buif" or weight.shape != (count,):
+        found = f"has shape {weight.shape} and dtype {weight.dtype}"
+        expected = f"({count},) numbers, one for each image"
+        raise InputError(name, weight.shape, expected, found=found)
+    with np.errstate(over="ignore"):
+        omega: Array = np.ascontiguousarray(weight, np.float32)
+    bad = np.flatnonzero(~(np.isfinite(omega) & (omega >= 0)))
+    if len(bad):
+        raise _wrong_label(name, bad[0], omega, "a finite number of 0 or more")
+    if not omega.any():
+        if weight.any():
+            found = f"is at most {weight.max():g}, which float32 rounds to 0"
+            raise InputError(name, float(weight.max()), hint="scale it up", found=found)
+        raise InputError(name, 0, "at least one positive weight", found="is 0 everywhere")
+    return omega
+
+
+def as_vector(value: Any, size: int, name: str) -> Array:
+    """A copy as float32 (size,)."""
+    vector = as_array(value, name, f"({size},) numbers")
+    if vector.dtype.kind not in "buif" or vector.shape != (size,):
+        found = f"has shape {vector.shape} and dtype {vector.dtype}"
+        expected = f"({size},) numbers, one for each parameter"
+        raise InputError(name, vector.shape, expected, found=found)
+    numbers = np.array(vector, np.float32)
+    if not np.isfinite(numbers).all():
+        raise InputError(name, None, "finite numbers", found="has a number that is not finite")
+    return numbers
+
+
+def as_image_names(names: Any, count: int) -> tuple[str, ...] | None:
+    """A name for each of that many images, as of its file, or None."""
+    if names is None:
+        return None
+    found = names.tolist() if isinstance(names, np.ndarray) else names
+    if isinstance(found, str) or not isinstance(found, Sequence):
+        raise InputError("names", names, "a sequence of one name (str) for each image")
+    for n, name in enumerate(found):
+        if not isinstance(name, str):
+            where, hint = f"names[{n}]", "str(path) is the name of a file"
+            raise InputError("names", name, "a str", hint, subject=where)
+    if len(found) != count:
+        words = f"has {len(found)} names for {count} images"
+        raise InputError("names", names, "one name for each image", found=words)
+    return tuple(found)
+
+
+def as_validation(value: Any) -> tuple[Any, Any] | None:
+    """The pair (x, y) of `fit(validation=...)`, whose parts are not checked yet, or None."""
+    if value is None:
+        return None
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return value[0], value[1]
+    found = f"is a {type(value).__name__}"
+    if isinstance(value, tuple | list):
+        found += f" with {len(value)} in it"
+    raise InputError("validation", value, "a pair (x, y) or None", found=found)

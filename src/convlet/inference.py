@@ -1,0 +1,223 @@
+"""A network with the parameters that it has: predictions, cost, derivatives, its file."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet import arrays, inputs
+from convlet import equations as eq
+from convlet.engine import Engine, Samples
+from convlet.engines import make_engine
+from convlet.equations import Array, Float32, Float64
+from convlet.errors import InputError, Name
+from convlet.formats.model import save_network
+from convlet.initial import initial_weights
+from convlet.layerbase import Shape
+from convlet.layers import Layer
+from convlet.overview import stage_table
+from convlet.parameters import Parameters
+from convlet.reference import quiet
+from convlet.settings import Settings
+from convlet.stages import Stage, group, parameter_shapes, views
+from convlet.tables import Table
+from convlet.text import as_layers, format_layers
+from convlet.wording import count, size
+
+
+class Evaluation(NamedTuple):
+    """Mean cost (14) and the share of images whose most probable class is right."""
+
+    loss: float
+    accuracy: float
+
+
+class Seen(NamedTuple):
+    """Samples as a network sees them: what enters the softmax (n, M), classes (n,), mean cost (14).
+
+    The class of a distribution is its most probable one.
+    """
+
+    z: Float64
+    labels: NDArray[np.int64]
+    loss: float
+
+
+class Inference:
+    """A network with the parameters that it has; see `Network`, which adds their training."""
+
+    def __init__(
+        self,
+        layers: Sequence[Layer] | str | None = None,
+        input_shape: Sequence[int] = (28, 28, 1),
+        seed: int = 0,
+        *,
+        classes: Sequence[str] | None = None,
+        engine: str = "auto",
+        flat: Any = None,
+    ) -> None:
+        names = inputs.as_class_names(classes)
+        self.layers = as_layers(layers, 10 if names is None else len(names))
+        self._input_shape = inputs.as_input_shape(input_shape)
+        self.stages: tuple[Stage, ...] = group(self.layers, self.input_shape)
+        self.class_count = self.stages[-1].output_shape[0]
+        self.classes = names
+        self.data = None
+        self.settings: Settings | None = None
+        """Of its last training; None where that is not known."""
+        self.epochs = 0
+        self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
+        seed = inputs.as_seed(seed)
+        self.flat: Float32 = (
+            initial_weights(self.stages, seed)
+            if flat is None
+            else arrays.as_vector(flat, sum(map(prod, self.shapes.values())), "flat")
+        )
+        """All parameters, one after the other."""
+        self.engine: Engine = make_engine(engine, self.stages)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(rows, columns, channels) of an image."""
+        return self._input_shape
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """A name for each class, or None.  Setting it raises `InputError` for another number."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, value: Sequence[str] | None) -> None:
+        names = inputs.as_class_names(value)
+        if names is not None and len(names) != self.class_count:
+            hint = f"the last layer has {self.class_count} units"
+            found = f"has {len(names)} names"
+            raise InputError("classes", names, str(self.class_count), hint, found=found)
+        self._classes = names
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained so far: the shuffle of the next one is keyed by it."""
+        return self._epochs
+
+    @epochs.setter
+    def epochs(self, value: int) -> None:
+        self._epochs = inputs.as_count(value, "epochs", 0, inputs.MOST_EPOCHS)
+
+    @property
+    def data(self) -> str | None:
+        """The name of the data set that it was trained on, None where `fit` was not told one.
+
+        As `datasets.load` knows it.  Setting it raises `InputError` for what is no such name.
+        """
+        return self._data
+
+    @data.setter
+    def data(self, value: str | None) -> None:
+        self._data = inputs.as_data_name(value)
+
+    @property
+    def parameters(self) -> Mapping[str, Float32]:
+        """Each parameter by name, "w0", "b0", ...: a view, so writing to it changes the network.
+
+        As in `parameters["w0"][...] = array`; without [...] it is a TypeError.
+        """
+        return Parameters(views(self.flat, self.shapes))
+
+    def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32:
+        """Class probabilities x^L.
+
+        x (n, rows, columns, channels) -> (n, classes).  threads: as in `fit`.  Raises `InputError`.
+        """
+        images = arrays.as_images(x, self.input_shape)
+        return self.engine.predict(self.flat, images, inputs.as_threads(threads))
+
+    def predict(self, x: Any, *, threads: int | None = None) -> NDArray[np.int64]:
+        """Most probable class of each image.
+
+        x (n, rows, columns, channels) -> (n,).  threads: as in `fit`.  Raises `InputError`.
+        """
+        images = arrays.as_images(x, self.input_shape)
+        z = self.engine.logits(self.flat, images, inputs.as_threads(threads))
+        refuse_not_finite(z)
+        return np.asarray(z.argmax(axis=1), np.int64)
+
+    def evaluate(
+        self, x: Any, y: Any, sample_weight: Any = None, *, threads: int | None = None
+    ) -> Evaluation:
+        """Mean cost (14) and accuracy.
+
+        y (n,) classes or (n, classes) distributions.  threads: as in `fit`.  Raises `InputError`.
+        """
+        return self.score(self.samples(x, y, sample_weight), inputs.as_threads(threads))
+
+    @quiet
+    def score(self, data: Samples, threads: int | None = None) -> Evaluation:
+        """`evaluate` for samples that are already checked."""
+        seen = self.seen(data, threads)
+        # where the weights are not finite there is no most probable class
+        right = (seen.z.argmax(axis=1) == seen.labels) & np.isfinite(seen.z).all(axis=1)
+        return Evaluation(seen.loss, float(np.average(right, weights=data.weight)))
+
+    @quiet
+    def seen(self, data: Samples, threads: int | None = None) -> Seen:
+        """What the network makes of samples that are already checked."""
+        z = self.engine.logits(self.flat, data.images, threads).astype(np.float64)
+        labels = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
+        loss = float(eq.mean_cost(eq.cross_entropy(z, data.targets), data.weight))
+        return Seen(z, np.asarray(labels, np.int64), loss)
+
+    def gradients(
+        self, x: Any, y: Any, sample_weight: Any = None, *, threads: int | None = None
+    ) -> dict[str, Float32]:
+        """Derivative of the cost (13) of one minibatch by each parameter, a dict like `parameters`.
+
+        sample_weight: omega of (13), (n,) or None.  threads: as in `fit`.  Raises `InputError`.
+        """
+        batch = self.samples(x, y, sample_weight)
+        _, flat = self.engine.gradients(self.flat, batch, inputs.as_threads(threads))
+        return views(flat, self.shapes)
+
+    def samples(self, x: Any, y: Any, sample_weight: Any = None, name: str = "") -> Samples:
+        """Images and labels, checked.  Raises `InputError`."""
+        images = arrays.as_images(x, self.input_shape, f"{name}x")
+        targets = arrays.as_labels(y, len(images), self.class_count, f"{name}y")
+        return Samples(images, targets, arrays.as_sample_weight(sample_weight, len(images)))
+
+    def summary(self) -> Table:
+        """The stages as a table, a str: layers, shapes, parameters, multiply-adds."""
+        return stage_table(self.stages)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the network to one safetensors file, or leave an old file as it was.
+
+        Raises `FileError`.
+        """
+        save_network(self, path)
+
+    def __repr__(self) -> str:
+        layers = format_layers(self.layers)
+        engine = self.engine.name
+        return f"Network({layers!r}, input_shape={self.input_shape}, engine={engine!r})"
+
+    def _repr_html_(self) -> str:
+        trained = f"{count(self.epochs, 'epoch')} trained"
+        line = f"Network, images {size(self.input_shape)}, {self.engine.name} engine, {trained}"
+        return f"<p>{line}</p>{self.summary().html}"
+
+
+def refuse_not_finite(outputs: Array) -> None:
+    """Raise `InputError` for a network with such outputs (n, M): it has no most probable class."""
+    broken = int((~np.isfinite(outputs)).any(axis=1).sum())
+    if broken:
+        found = f"gives numbers that are not finite for {broken} of {len(outputs)} images"
+        hint = (
+            "train it anew with a smaller ",
+            Name("learning_rate"),
+            ", or with ",
+            Name("clip_norm"),
+        )
+        raise InputError("network", None, found=found, hint=hint)
