@@ -195,7 +195,9 @@ def test_layers_that_do_not_fit_the_data(capsys):
     small = "conv 2 3, relu, flatten, dense 7, softmax"
     assert_refused(["train", "--layers", small], capsys, "--layers ends with 7 classes", "has 10")
     large = "conv 2 29, relu, flatten, dense 10, softmax"
-    assert_refused(["train", "--layers", large], capsys, "--layers: conv 2 29", "larger than")
+    assert_refused(
+        ["train", "--layers", large], capsys, "--layers: layers[0], conv 2 29", "larger than"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"\xff" * 4000, b"\x08\0\0\0\0\0\0\0{}      "])

@@ -165,6 +165,20 @@ def test_show_says_what_a_checkpoint_knows(images, capsys):
     ]
 
 
+def test_no_two_derivatives_look_alike_at_40_columns(capsys, monkeypatch):
+    """What tells them apart is the layer: their numbers go first."""
+    monkeypatch.setenv("COLUMNS", "40")
+    layers = "conv 2 3, relu, pool 2, flatten, dense 4, relu, dense 3, softmax"
+    assert main(["check", "--layers", layers, "--input", "6x6"]) == 0
+    rows = [""]
+    for line in capsys.readouterr().out.split("\n\n")[0].splitlines()[2:]:
+        if line.rstrip().endswith(" ok"):  # the first line of a row
+            rows.append("")
+        rows[-1] += " ".join(line.split()) + " "
+    rows = rows[1:]
+    assert len(set(rows)) == len(rows) > 15
+
+
 def test_settings_come_whole_out_of_a_checkpoint(images):
     from convlet.checkpoint import as_settings, read
 

@@ -47,7 +47,7 @@ def check(layers: str | None, input: str | None, seed: int, json: bool) -> int:
         for row in sorted(rows, key=_number)
     ]
     header = ("equation", "derivative", "of", "difference", "limit", "")
-    print_table(header, cells, "<<<>><", less=("limit", "of"))
+    print_table(header, cells, "<<<>><", less=("limit", "difference"))
     say()
     say(f"{len(rows) - failed} of {len(rows)} derivatives agree")
     return int(failed > 0)
