@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from convlet import Augmentation, InputError, Network, native
 from convlet.augmentation import apply, as_augmentation, parse_augmentation
 from convlet.engine import Samples, as_floats
-from convlet.randomness import Purpose, words
+from convlet.randomness import Purpose, raw_words
 from engines import take_steps
 from targets import TARGETS, chosen
 
-PLANS = {
+CHANGES = {
     "shift": Augmentation(shift=2.5),
     "rotation": Augmentation(rotation=30),
     "scale": Augmentation(scale=0.3),
@@ -25,7 +25,7 @@ PLANS = {
     "everything": Augmentation(2, 15, 0.15, 0.2, True, 25, 4),
     "far": Augmentation(64, 180, 0.9, 2, True, 1000, 0.5),
 }
-each_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+each_changes = pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 SHAPES = [(28, 28, 1), (9, 14, 3), (1, 6, 1), (7, 1, 2), (32, 32, 3)]
 
 
@@ -40,13 +40,13 @@ def engine_for(shape) -> native.NativeEngine:
     return native.NativeEngine(Network("flatten, dense 2, softmax", shape).stages)
 
 
-def reference(x, plan, seed=0, epoch=0):
-    return apply(as_floats(x), plan, np.arange(len(x)), seed, epoch)
+def reference(x, changes, seed=0, epoch=0):
+    return apply(as_floats(x), changes, np.arange(len(x)), seed, epoch)
 
 
 def draws(sample: int, seed: int = 0, epoch: int = 0) -> list[float]:
     """The six numbers in [-1, 1) of a sample: down, right, angle, zoom, slant, mirror."""
-    raw = words(seed, Purpose.AUGMENT, epoch, 6, sample).tolist()
+    raw = raw_words(seed, Purpose.AUGMENT, epoch, 6, sample).tolist()
     return [(word >> 11) / 2**52 - 1 for word in raw]
 
 
@@ -66,9 +66,9 @@ def test_all_zero_is_the_identity_in_every_bit(target, shape, kind):
 def test_training_with_all_zero_has_the_bits_of_no_augmentation(layers, engine):
     x, y = images((9, 10, 3), 40), np.random.default_rng(0).integers(0, 3, 40)
     results = []
-    for plan in (None, Augmentation()):
+    for changes in (None, Augmentation()):
         net = Network(f"{layers}, dense 3, softmax", (9, 10, 3), engine=engine)
-        net.fit(x, y, epochs=1, batch_size=8, augmentation=plan)
+        net.fit(x, y, epochs=1, batch_size=8, augmentation=changes)
         results.append(net.flat.tobytes())
     assert results[0] == results[1]
 
@@ -78,11 +78,11 @@ def sample_with(condition) -> int:
     return next(sample for sample in range(10_000) if condition(draws(sample)))
 
 
-def native_one(x, plan, sample, target_shape):
+def native_one(x, changes, sample, target_shape):
     """What sample number `sample` becomes; the others are blank."""
     many = np.zeros((sample + 1, *target_shape), x.dtype)
     many[sample] = x
-    return engine_for(target_shape).augment(many, plan, 0, 0)[sample]
+    return engine_for(target_shape).augment(many, changes, 0, 0)[sample]
 
 
 def test_a_shift_by_whole_pixels_is_exact(target):
@@ -94,11 +94,11 @@ def test_a_shift_by_whole_pixels_is_exact(target):
         shift = 2 / abs(down)  # 2 pixels down or up
         if shift > 64 or abs(shift * right) > 6:
             continue
-        plan = Augmentation(shift=shift)
-        got = native_one(x, plan, sample, x.shape)
+        changes = Augmentation(shift=shift)
+        got = native_one(x, changes, sample, x.shape)
         expected = shifted(x.astype(np.float64), round(shift * down), shift * right)
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
-        one = apply(x[None], plan, np.array([sample]), 0, 0)[0]
+        one = apply(x[None], changes, np.array([sample]), 0, 0)[0]
         np.testing.assert_allclose(one, expected, rtol=0, atol=1e-12)
         moved += 1
     assert moved >= 2
@@ -121,24 +121,24 @@ def test_a_flip_may_be_of_numpy():
 
 
 def test_a_flip_is_exact_and_half_of_the_images_get_it(target):
-    plan, x = Augmentation(flip=True), images((7, 6, 3), 400)
-    got = engine_for((7, 6, 3)).augment(x, plan, 0, 0)
+    changes, x = Augmentation(flip=True), images((7, 6, 3), 400)
+    got = engine_for((7, 6, 3)).augment(x, changes, 0, 0)
     straight, mirrored = as_floats(x), as_floats(x)[:, :, ::-1]
     flipped = np.array([draws(sample)[5] < 0 for sample in range(400)])
     np.testing.assert_array_equal(got, np.where(flipped[:, None, None, None], mirrored, straight))
     assert 0.4 < flipped.mean() < 0.6
-    np.testing.assert_array_equal(got, reference(x, plan).astype(np.float32))
+    np.testing.assert_array_equal(got, reference(x, changes).astype(np.float32))
 
 
 def test_a_square_turned_by_90_degrees_is_itself_and_other_images_turn(target):
     """The range that turns one sample by a right angle: (i, j) = image (-j, i)."""
     sample = sample_with(lambda d: 0.6 < d[2] < 0.9)
-    plan = Augmentation(rotation=90 / draws(sample)[2])
+    changes = Augmentation(rotation=90 / draws(sample)[2])
     square = np.zeros((12, 12, 1), np.float32)
     square[3:9, 3:9] = 1
-    np.testing.assert_allclose(native_one(square, plan, sample, (12, 12, 1)), square, atol=2e-5)
+    np.testing.assert_allclose(native_one(square, changes, sample, (12, 12, 1)), square, atol=2e-5)
     x = images((11, 11, 2), 1, "floats")[0]
-    turned = native_one(x, plan, sample, (11, 11, 2))
+    turned = native_one(x, changes, sample, (11, 11, 2))
     # rows = -x, columns = y: (i, j) comes from (10 - j, i)
     expected = np.array([[x[10 - j, i] for j in range(11)] for i in range(11)])
     np.testing.assert_allclose(turned, expected, rtol=0, atol=5e-5)
@@ -149,7 +149,7 @@ def test_scale_and_shear_map_a_ramp_linearly(target, name):
     """An image whose value is its column (or row) shows where each pixel came from."""
     sample = 3
     zoom, slant = draws(sample)[3:5]
-    plan = Augmentation(**{name: 0.25})
+    changes = Augmentation(**{name: 0.25})
     i, j = np.indices((15, 15)) - 7.0
     rows, columns = i, j
     if name == "scale":
@@ -159,7 +159,7 @@ def test_scale_and_shear_map_a_ramp_linearly(target, name):
     inside = (abs(rows) < 6.9) & (abs(columns) < 6.9)
     for axis, expected in ((0, rows), (1, columns)):
         ramp = (np.indices((15, 15))[axis] - 7.0).astype(np.float32)[..., None]
-        got = native_one(ramp, plan, sample, (15, 15, 1))[..., 0]
+        got = native_one(ramp, changes, sample, (15, 15, 1))[..., 0]
         np.testing.assert_allclose(got[inside], expected[inside], atol=1e-4)
     assert inside.sum() > 100
 
@@ -177,16 +177,16 @@ def test_outside_is_black(target):
 # ------------------------------------------------------------ both engines
 
 
-@each_plan
+@each_changes
 @pytest.mark.parametrize("shape", SHAPES)
-def test_native_agrees_with_numpy(target, shape, plan):
+def test_native_agrees_with_numpy(target, shape, changes):
     """Coordinates are float32 there: a pixel moves by 1e-6 of its distance, its value by less."""
     x = images(shape, 12)
-    got = engine_for(shape).augment(x, plan, 2**63 + 5, 11)
-    expected = reference(x, plan, 2**63 + 5, 11)
+    got = engine_for(shape).augment(x, changes, 2**63 + 5, 11)
+    expected = reference(x, changes, 2**63 + 5, 11)
     assert got.shape == x.shape
     assert np.isfinite(got).all()
-    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-3 if plan.elastic > 100 else 1e-4)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-3 if changes.elastic > 100 else 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_native_training_follows_the_reference(target, layers, channels):
     for engine in ("native", "reference"):
         net = Network(f"{layers}, softmax", shape, engine=engine)
         order = np.random.default_rng(2).permutation(48)
-        rule = dict(augmentation=PLANS["everything"], seed=5, epoch=3)
-        costs = take_steps(net.engine, net.flat, Samples(x, y), order, 16, 0.05, **rule)
+        how = dict(augmentation=CHANGES["everything"], seed=5, epoch=3)
+        costs = take_steps(net.engine, net.flat, Samples(x, y), order, 16, 0.05, **how)
         results.append((net.flat, costs))
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=0, atol=2e-5)
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-4)
@@ -216,8 +216,8 @@ def test_native_training_follows_the_reference(target, layers, channels):
     assert np.abs(costs - results[0][1]).max() > 1e-3, "the augmentation did nothing"
 
 
-@each_plan
-def test_the_same_bits_on_every_target_and_number_of_threads_however_cut(plan):
+@each_changes
+def test_the_same_bits_on_every_target_and_number_of_threads_however_cut(changes):
     x = images((12, 13, 1), 40)
     y = np.random.default_rng(1).integers(0, 3, 40).astype(np.int32)
     layers = "conv 8 3 padding 1, relu, pool 2, flatten, dense 3, softmax"
@@ -225,10 +225,10 @@ def test_the_same_bits_on_every_target_and_number_of_threads_however_cut(plan):
     for target, threads, cut in product(TARGETS, (1, 2, 3), (0, 16)):
         with chosen(target):
             net = Network(layers, (12, 13, 1))
-        rule = dict(augmentation=plan, seed=3, epoch=2)
+        how = dict(augmentation=changes, seed=3, epoch=2)
         for part in (np.arange(cut), np.arange(cut, 40)):
-            take_steps(net.engine, net.flat, Samples(x, y), part, 16, 0.05, threads, **rule)
-        everything = net.engine.augment(x, plan, 3, 2).tobytes() + net.flat.tobytes()
+            take_steps(net.engine, net.flat, Samples(x, y), part, 16, 0.05, threads, **how)
+        everything = net.engine.augment(x, changes, 3, 2).tobytes() + net.flat.tobytes()
         seen.add(hashlib.sha256(everything).hexdigest())
     assert len(seen) == 1
 
@@ -236,12 +236,12 @@ def test_the_same_bits_on_every_target_and_number_of_threads_however_cut(plan):
 # ------------------------------------------------------------ elastic field
 
 
-def displacement(plan, size=64, count=60):
+def displacement(changes, size=64, count=60):
     """(count, size, size) columns from which pixels come, less their own: a ramp tells."""
     ramp = np.broadcast_to(
         np.arange(size, dtype=np.float64)[None, None, :, None], (1, size, size, 1)
     )
-    moved = apply(np.repeat(ramp, count, 0), plan, np.arange(count), 1, 0)[..., 0]
+    moved = apply(np.repeat(ramp, count, 0), changes, np.arange(count), 1, 0)[..., 0]
     return moved - ramp[..., 0]
 
 
@@ -266,10 +266,10 @@ def test_the_elastic_field_has_the_spread_of_its_formula(alpha, sigma):
 
 
 def test_rows_and_columns_move_by_other_fields():
-    plan = Augmentation(elastic=20, sigma=3)
+    changes = Augmentation(elastic=20, sigma=3)
     ramps = np.indices((40, 40)).astype(np.float64)
     x = np.stack(ramps, axis=-1)[None]
-    moved = (apply(x, plan, np.array([5]), 0, 0) - x)[0, 10:-10, 10:-10]
+    moved = (apply(x, changes, np.array([5]), 0, 0) - x)[0, 10:-10, 10:-10]
     assert moved.std() > 0.3
     correlation = np.corrcoef(moved[..., 0].ravel(), moved[..., 1].ravel())[0, 1]
     assert abs(correlation) < 0.9
@@ -281,20 +281,21 @@ def test_rows_and_columns_move_by_other_fields():
 def test_every_sample_epoch_and_seed_has_its_own_draws():
     x = np.repeat(images((12, 12, 1), 1), 4, axis=0)
     engine = engine_for((12, 12, 1))
-    plan = PLANS["everything"]
-    seen = [engine.augment(x, plan, *key).tobytes() for key in ((0, 0), (1, 0), (0, 1), (2**63, 0))]
+    changes = CHANGES["everything"]
+    keys = ((0, 0), (1, 0), (0, 1), (2**63, 0))
+    seen = [engine.augment(x, changes, *key).tobytes() for key in keys]
     assert len(set(seen)) == 4
-    a = engine.augment(x, plan, 0, 0)
+    a = engine.augment(x, changes, 0, 0)
     assert len({image.tobytes() for image in a}) == 4
 
 
 def test_a_sample_does_not_depend_on_those_beside_it():
-    x, plan = images((12, 12, 1), 8), PLANS["everything"]
+    x, changes = images((12, 12, 1), 8), CHANGES["everything"]
     engine = engine_for((12, 12, 1))
-    whole = engine.augment(x, plan, 3, 1)
-    np.testing.assert_array_equal(engine.augment(x[:5], plan, 3, 1), whole[:5])
-    one = apply(as_floats(x)[6:7], plan, np.array([6]), 3, 1)
-    np.testing.assert_array_equal(one[0], reference(x, plan, 3, 1)[6])
+    whole = engine.augment(x, changes, 3, 1)
+    np.testing.assert_array_equal(engine.augment(x[:5], changes, 3, 1), whole[:5])
+    one = apply(as_floats(x)[6:7], changes, np.array([6]), 3, 1)
+    np.testing.assert_array_equal(one[0], reference(x, changes, 3, 1)[6])
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
@@ -307,9 +308,9 @@ def test_preview_is_what_training_sees(engine):
     assert shown.shape == x.shape
     for sample in range(5):
         flat = np.zeros_like(net.flat)
-        rule = dict(augmentation=parse_augmentation("shift 2, rotation 20, flip"), seed=4, epoch=2)
+        how = dict(augmentation=parse_augmentation("shift 2, rotation 20, flip"), seed=4, epoch=2)
         data = Samples(x, np.zeros(5, np.int32))
-        take_steps(net.engine, flat, data, np.array([sample]), 1, 2.0, **rule)
+        take_steps(net.engine, flat, data, np.array([sample]), 1, 2.0, **how)
         seen = flat[: 2 * 36].reshape(36, 2)[:, 0]  # (S - y) = (-1/2, 1/2): w = x, exactly
         np.testing.assert_array_equal(seen, shown[sample].ravel())
     np.testing.assert_array_equal(net.preview(x, "none"), as_floats(x))
@@ -343,22 +344,22 @@ numbers = st.one_of(st.just(0.0), st.integers(0, 640).map(lambda n: n / 64))
 
 @given(numbers, numbers, numbers, numbers, st.booleans(), numbers, st.integers(1, 200))
 def test_every_text_is_read_as_it_was_printed(shift, rotation, scale, shear, flip, elastic, sigma):
-    plan = Augmentation(shift, rotation, scale / 12, shear / 6, flip, elastic, sigma / 2)
-    again = as_augmentation(str(plan)) or Augmentation()
-    assert str(again) == str(plan)
+    changes = Augmentation(shift, rotation, scale / 12, shear / 6, flip, elastic, sigma / 2)
+    again = as_augmentation(str(changes)) or Augmentation()
+    assert str(again) == str(changes)
     assert again == (
-        plan if elastic else Augmentation(shift, rotation, scale / 12, shear / 6, flip)
+        changes if elastic else Augmentation(shift, rotation, scale / 12, shear / 6, flip)
     )
 
 
 def test_text_forms():
-    plan = Augmentation(2, 15, 0.1, 0.05, True, 30, 5)
-    assert str(plan) == "shift 2, rotation 15, scale 0.1, shear 0.05, flip, elastic 30, sigma 5"
+    changes = Augmentation(2, 15, 0.1, 0.05, True, 30, 5)
+    assert str(changes) == "shift 2, rotation 15, scale 0.1, shear 0.05, flip, elastic 30, sigma 5"
     assert parse_augmentation(" Rotation 15,SHIFT 2 ") == Augmentation(2, 15)
     assert str(Augmentation()) == "none"
     assert parse_augmentation("none") is None
     assert as_augmentation(None) is None
-    assert as_augmentation(plan) is plan
+    assert as_augmentation(changes) is changes
 
 
 @pytest.mark.parametrize(

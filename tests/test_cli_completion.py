@@ -8,7 +8,7 @@ from convlet.bench import NETWORKS
 from convlet.cli import main
 from convlet.cli.group import COMMANDS
 from convlet.optimizers import BY_NAME
-from convlet.schedules import KINDS
+from convlet.schedules import SCHEDULES
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def plain(*words):
         ("convlet train --recipe best", plain("best", "best-characters", "best-things")),
         ("convlet train --recipe ", plain(*recipes.NAMES)),
         ("convlet find-lr --optimizer ", plain(*BY_NAME)),
-        ("convlet train --schedule ", plain(*KINDS)),
+        ("convlet train --schedule ", plain(*SCHEDULES)),
         ("convlet train --engine n", plain("native")),
         ("convlet train --out x", [("file", "x")]),
         ("convlet train --checkpoint ", [("dir", "")]),

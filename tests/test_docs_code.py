@@ -18,7 +18,7 @@ from test_docs import PAGES, ROOT
 from test_pinned_bits import GOLDEN
 
 ANSWERS = ROOT / "docs" / "how-do-i.md"
-KINDS = {"python", "sh", "text", "json"}  # a page's blocks are nothing else
+BLOCKS = {"python", "sh", "text", "json"}  # a page's blocks are nothing else
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def test_python_of_the_docs_runs(page, chosen, tmp_path, monkeypatch, capsys):
 def test_every_block_is_of_a_known_kind():
     for page in PAGES:
         fences = re.findall(r"^ *(?:```|~~~)(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-        assert set(fences[::2]) <= KINDS, page.name
+        assert set(fences[::2]) <= BLOCKS, page.name
         assert set(fences[1::2]) <= {""}, page.name
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from convlet import ArchitectureError, Dropout, Network, backprop, parse_layers
 from convlet.engine import Samples
-from convlet.randomness import Purpose, kept, words
+from convlet.randomness import Purpose, kept, raw_words
 from convlet.reference import dropout_masks
 from convlet.stages import views
 from engines import take_steps
@@ -52,7 +52,7 @@ def samples(net: Network, count: int = 40) -> Samples:
 
 def test_a_unit_is_dropped_by_32_bits_of_its_own_stream():
     """Counter (block, sample, place, epoch), key (seed, DROPOUT); the low half of a word first."""
-    raw = words(5, Purpose.DROPOUT, 3, 4, sample=17, place=65537).tolist()
+    raw = raw_words(5, Purpose.DROPOUT, 3, 4, sample=17, place=65537).tolist()
     bits = [part for word in raw for part in (word & 0xFFFFFFFF, word >> 32)]
     got = kept(5, 3, 17, 65537, 7, 0.25)
     assert got.tolist() == [0 if b < 2**30 else float(np.float32(4 / 3)) for b in bits[:7]]

@@ -169,7 +169,7 @@ def test_no_weights_are_drawn_to_be_overwritten(
 ) -> None:
     saved = tiny()
     saved.save(path)
-    monkeypatch.setattr("convlet.network.initial_weights", lambda *rest: pytest.fail("drawn"))
+    monkeypatch.setattr("convlet.inference.initial_weights", lambda *rest: pytest.fail("drawn"))
     assert convlet.load(path).flat.tobytes() == saved.flat.tobytes()
 
 
@@ -491,10 +491,10 @@ def test_files_of_others(path: Path) -> None:
 def test_missing_file_folder_and_pipe(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"no\.safetensors cannot be read: No such file"):
         convlet.load(tmp_path / "no.safetensors")
-    with pytest.raises(FileError, match="cannot be read: Is a directory"):
+    with pytest.raises(FileError, match="cannot be read: expected a file, found a fold"):
         convlet.load(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FileError, match="cannot be read: it is not a regular file"):
+    with pytest.raises(FileError, match="cannot be read: expected a file, found a fol"):
         convlet.load(tmp_path / "pipe")
     with pytest.raises(InputError, match="path is 7, expected the name of a file"):
         convlet.load(7)  # type: ignore[arg-type]

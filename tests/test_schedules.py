@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convlet import Callback, Constant, Cosine, InputError, Network, OneCycle, StepDecay, WarmUp
-from convlet.schedules import KINDS, as_schedule
+from convlet.schedules import SCHEDULES, as_schedule
 
-SCHEDULES = [
+EXAMPLES = [
     Constant(),
     StepDecay(),
     StepDecay(3, 0.9),
@@ -72,7 +72,7 @@ def test_ends():
 
 
 @given(
-    st.sampled_from(SCHEDULES),
+    st.sampled_from(EXAMPLES),
     st.integers(1, 40),
     st.integers(1, 6),
     st.integers(0, 250),
@@ -92,7 +92,7 @@ def test_a_part_of_the_run_is_that_part_of_the_whole(schedule, steps, epochs, a,
 
 def test_a_run_of_billions_of_steps_takes_no_memory():
     at = np.array([0, 10**11, 2**41])
-    for schedule in SCHEDULES:
+    for schedule in EXAMPLES:
         got = schedule.factors(at, 2**41 + 1024, 2**30)
         assert np.isfinite(got).all()
 
@@ -244,8 +244,8 @@ def test_an_enormous_number_of_epochs_costs_nothing():
 
 
 def test_names():
-    assert list(KINDS) == ["constant", "step", "cosine", "warm-up", "one-cycle"]
-    for name, kind in KINDS.items():
+    assert list(SCHEDULES) == ["constant", "step", "cosine", "warm-up", "one-cycle"]
+    for name, kind in SCHEDULES.items():
         assert as_schedule(name) == kind()
     assert as_schedule(StepDecay(3)) == StepDecay(3)
     assert as_schedule("step factor 0.1  every 5") == StepDecay(5, 0.1)

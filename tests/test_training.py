@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convlet import SGD, Callback, DivergedError, History, InputError, Network, Row, backprop
-from convlet.randomness import Purpose, permutation, words
+from convlet.randomness import Purpose, permutation, raw_words
 from convlet.stages import views
 from engines import take_steps
 from made_data import bright_rows
@@ -28,7 +28,7 @@ def by_hand(x, y, weight=None, *, batch_size, rate, seed, epochs=1, dtype=np.flo
     parameters = views(flat, net.shapes)
     x = (x / np.float32(255)).astype(dtype)
     for epoch in range(epochs):
-        order = np.argsort(words(seed, Purpose.SHUFFLE, epoch, len(x)), kind="stable")
+        order = np.argsort(raw_words(seed, Purpose.SHUFFLE, epoch, len(x)), kind="stable")
         total = count = 0.0
         for start in range(0, len(x), batch_size):
             b = order[start : start + batch_size]

@@ -20,7 +20,7 @@ ROWS = [
     Row(2, 2.5, None, None, 0.0),
     Row(3, 1 / 3, 7.0, 1.0, 9.0),
 ]
-KINDS = {".jsonl": JSONLines, ".csv": CSV}
+WATCHERS = {".jsonl": JSONLines, ".csv": CSV}
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +41,11 @@ def train(data, *callbacks, network=None, epochs=2):
 
 def write_rows(path, rows):
     """The file that a run with these rows would leave."""
-    watcher = KINDS[path.suffix](path)
+    watcher = WATCHERS[path.suffix](path)
     path.write_text(watcher.start() + "".join(map(watcher.line, rows)))
 
 
-@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("suffix", WATCHERS)
 def test_what_is_written_is_read_again(suffix, tmp_path):
     path = tmp_path / f"run{suffix}"
     write_rows(path, ROWS)
@@ -64,7 +64,7 @@ def test_the_files_say_what_their_formats_say(tmp_path):
     assert [row["validation_loss"] for row in found] == ["1e-300", "", "7.0"]
 
 
-@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("suffix", WATCHERS)
 def test_each_epoch_is_in_the_file_as_it_happens(suffix, tmp_path, data):
     path = tmp_path / f"run{suffix}"
     seen = []
@@ -73,14 +73,14 @@ def test_each_epoch_is_in_the_file_as_it_happens(suffix, tmp_path, data):
         def on_epoch(self, run, row):
             seen.append(list(read_history(path)))
 
-    _, history = train(data, KINDS[suffix](path), Look(), epochs=3)
+    _, history = train(data, WATCHERS[suffix](path), Look(), epochs=3)
     assert seen == [history.rows[:1], history.rows[:2], history.rows]
 
 
-@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("suffix", WATCHERS)
 def test_a_resumed_run_continues_its_file(suffix, tmp_path, data):
     path = tmp_path / f"run{suffix}"
-    watcher = KINDS[suffix]
+    watcher = WATCHERS[suffix]
     network, first = train(data, watcher(path))
     _, second = train(data, watcher(path), network=network)
     assert list(read_history(path)) == first.rows + second.rows
@@ -88,27 +88,27 @@ def test_a_resumed_run_continues_its_file(suffix, tmp_path, data):
     assert path.read_text().count("validation_accuracy") == (1 if suffix == ".csv" else 4)
 
 
-@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("suffix", WATCHERS)
 def test_epochs_that_are_trained_again_replace_their_rows(suffix, tmp_path, data):
     path = tmp_path / f"run{suffix}"
-    network, first = train(data, KINDS[suffix](path), epochs=3)
+    network, first = train(data, WATCHERS[suffix](path), epochs=3)
     with open(path, "a") as file:
         file.write('{"epoch": 4, "tr' if suffix == ".jsonl" else "4,0.1")  # killed inside a row
     network.epochs = 1  # as from a checkpoint
-    _, second = train(data, KINDS[suffix](path), network=network, epochs=1)
+    _, second = train(data, WATCHERS[suffix](path), network=network, epochs=1)
     assert list(read_history(path)) == [first[0], second[0]]
-    _, fresh = train(data, KINDS[suffix](path), epochs=1)
+    _, fresh = train(data, WATCHERS[suffix](path), epochs=1)
     assert list(read_history(path)) == fresh.rows
 
 
-@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("suffix", WATCHERS)
 def test_a_file_of_something_else_is_not_overwritten(suffix, tmp_path, data):
     path = tmp_path / f"run{suffix}"
     path.write_text("my diary\n")
     network = make_network()
     before = network.flat.copy()
     with pytest.raises(DataError, match="line 1"):
-        train(data, KINDS[suffix](path), network=network)
+        train(data, WATCHERS[suffix](path), network=network)
     assert path.read_text() == "my diary\n"
     assert np.array_equal(network.flat, before)
 
@@ -212,16 +212,16 @@ def test_other_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["b.txt", "b", "b.csv.gz"])
-@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("suffix", WATCHERS)
 def test_a_name_that_could_not_be_read_again_is_refused(suffix, path):
     with pytest.raises(
         InputError, match=rf"path is '{path}', expected a name that ends in \{suffix}"
     ):
-        KINDS[suffix](path)
+        WATCHERS[suffix](path)
     other = {".csv": "a.jsonl", ".jsonl": "a.csv"}[suffix]
     with pytest.raises(InputError, match=f"path is '{other}', expected"):
-        KINDS[suffix](other)
-    assert KINDS[suffix](f"B{suffix.upper()}").path.name == f"B{suffix.upper()}"
+        WATCHERS[suffix](other)
+    assert WATCHERS[suffix](f"B{suffix.upper()}").path.name == f"B{suffix.upper()}"
 
 
 def test_a_file_that_cannot_be_written_ends_training_before_its_first_step(tmp_path, data):

@@ -12,7 +12,7 @@ import numpy as np
 from convlet.equations import Array, Float64
 from convlet.errors import InputError
 from convlet.inputs import MOST_ROWS, as_bool, as_number, normalise
-from convlet.randomness import Purpose, words
+from convlet.randomness import Purpose, raw_words
 
 _LIMITS = {
     "shift": (0, MOST_ROWS),
@@ -59,13 +59,13 @@ class Augmentation:
             if field.name == "flip":
                 words += ["flip"] * value
             elif field.name == "sigma":
-                words += [f"sigma {_short(value)}"] if self.elastic and value != 4 else []
+                words += [f"sigma {_digits(value)}"] if self.elastic and value != 4 else []
             elif value:
-                words.append(f"{field.name} {_short(value)}")
+                words.append(f"{field.name} {_digits(value)}")
         return ", ".join(words) or "none"
 
 
-def _short(value: float) -> str:
+def _digits(value: float) -> str:
     """All digits that the number needs, and no more."""
     return repr(value).removesuffix(".0")
 
@@ -120,7 +120,7 @@ def apply(images: Array, ranges: Augmentation, samples: Array, seed: int, epoch:
 
 def _warp(image: Float64, ranges: Augmentation, seed: int, epoch: int, sample: int) -> Float64:
     h, w, _ = image.shape
-    draws = (words(seed, Purpose.AUGMENT, epoch, 6, sample) >> np.uint64(11)) * 2.0**-52 - 1
+    draws = (raw_words(seed, Purpose.AUGMENT, epoch, 6, sample) >> np.uint64(11)) * 2.0**-52 - 1
     down, right = ranges.shift * draws[:2]
     angle, zoom, slant = radians(ranges.rotation) * draws[2], 1 + ranges.scale * draws[3], draws[4]
     mirror = -1 if draws[5] < 0 and ranges.flip else 1
@@ -129,7 +129,7 @@ def _warp(image: Float64, ranges: Augmentation, seed: int, epoch: int, sample: i
     rows = c * y - s * mirror * x + down + (h - 1) / 2
     columns = (s + slant * c) * y + (c - slant * s) * mirror * x + right + (w - 1) / 2
     if ranges.elastic:
-        noise = words(seed, Purpose.AUGMENT, epoch, h * w, sample, 1)
+        noise = raw_words(seed, Purpose.AUGMENT, epoch, h * w, sample, 1)
         for coordinates, half in ((rows, noise), (columns, noise >> np.uint64(32))):
             bits = half.astype(np.uint32).view(np.int32)
             field = bits.reshape(h, w).astype(np.float64) * 2.0**-31

@@ -1,6 +1,7 @@
 """Single values at the border: numbers, truth values, names.  arrays.py has the arrays.
 
 Each function gives the normal form of a value, or raises `InputError` with the parameter `name`.
+Nothing here loads NumPy: the command line asks for layers, and so for this, before it does.
 """
 
 import operator
@@ -10,13 +11,12 @@ from math import isfinite, prod
 from numbers import Real
 from typing import Any
 
-import numpy as np
-
 from convlet.errors import InputError, Name
 
 MOST_ROWS = 1 << 16  # of an image; also columns, channels
 MOST_PIXELS = 1 << 26  # times channels
 MOST_EPOCHS = 10**15 - 1  # of a network's life: what its file has room for
+LEAST_NORMAL = 2.0**-126  # of float32
 MOST_RATE = 1e6  # that somebody may train with
 
 Pair = tuple[int, int]
@@ -49,7 +49,7 @@ def plain(value: Any) -> Any:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a real number of Python or NumPy."""
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, Real) and not isinstance(value, bool)  # NumPy's bool is no Real
 
 
 def as_count(value: Any, name: str, least: int = 1, most: int = 1 << 31) -> int:
@@ -95,15 +95,15 @@ def as_bool(value: Any, name: str) -> bool:
 
 def as_positive(value: Any, name: str, most: float) -> float:
     """A number in (0, most] that is a normal one of float32, in which it will be used."""
+    value = plain(value)
     try:
-        number = float("nan") if isinstance(value, bool | np.bool_ | str) else float(value)
+        number = float("nan") if isinstance(value, bool | str) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not (isfinite(number) and 0 < number <= most):
         raise InputError(name, value, f"a number above 0, at most {most:g}")
-    least = float(np.finfo(np.float32).tiny)
-    if number < least:
-        raise InputError(name, value, f"{least:.3g} or more, the least normal float32")
+    if number < LEAST_NORMAL:
+        raise InputError(name, value, f"{LEAST_NORMAL:.3g} or more, the least normal float32")
     return number
 
 

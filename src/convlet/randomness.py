@@ -25,7 +25,7 @@ class Purpose(IntEnum):
     HOLD_OUT = 5
 
 
-def words(
+def raw_words(
     seed: int, purpose: Purpose, epoch: int, count: int, sample: int = 0, place: int = 0
 ) -> NDArray[np.uint64]:
     """`count` raw words of the stream (seed, purpose, epoch), or of one sample and place in it.
@@ -39,13 +39,13 @@ def words(
 
 def uniform(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.float64]:
     """Multiples of 2^-53 in [0, 1)."""
-    high = words(seed, purpose, epoch, count) >> np.uint64(11)  # 53 bits: exact in float64
+    high = raw_words(seed, purpose, epoch, count) >> np.uint64(11)  # 53 bits: exact in float64
     return high.astype(np.float64) * 2.0**-53
 
 
 def permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.int64]:
     """A shuffle of 0..count-1: the order of `count` random words."""
-    return np.argsort(words(seed, purpose, epoch, count), kind="stable")
+    return np.argsort(raw_words(seed, purpose, epoch, count), kind="stable")
 
 
 def kept(
@@ -55,7 +55,7 @@ def kept(
 
     Unit u is decided by 32 bits of the stream, the low half of a word first.
     """
-    stream = words(seed, Purpose.DROPOUT, epoch, -(-units // 2), sample, place)
+    stream = raw_words(seed, Purpose.DROPOUT, epoch, -(-units // 2), sample, place)
     bits = stream.astype("<u8").view("<u4")[:units]
     rate32 = np.float32(rate)
     scale = np.float32(1) / (np.float32(1) - rate32)

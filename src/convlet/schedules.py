@@ -15,7 +15,7 @@ from convlet.errors import InputError
 from convlet.inputs import as_count, as_number, normalise
 
 Factors = NDArray[np.float64]
-Steps = NDArray[np.int64]
+StepNumbers = NDArray[np.int64]
 
 
 class _Described:
@@ -38,7 +38,7 @@ class Constant(_Described):
 
     name: ClassVar[str] = "constant"
 
-    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+    def factors(self, steps: StepNumbers, total: int, epochs: int) -> Factors:
         return np.ones(len(steps))
 
 
@@ -54,7 +54,7 @@ class StepDecay(_Described):
         normalise(self, "every", as_count)
         normalise(self, "factor", as_number, 0, 1)
 
-    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+    def factors(self, steps: StepNumbers, total: int, epochs: int) -> Factors:
         epoch = steps // max(total // epochs, 1)
         return _power(self.factor, epoch // self.every)
 
@@ -74,7 +74,7 @@ class Cosine(_Described):
         normalise(self, "end", as_number, 0, 1)
         normalise(self, "warm_up", as_number, 0, 1)
 
-    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+    def factors(self, steps: StepNumbers, total: int, epochs: int) -> Factors:
         rise = round(self.warm_up * total)
         down = _half_cosine(1, self.end, steps - rise, total - rise)
         return np.where(steps < rise, _line(steps, rise), down)
@@ -90,7 +90,7 @@ class WarmUp(_Described):
     def __post_init__(self) -> None:
         normalise(self, "share", as_number, 0, 1)
 
-    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+    def factors(self, steps: StepNumbers, total: int, epochs: int) -> Factors:
         rise = round(self.share * total)
         return np.where(steps < rise, _line(steps, rise), 1.0)
 
@@ -113,7 +113,7 @@ class OneCycle(_Described):
         normalise(self, "start", as_number, 0, 1)
         normalise(self, "end", as_number, 0, 1)
 
-    def factors(self, steps: Steps, total: int, epochs: int) -> Factors:
+    def factors(self, steps: StepNumbers, total: int, epochs: int) -> Factors:
         top = round(self.rise * total)
         up = _half_cosine(self.start, 1, steps, top)
         return np.where(steps < top, up, _half_cosine(1, self.end, steps - top, total - top))
@@ -121,7 +121,7 @@ class OneCycle(_Described):
 
 Schedule = Constant | StepDecay | Cosine | WarmUp | OneCycle
 
-KINDS: dict[str, type[Any]] = {
+SCHEDULES: dict[str, type[Any]] = {
     kind.name: kind for kind in (Constant, StepDecay, Cosine, WarmUp, OneCycle)
 }
 
@@ -143,15 +143,15 @@ def parse_schedule(text: str) -> Schedule:
     """
     name, *words = text.split() or [""]
     words[::2] = [word.replace("-", "_") for word in words[::2]]  # warm-up, as the schedule
-    if name not in KINDS:
-        raise InputError("schedule", text, f"one of: {', '.join(KINDS)}")
-    known = [field.name for field in fields(KINDS[name])]
+    if name not in SCHEDULES:
+        raise InputError("schedule", text, f"one of: {', '.join(SCHEDULES)}")
+    known = [field.name for field in fields(SCHEDULES[name])]
     names, values = words[::2], words[1::2]
     if len(names) != len(values) or len({*names}) < len(names) or not {*names} <= {*known}:
         numbers = ", ".join(f"{each.replace('_', '-')} NUMBER" for each in known)
         expected = f"{name} alone" + f", or with each at most once: {numbers}" * bool(known)
         raise InputError("schedule", text, expected)
-    schedule: Schedule = KINDS[name](**dict(zip(names, map(_parsed, values), strict=True)))
+    schedule: Schedule = SCHEDULES[name](**dict(zip(names, map(_parsed, values), strict=True)))
     return schedule
 
 
@@ -165,12 +165,12 @@ def _parsed(word: str) -> int | float | str:
     return word
 
 
-def _line(steps: Steps, count: int) -> Factors:
+def _line(steps: StepNumbers, count: int) -> Factors:
     """From just above 0 to 1 in so many steps."""
     return (steps + 1) / max(count, 1)
 
 
-def _half_cosine(start: float, end: float, steps: Steps, count: int) -> Factors:
+def _half_cosine(start: float, end: float, steps: StepNumbers, count: int) -> Factors:
     """From `start` towards `end`, which the step after the last of `count` would have."""
     angle = np.pi * np.clip(steps, 0, count) / max(count, 1)
     return end + (start - end) * (1 + _cosine(angle)) / 2
@@ -185,7 +185,7 @@ def _cosine(x: Factors) -> Factors:
     return total
 
 
-def _power(base: float, exponents: Steps) -> Factors:
+def _power(base: float, exponents: StepNumbers) -> Factors:
     """By repeated squares, for the same reason."""
     result = np.ones(len(exponents))
     while exponents.any():

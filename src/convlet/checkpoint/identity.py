@@ -10,7 +10,7 @@ from convlet.equations import Array
 from convlet.errors import InputError
 from convlet.optimizers import BY_NAME, Optimizer
 from convlet.run import Run
-from convlet.schedules import KINDS, Constant, Schedule, StepDecay
+from convlet.schedules import SCHEDULES, Constant, Schedule, StepDecay
 from convlet.settings import Settings
 from convlet.text import format_layers
 from convlet.wording import size
@@ -54,7 +54,7 @@ def _settings(run: Run) -> Identity:
 def as_settings(found: Identity) -> Settings | None:
     """The settings of the run with this identity; None where it does not say them all."""
     values: dict[str, Any] = {}
-    kinds: dict[str, type[Any]] = {one.name: type(one) for one in BY_NAME.values()} | KINDS
+    kinds: dict[str, type[Any]] = {one.name: type(one) for one in BY_NAME.values()} | SCHEDULES
     try:
         for field in fields(Settings):
             name = f"settings.{field.name}"
@@ -118,7 +118,7 @@ def refuse_other(found: Identity, run: Run, data: Identity, path: str) -> None:
         why = ""
         if name == "epochs":
             why = f", and the {run.settings.schedule.name} schedule spans all of them"
-        theirs = "without one" if other is None else f"with {_shown(other)}"
+        theirs = "without one" if other is None else f"with {_short(other)}"
         raise InputError(
             name,
             mine,
@@ -131,11 +131,11 @@ def refuse_other(found: Identity, run: Run, data: Identity, path: str) -> None:
 def _found(name: str, value: Any) -> str:
     """Words for what this run has; "" where the reader's own words for none are better."""
     if value is not None:
-        return f"is {_shown(value)}"
+        return f"is {_short(value)}"
     return "is none" if name == "augmentation" else ""  # which may have been asked for so
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     text = re.sub(r"(sha256 [0-9a-f]{12})[0-9a-f]{52}", r"\1...", text)
     return text if len(text) <= 200 else f"{text[:197]}..."

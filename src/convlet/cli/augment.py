@@ -11,7 +11,7 @@ from convlet.cli.console import say
 from convlet.cli.help import Command
 from convlet.cli.models import load_data
 from convlet.cli.options import whole
-from convlet.cli.pictures import Picture
+from convlet.cli.pictures import PictureFile
 from convlet.inputs import as_count, as_seed
 from convlet.plots.augmented import MOST_IMAGES
 
@@ -34,6 +34,6 @@ def augment(data: str, preview: Path, augment: str, seed: int, count: int) -> No
     changes = as_changes(augment)
     as_seed(seed)
     as_count(count, "count", 1, MOST_IMAGES)
-    picture = Picture(preview, name="preview")
+    picture = PictureFile(preview, name="preview")
     images = load_data(data).train.images[:count]
     say(picture.save(plots.augmented(images, changes, seed=seed)))

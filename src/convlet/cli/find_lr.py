@@ -14,7 +14,7 @@ from convlet.cli.console import say, say_json
 from convlet.cli.help import Command
 from convlet.cli.models import load_data
 from convlet.cli.options import real, whole
-from convlet.cli.pictures import Picture
+from convlet.cli.pictures import PictureFile
 from convlet.search import LearningRates, find_learning_rate, growing_rates
 
 EXAMPLE = "Example: convlet find-lr mnist --optimizer adam --out rates.png"
@@ -36,7 +36,7 @@ def find_lr(
     """
     choices.check()
     rates = growing_rates(least, most, steps)
-    picture = None if out is None else Picture(out)
+    picture = None if out is None else PictureFile(out)
 
     data = load_data(choices.data)
     recipe = choices.base().fitted(data)

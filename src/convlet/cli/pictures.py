@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
 
-class Picture(Output):
+class PictureFile(Output):
     """Where a picture goes: as `Output`.
 
     Raises `MissingDependencyError` without matplotlib, too: before any work.

@@ -11,7 +11,7 @@ from convlet.cli.console import say
 from convlet.cli.help import Command
 from convlet.cli.models import load_model, load_with_data
 from convlet.cli.options import argument, file, whole
-from convlet.cli.pictures import Picture
+from convlet.cli.pictures import PictureFile
 from convlet.errors import InputError, blaming
 from convlet.inputs import as_count
 from convlet.plots.mistakes import MOST_IMAGES
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXAMPLE = "Example: convlet plot confusion mnist.safetensors mnist --out confusion.svg"
-KINDS = ("curves", "confusion", "filters", "activations", "mistakes", "reliability")
+PICTURES = ("curves", "confusion", "filters", "activations", "mistakes", "reliability")
 MISTAKES = 25
 
 
 @click.command(cls=Command, epilog=EXAMPLE)
-@argument("kind", f"{', '.join(KINDS)}.", shell_complete=options.offering(KINDS))
+@argument("kind", f"{', '.join(PICTURES)}.", shell_complete=options.offering(PICTURES))
 @argument("model", "A file that train saved; for curves, its --history file.", type=options.FILE)
 @options.MODEL_DATA
 @file("--out", help="A .png, .svg or .pdf file.", show_default="convlet-KIND.png")
@@ -39,13 +39,13 @@ def plot(
 
     Confusion, activations, mistakes and reliability are of the test images of DATA.
     """
-    if kind not in KINDS:
-        raise InputError("kind", kind, f"one of: {', '.join(KINDS)}")
+    if kind not in PICTURES:
+        raise InputError("kind", kind, f"one of: {', '.join(PICTURES)}")
     _refuse_unused(kind, data, image, count)
     as_count(image, "image", 0)
     as_count(count, "count", 1, MOST_IMAGES)
     places.refuse_same({"model": model, "out": out})
-    picture = Picture(out, f"convlet-{kind}.png")
+    picture = PictureFile(out, f"convlet-{kind}.png")
     say(picture.save(_draw(kind, model, data, image, count)))
 
 

@@ -6,7 +6,7 @@ from convlet.cli.choices import OF_RECIPE, Choices
 from convlet.cli.options import real, together, whole, word
 from convlet.datasets import Dataset
 from convlet.inputs import as_count
-from convlet.schedules import KINDS
+from convlet.schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ OPTIONS = together(
         ),
         word(
             "--schedule",
-            of=KINDS,
+            of=SCHEDULES,
             metavar="SCHEDULE",
-            help=f'Of the learning rate: {", ".join(KINDS)}; with numbers as in "step every 5".',
+            help=f"Of the learning rate: {', '.join(SCHEDULES)}; with numbers as in"
+            ' "step every 5".',
             show_default=OF_RECIPE,
         ),
         whole(

@@ -22,18 +22,28 @@ def open_regular(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A regular file, open for reading.  Raises `FileError`."""
     name = file_name(path)
     try:
-        # asked before opening: to open a named pipe would wait for its writer
-        if not stat.S_ISREG(os.stat(name).st_mode):
-            raise FileError(f"{name} cannot be read: expected a file, found a folder or a device")
-        with open(name, "rb") as file:
+        # asked before opening, too: to open a device may do something
+        _refuse_other(os.stat(name), name)
+        with open(name, "rb", opener=_without_waiting) as file:
+            _refuse_other(os.fstat(file.fileno()), name)
             yield file
     except ConvletError:
         raise
     except MemoryError as error:
         hint = "get a machine with more, or a smaller file"
-        raise DataError(f"{name}: holds more than there is memory for: {hint}") from error
+        what = "it holds more than there is memory for"
+        raise FileError(f"{name} cannot be read: {what}: {hint}") from error
     except OSError as error:
         raise file_error("read", name, error) from error
+
+
+def _refuse_other(found: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise FileError(f"{name} cannot be read: expected a file, found a folder or a device")
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
 
 
 @contextmanager

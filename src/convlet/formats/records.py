@@ -4,18 +4,17 @@ Reading is strict: whatever is not exactly what `pack` writes is refused, and no
 on the word of the file.
 """
 
-import errno
 import os
-import stat
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convlet._version import __version__
-from convlet.errors import FileError, InputError, ModelFileError
-from convlet.files.paths import file_error, file_name
+from convlet.errors import InputError, ModelFileError
+from convlet.files.paths import file_name
+from convlet.files.streams import open_regular
 from convlet.formats import header
 from convlet.formats.header import DTYPES, Spec, damaged
 
@@ -101,26 +100,14 @@ def unpack(
     `OtherVersionError` for another version, and `ModelFileError` if it is anything else than what
     `pack` writes.
     """
-    name = file_name(path)
-    try:
-        with open(name, "rb", opener=_open) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "it is not a regular file")
-            return _read(file, found.st_size, name, kind, versions, expected)
-    except FileError:
-        raise
-    except OSError as error:
-        raise file_error("read", name, error) from error
-
-
-def _open(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not make us wait
+    with open_regular(path) as file:
+        return _read(file, file_name(path), kind, versions, expected)
 
 
 def _read(
-    file: BinaryIO, size: int, name: str, kind: str, versions: Sequence[int], expected: Expected
+    file: IO[bytes], name: str, kind: str, versions: Sequence[int], expected: Expected
 ) -> Record:
+    size = os.fstat(file.fileno()).st_size
     head = file.read(8)
     if len(head) < 8:
         raise damaged(name, "its size", size, "8 bytes or more")

@@ -25,14 +25,14 @@ def reliability(network: Network, x: Any, y: Any, bins: int = 10) -> "Figure":
     bins = as_count(bins, "bins", 1, MOST_BINS)
     require_matplotlib()
     found = predict(network, x, y)
-    picture = figure(4.6, 4.2)
-    draw(picture, calibration(found.probabilities, found.labels, bins))
-    return picture
+    drawing = figure(4.6, 4.2)
+    draw(drawing, calibration(found.probabilities, found.labels, bins))
+    return drawing
 
 
-def draw(picture: "Figure", found: Calibration) -> None:
+def draw(drawing: "Figure", found: Calibration) -> None:
     """The diagram on an empty figure."""
-    axes = picture.subplots()
+    axes = drawing.subplots()
     title = f"expected calibration error {percent(found.error)}"
     x = "probability of the predicted class\ndashed: as right as sure"  # on a bar it could hide
     plain(axes, title, x, "share that is right")

@@ -45,8 +45,8 @@ def drawn(counts: Counts, names: tuple[str, ...]) -> "Figure":
     """The matrix of counts (M, M) as a figure."""
     classes = len(counts)
     side = min(max(0.42 * classes, 2.0), 10.0)
-    picture = figure(side + 1.9, side + 1.6)
-    axes = picture.subplots()
+    drawing = figure(side + 1.9, side + 1.6)
+    axes = drawing.subplots()
     colours = shades(counts)
     axes.imshow(colours, interpolation="none")
     step = -(-classes // NAMED)
@@ -73,7 +73,7 @@ def drawn(counts: Counts, names: tuple[str, ...]) -> "Figure":
                 text = f"{count}" if count < 10_000 else f"{count / 1000:.0f}k"
                 colour = "white" if is_dark(colours[i, j]) else INK
                 axes.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=colour)
-    return picture
+    return drawing
 
 
 def shades(counts: Counts) -> NDArray[np.float64]:

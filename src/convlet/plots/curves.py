@@ -23,14 +23,14 @@ def training_curves(history: Sequence[Row]) -> "Figure":
     """
     history = as_history(history)
     if all(row.validation_accuracy is None for row in history):
-        picture = figure(5.2, 3.4)
-        draw_losses(picture.subplots(), history)
-        return picture
-    picture = figure(9, 3.4)
-    left, right = picture.subplots(1, 2)
+        drawing = figure(5.2, 3.4)
+        draw_losses(drawing.subplots(), history)
+        return drawing
+    drawing = figure(9, 3.4)
+    left, right = drawing.subplots(1, 2)
     draw_losses(left, history)
     draw_accuracy(right, history)
-    return picture
+    return drawing
 
 
 def as_history(history: Any) -> Sequence[Row]:

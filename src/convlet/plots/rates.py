@@ -22,8 +22,8 @@ def learning_rates(result: LearningRates) -> "Figure":
     if not len(result.rates):
         hint = "the loss was not finite at the first one"
         raise InputError("result", result, hint=hint, found="has no steps")
-    picture = figure(6.4, 3.8)
-    axes = picture.subplots()
+    drawing = figure(6.4, 3.8)
+    axes = drawing.subplots()
     plain(axes, "cross-entropy", "learning rate")
     axes.set_xscale("log")
     axes.plot(result.rates, result.losses, ".", color=GREY, alpha=0.5, markersize=4, label="a step")
@@ -34,4 +34,4 @@ def learning_rates(result: LearningRates) -> "Figure":
         name = f"suggested: {result.suggestion:.2g}"
         axes.axvline(result.suggestion, color=ORANGE, linestyle="--", label=name)
     axes.legend(frameon=False, fontsize=NORMAL, labelcolor=INK)
-    return picture
+    return drawing

@@ -26,6 +26,6 @@ def render(figure: "Figure", kind: str, transparent: bool = False) -> bytes:
     return stream.getvalue()
 
 
-def shown(figure: "Figure") -> tuple[bytes, dict[str, int]]:
+def notebook_png(figure: "Figure") -> tuple[bytes, dict[str, int]]:
     """A PNG and how wide a notebook shows it: in its inches, with more dots than the page has."""
     return render(figure, "png"), {"width": round(CSS_DOTS * figure.get_figwidth())}

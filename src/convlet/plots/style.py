@@ -36,17 +36,17 @@ def require_matplotlib() -> None:
 def figure(width: float, height: float) -> "Figure":
     """An empty figure, in inches.  Raises `MissingDependencyError`."""
     require_matplotlib()
-    from convlet.plots.picture import Picture
+    from convlet.plots.notebook import NotebookFigure
 
-    return Picture(figsize=(width, height), layout="constrained", facecolor="white")
+    return NotebookFigure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def heading(picture: "Figure", words: str) -> None:
-    """A title over a whole picture, which grows by the lines that it takes at this width."""
-    width, height = picture.get_size_inches()
+def heading(drawing: "Figure", words: str) -> None:
+    """A title over a whole drawing, which grows by the lines that it takes at this width."""
+    width, height = drawing.get_size_inches()
     lines = textwrap.wrap(words, max(int(width / LETTER), 1))
-    picture.set_size_inches(width, height + 0.2 * len(lines))
-    picture.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=LARGE, color=INK)
+    drawing.set_size_inches(width, height + 0.2 * len(lines))
+    drawing.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=LARGE, color=INK)
 
 
 def plain(axes: "Axes", title: str = "", x: str = "", y: str = "") -> None:

@@ -2,11 +2,11 @@
 
 from matplotlib.figure import Figure
 
-from convlet.plots.rendering import shown
+from convlet.plots.rendering import notebook_png
 
 
-class Picture(Figure):
+class NotebookFigure(Figure):
     """A figure that a notebook shows, also where nobody asked for pyplot."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        return shown(self)
+        return notebook_png(self)
