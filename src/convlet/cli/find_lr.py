@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import numpy as np
 
 from convlet import plots
 from convlet.cli import choices as chosen
@@ -42,8 +41,7 @@ def find_lr(
     recipe = choices.base().fitted(data)
     settings, network = choices.settings(recipe), choices.network(data, recipe)
     samples = network.samples(data.train.images, data.train.labels)
-    with np.errstate(over="ignore", invalid="ignore"):
-        result = find_learning_rate(network, samples, rates, settings, choices.threads)
+    result = find_learning_rate(network, samples, rates, settings, choices.threads)
     saved = None if picture is None else picture.save(plots.learning_rates(result))
 
     if json:

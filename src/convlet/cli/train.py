@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import numpy as np
 
 from convlet import datasets
 from convlet.callbacks import Callback
@@ -126,8 +125,7 @@ def _fit(
 ) -> History:
     """Train."""
     images, validation = job.seen.train, job.seen.test
-    # a diverging run is reported once, as an error, and not by NumPy
-    with reporter(json) as report, np.errstate(over="ignore", invalid="ignore"):
+    with reporter(json) as report:
         return job.network.fit(
             images.images,
             images.labels,

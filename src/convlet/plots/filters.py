@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from convlet.equations import Float64
 from convlet.errors import InputError
 from convlet.inputs import as_count
 from convlet.layers import Conv2D
 from convlet.measures import as_network
 from convlet.network import Network
 from convlet.plots.style import INK, NORMAL, SMALL, bare, figure, heading, require_matplotlib
-from convlet.plots.tiles import Bytes, Floats, heat, mosaic, signed
+from convlet.plots.tiles import Bytes, heat, mosaic, signed
 from convlet.stages import Stage
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def weights(network: Network, stage: int = 0) -> Weights:
     return Weights(chosen, heat(means), 1, what, scale)
 
 
-def _images(network: Network, stage: Stage) -> Floats:
+def _images(network: Network, stage: Stage) -> Float64:
     """The weights (K, rows, columns, R) of a stage."""
     w = network.parameters[stage.w_name].astype(np.float64)
     if isinstance(stage.affine, Conv2D):

@@ -7,25 +7,26 @@ from numpy.typing import NDArray
 
 from convlet.engine import as_floats
 
-Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 
-def signed(values: NDArray[Any], largest: float | None = None) -> Bytes:
-    """Numbers as colours: purple below 0, white at 0, orange above.  (...) -> (..., 3)."""
+def signed(values: NDArray[Any], largest: float) -> Bytes:
+    """Numbers as colours: purple below 0, white at 0, orange above.  (...) -> (..., 3).
+
+    largest: of their absolute values, which has the full colour.
+    """
     from matplotlib import colormaps
 
-    largest = float(np.abs(values).max()) if largest is None else largest
     colours = colormaps["PuOr_r"](0.5 + values / (2 * largest or 1), bytes=True)
     return np.asarray(colours[..., :3], np.uint8)
 
 
-def heat(values: NDArray[Any], largest: float | None = None) -> Bytes:
+def heat(values: NDArray[Any]) -> Bytes:
     """Numbers from 0 as colours, from dark to bright.  (...) -> (..., 3)."""
     from matplotlib import colormaps
 
-    largest = float(values.max()) if largest is None else largest
-    colours = colormaps["viridis"](np.maximum(values, 0) / (largest or 1), bytes=True)
+    largest = float(values.max()) or 1
+    colours = colormaps["viridis"](np.maximum(values, 0) / largest, bytes=True)
     return np.asarray(colours[..., :3], np.uint8)
 
 
