@@ -11,7 +11,7 @@ import numpy as np
 
 from convlet.equations import Array
 from convlet.errors import InputError
-from convlet.layerbase import Shape
+from convlet.shapes import Shape
 
 
 def as_array(value: Any, name: str, expected: str) -> Array:

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from convlet.shapes import Margins, Pair
+
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-Pair = tuple[int, int]
 
 
 # ------------------------------------------------------------------------------ convolution (1)-(3)
@@ -68,9 +69,6 @@ def _reached(x: Array, p: int, q: int, outputs: Pair, stride: Pair) -> Array:
     rows = slice(p, p + stride[0] * (outputs[0] - 1) + 1, stride[0])
     columns = slice(q, q + stride[1] * (outputs[1] - 1) + 1, stride[1])
     return x[..., rows, columns, :]
-
-
-Margins = tuple[Pair, Pair]  # ((above, below), (left, right))
 
 
 def pad(x: Array, margins: Margins) -> Array:

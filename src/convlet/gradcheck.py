@@ -18,8 +18,8 @@ from convlet.differences import CheckRow, Draws, compare, inner
 from convlet.enginecheck import native_rows
 from convlet.equations import Array
 from convlet.inputs import as_input_shape, as_seed
-from convlet.layerbase import Shape
 from convlet.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Sigma, Softmax
+from convlet.shapes import Shape
 from convlet.stages import Stage, group, parameter_shapes, views
 from convlet.text import as_layers
 

@@ -16,12 +16,12 @@ from convlet.equations import Array, Float32, Float64
 from convlet.errors import InputError, Name
 from convlet.formats.model import save_network
 from convlet.initial import initial_weights
-from convlet.layerbase import Shape
 from convlet.layers import Layer
 from convlet.overview import stage_table
 from convlet.parameters import Parameters
 from convlet.reference import quiet
 from convlet.settings import Settings
+from convlet.shapes import Shape
 from convlet.stages import Stage, group, parameter_shapes, views
 from convlet.tables import Table
 from convlet.text import as_layers, format_layers

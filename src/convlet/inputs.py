@@ -12,14 +12,13 @@ from numbers import Real
 from typing import Any
 
 from convlet.errors import InputError, Name
+from convlet.shapes import Pair
 
 MOST_ROWS = 1 << 16  # of an image; also columns, channels
 MOST_PIXELS = 1 << 26  # times channels
 MOST_EPOCHS = 10**15 - 1  # of a network's life: what its file has room for
 LEAST_NORMAL = 2.0**-126  # of float32
 MOST_RATE = 1e6  # that somebody may train with
-
-Pair = tuple[int, int]
 
 
 def normalise(

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 from convlet.errors import ArchitectureError
 from convlet.forms import Form
 from convlet.inputs import normalise
-
-Shape = tuple[int, ...]
+from convlet.shapes import Shape as Shape
 
 LIMIT = 1 << 20
 """No size of a layer may exceed this: a typo should be refused, not allocated."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from convlet.errors import InputError
 from convlet.forms import CONV_BIAS, DENSE_BIAS, PADDING, PAIR, SHARE, WHOLE, Form, by
-from convlet.inputs import Pair, as_bool, as_count, as_number, as_pair
-from convlet.layerbase import LIMIT, LayerBase, Shape
+from convlet.inputs import as_bool, as_count, as_number, as_pair
+from convlet.layerbase import LIMIT, LayerBase
+from convlet.shapes import Margins, Pair, Shape
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Conv2D(LayerBase):
         self.normalise("padding", _as_padding)
         self.normalise("bias", _as_bias)
 
-    def margins(self, shape: Shape) -> tuple[Pair, Pair]:
+    def margins(self, shape: Shape) -> Margins:
         """Rows of zeros (above, below) and columns (left, right) around an input of this shape."""
         if self.padding == "valid":
             return (0, 0), (0, 0)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from convlet.layerbase import Shape
 from convlet.layers import Flatten
+from convlet.shapes import Shape
 from convlet.stages import Stage
 from convlet.tables import Table
 from convlet.wording import size

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from convlet.engine import Engine, Samples
 from convlet.equations import Float32
-from convlet.layerbase import Shape
 from convlet.layers import Layer
 from convlet.settings import Settings
+from convlet.shapes import Shape
 from convlet.stages import Stage
 from convlet.tables import Table
 

@@ -12,7 +12,6 @@ from typing import assert_never
 
 from convlet.equations import Array
 from convlet.errors import ArchitectureError
-from convlet.layerbase import Shape
 from convlet.layers import (
     KINDS,
     Affine,
@@ -25,6 +24,7 @@ from convlet.layers import (
     Sigma,
     Softmax,
 )
+from convlet.shapes import Shape
 
 LIMIT = 1 << 28
 """Neither the parameters of a network nor its activations for one image may be more."""

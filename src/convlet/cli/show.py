@@ -13,10 +13,10 @@ from convlet.cli.names import call
 from convlet.cli.options import argument, read_input
 from convlet.engines import make_engine
 from convlet.errors import InputError, Name
-from convlet.layerbase import Shape
 from convlet.native import NAMES, TARGET
 from convlet.network import Network
 from convlet.overview import LayerRow, layer_rows
+from convlet.shapes import Shape
 from convlet.stages import Stage, default_layers, group
 from convlet.text import parse_layers
 from convlet.threads import explain

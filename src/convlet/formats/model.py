@@ -17,8 +17,8 @@ from convlet.files.paths import file_name
 from convlet.formats.header import Spec, damaged, parse_json
 from convlet.formats.records import pack, unpack
 from convlet.inputs import MOST_EPOCHS, as_data_name, as_input_shape
-from convlet.layerbase import Shape
 from convlet.layers import Layer
+from convlet.shapes import Shape
 from convlet.stages import group, parameter_shapes
 from convlet.text import format_layers, parse_layers
 
