@@ -180,7 +180,7 @@ def test_no_two_derivatives_look_alike_at_40_columns(capsys, monkeypatch):
 
 
 def test_settings_come_whole_out_of_a_checkpoint(images):
-    from convlet.checkpoint import as_settings, read
+    from convlet.checkpoint import read, settings_in
 
     data = convlet.datasets.load(str(images))
     network = convlet.Network("flatten, dense 3, softmax", (6, 6, 1))
@@ -197,9 +197,9 @@ def test_settings_come_whole_out_of_a_checkpoint(images):
     )
     network.fit(data.train.images, data.train.labels, checkpoint="run", **vars(settings))
     identity = read("run/checkpoint-00001-000000.safetensors").identity
-    assert as_settings(identity) == settings
+    assert settings_in(identity) == settings
     for key, value in (("settings.optimizer", "rms"), ("settings.batch_size", 0)):
-        assert as_settings({**identity, key: value}) is None
+        assert settings_in({**identity, key: value}) is None
     del identity["settings.seed"]
-    assert as_settings(identity) is None
+    assert settings_in(identity) is None
     assert replace(settings, seed=0) != settings

@@ -17,7 +17,7 @@ import safetensors
 from safetensors.numpy import load_file, save_file
 
 import convlet
-from convlet import FileError, InputError, ModelFileError, Network
+from convlet import FileError, InputError, ModelFileError, Network, Settings
 from convlet import equations as eq
 from convlet.formats import records
 from convlet.formats.header import LIMIT, damaged
@@ -276,6 +276,7 @@ def changed(*keys: str, value: Any) -> Callable[[Entries], Entries]:
 
 ABSENT = object()
 META = "__metadata__"
+RECORD = json.dumps(Settings().record())  # of the settings, all as nobody chose them
 
 HEADERS = {
     "huge shape": (changed("w0", "shape", value=[1 << 40, 1 << 40]), "header at byte"),
@@ -339,6 +340,25 @@ HEADERS = {
         lambda h: h | {META: dict(sorted({**h[META], "data": "/etc/data"}.items()))},
         "data is '/etc/data', expected the name of a data set",
     ),
+    **{
+        f"settings: {what}": (
+            lambda h, text=text: h | {META: dict(sorted({**h[META], "settings": text}.items()))},
+            f"settings is .*, expected those of a training .{why}",
+        )
+        for what, (text, why) in {
+            "no JSON": ("sgd", "Expecting value"),
+            "no object": ("[]", "it is no object"),
+            "empty": ("{}", "no settings of fit: 'epochs'"),
+            "a wrong value": (RECORD.replace("32", "0"), "batch_size is 0, expected a wh"),
+            "another optimizer": (RECORD.replace('"sgd"', '"rms"'), "optimizer is 'rms', expected"),
+            "a list for a name": (RECORD.replace('"sgd"', "[]"), r"optimizer is \[\], expected"),
+            "a field of its own": (RECORD.replace("{", '{"x": 1, '), "it is not in the form"),
+            "another form": (RECORD.replace("0.1", "1e-1"), "it is not in the form"),
+            "a field unknown to sgd": (
+                RECORD.replace("optimizer.momentum", "optimizer.beta1"), "no settings of fit: "
+            ),
+        }.items()
+    },
     "unknown field": (changed(META, "zzz", value=""), "the list of fields is .*'zzz'"),
     "no layers": (changed(META, "layers", value=ABSENT), "the list of fields is"),
     "no input shape": (changed(META, "input_shape", value=ABSENT), "the list of fields is"),
@@ -548,6 +568,11 @@ def test_unfit_network_is_not_saved(path: Path) -> None:
         ("classes", "ab", "classes is 'ab', expected one name"),
         ("data", "my data", "data is 'my data', expected the name of a data set"),
         ("data", 5, "data is 5, expected the name of a data set"),
+        (
+            "settings",
+            {"epochs": 1},
+            "settings is {'epochs': 1}, expected a convlet.Settings",
+        ),
     ],
 )
 def test_what_a_file_could_not_hold_is_refused_when_it_is_set(name, value, sentence):

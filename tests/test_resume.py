@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convlet import Callback, EarlyStopping, InputError, Network, training
-from convlet.network import Evaluation
+from convlet.inference import Evaluation
 from convlet.randomness import Purpose, permutation
 from convlet.reference import ReferenceEngine
 from convlet.watch import CSV, JSONLines, read_history

@@ -66,8 +66,7 @@ class Inference:
         self.class_count = self.stages[-1].output_shape[0]
         self.classes = names
         self.data = None
-        self.settings: Settings | None = None
-        """Of its last training; None where that is not known."""
+        self.settings = None
         self.epochs = 0
         self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
         seed = inputs.as_seed(seed)
@@ -118,6 +117,20 @@ class Inference:
     @data.setter
     def data(self, value: str | None) -> None:
         self._data = inputs.as_data_name(value)
+
+    @property
+    def settings(self) -> Settings | None:
+        """How the last call of `fit` trained it; None where that is not known.
+
+        Setting it raises `InputError` for anything else.
+        """
+        return self._settings
+
+    @settings.setter
+    def settings(self, value: Settings | None) -> None:
+        if not isinstance(value, Settings | None):
+            raise InputError("settings", value, "a convlet.Settings or None")
+        self._settings = value
 
     @property
     def parameters(self) -> Mapping[str, Float32]:

@@ -2,7 +2,7 @@
 
 import os
 
-from convlet.checkpoint import as_settings, read
+from convlet.checkpoint import read, settings_in
 from convlet.formats.model import read_network
 from convlet.network import Network
 
@@ -17,7 +17,7 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
     network = Network(
         found.layers, found.input_shape, classes=found.classes, engine=engine, flat=flat
     )
-    network.epochs, network.data = found.epochs, found.data
+    network.epochs, network.data, network.settings = found.epochs, found.data, found.settings
     return network
 
 
@@ -35,5 +35,5 @@ def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Netwo
         flat=saved.arrays["weights"],
     )
     network.epochs, network.data = saved.position.epochs, saved.identity["data"]
-    network.settings = as_settings(saved.identity)
+    network.settings = settings_in(saved.identity)
     return network

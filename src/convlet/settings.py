@@ -1,14 +1,14 @@
 """`Settings`: how a call of `fit` trains.  Every value of them is checked here, and only here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.inputs import as_count, as_limit, as_number_below, as_rate, as_seed
 from convlet.layers import Layer
-from convlet.optimizers import SGD, Optimizer, as_optimizer
-from convlet.schedules import Constant, Schedule, as_schedule
+from convlet.optimizers import BY_NAME, SGD, Optimizer, as_optimizer
+from convlet.schedules import SCHEDULES, Constant, Schedule, as_schedule
 from convlet.text import format_dropout
 
 
@@ -76,5 +76,38 @@ class Settings:
             words["augmentation"] = str(self.augmentation)
         return words
 
+    def record(self) -> dict[str, Any]:
+        """JSON values by name, which `read_record` reads; augmentation and names are texts.
+
+        The fields of an optimiser or a schedule stand beside its name, as optimizer.momentum.
+        """
+        found: dict[str, Any] = {}
+        # the rate comes last: where nobody chose it, it follows from the optimiser
+        for one in sorted(fields(self), key=lambda one: one.name == "learning_rate"):
+            name, value = one.name, getattr(self, one.name)
+            if isinstance(value, Augmentation):
+                found[name] = None if str(value) == "none" else str(value)
+            elif isinstance(value, Optimizer | Schedule):
+                found[name] = value.name
+                found |= {f"{name}.{inner}": number for inner, number in asdict(value).items()}
+            else:
+                found[name] = value
+        return found
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+
+def read_record(found: Mapping[str, Any]) -> Settings:
+    """The settings of a `Settings.record` from a file.  Raises `ValueError`, whatever is wrong."""
+    kinds: dict[str, type[Any]] = {one.name: type(one) for one in BY_NAME.values()} | SCHEDULES
+    values: dict[str, Any] = {}
+    try:
+        for one in fields(Settings):
+            value, inside = found[one.name], f"{one.name}."
+            inner = {k.removeprefix(inside): v for k, v in found.items() if k.startswith(inside)}
+            is_kind = isinstance(value, str) and value in kinds
+            values[one.name] = kinds[value](**inner) if is_kind else value
+        return Settings(**values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no settings of fit: {error}") from error

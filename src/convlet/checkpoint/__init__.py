@@ -4,9 +4,9 @@
 """
 
 from convlet.checkpoint.folder import Folder
-from convlet.checkpoint.identity import as_settings
+from convlet.checkpoint.identity import settings_in
 from convlet.checkpoint.names import newest
 from convlet.checkpoint.parse import position_of
 from convlet.checkpoint.state import read
 
-__all__ = ["Folder", "as_settings", "newest", "position_of", "read"]
+__all__ = ["Folder", "newest", "position_of", "read", "settings_in"]

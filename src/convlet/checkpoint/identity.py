@@ -1,17 +1,14 @@
 """What a run is, apart from where it stands: two runs with equal identities train to equal bits."""
 
 import re
-from dataclasses import asdict, fields
 from typing import Any
 
-from convlet.augmentation import Augmentation
 from convlet.engine import Samples
 from convlet.equations import Array
 from convlet.errors import InputError
-from convlet.optimizers import BY_NAME, Optimizer
 from convlet.run import Run
-from convlet.schedules import SCHEDULES, Constant, Schedule, StepDecay
-from convlet.settings import Settings
+from convlet.schedules import Constant, StepDecay
+from convlet.settings import Settings, read_record
 from convlet.text import format_layers
 from convlet.wording import size
 
@@ -30,39 +27,18 @@ def identity(run: Run, data: Identity) -> Identity:
         "input_shape": list(network.input_shape),
         "classes": None if network.classes is None else list(network.classes),
         "data": network.data,
-        **_settings(run),
+        **{f"settings.{name}": value for name, value in run.settings.record().items()},
         **data,
     }
 
 
-def _settings(run: Run) -> Identity:
-    """Every field of `Settings`; of an optimiser or a schedule its name and every field of that."""
-    flat: Identity = {}
-    # the rate comes last: where nobody chose it, it follows from the optimiser
-    for field in sorted(fields(run.settings), key=lambda field: field.name == "learning_rate"):
-        name, value = f"settings.{field.name}", getattr(run.settings, field.name)
-        if isinstance(value, Augmentation):
-            flat[name] = str(value)  # its text form says all of it
-        elif isinstance(value, Optimizer | Schedule):
-            flat[name] = value.name
-            flat |= {f"{name}.{inner}": number for inner, number in asdict(value).items()}
-        else:
-            flat[name] = value
-    return flat
-
-
-def as_settings(found: Identity) -> Settings | None:
+def settings_in(found: Identity) -> Settings | None:
     """The settings of the run with this identity; None where it does not say them all."""
-    values: dict[str, Any] = {}
-    kinds: dict[str, type[Any]] = {one.name: type(one) for one in BY_NAME.values()} | SCHEDULES
+    prefix = "settings."
+    parts = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
     try:
-        for field in fields(Settings):
-            name = f"settings.{field.name}"
-            value, inside = found[name], f"{name}."
-            inner = {k.removeprefix(inside): v for k, v in found.items() if k.startswith(inside)}
-            values[field.name] = kinds[value](**inner) if inner or value in kinds else value
-        return Settings(**values)
-    except (KeyError, TypeError, ValueError):
+        return read_record(parts)
+    except ValueError:
         return None
 
 

@@ -18,6 +18,7 @@ from convlet.formats.header import Spec, damaged, parse_json
 from convlet.formats.records import pack, unpack
 from convlet.inputs import MOST_EPOCHS, as_data_name, as_input_shape
 from convlet.layers import Layer
+from convlet.settings import Settings, read_record
 from convlet.shapes import Shape
 from convlet.stages import group, parameter_shapes
 from convlet.text import format_layers, parse_layers
@@ -42,6 +43,8 @@ class Saveable(Protocol):
     @property
     def data(self) -> str | None: ...
     @property
+    def settings(self) -> Settings | None: ...
+    @property
     def parameters(self) -> Mapping[str, Float32]: ...
 
 
@@ -55,6 +58,7 @@ class Description:
     classes: tuple[str, ...] | None
     epochs: int
     data: str | None
+    settings: Settings | None  # of the last training
 
 
 def save_network(network: Saveable, path: str | os.PathLike[str]) -> None:
@@ -82,6 +86,8 @@ def save_network(network: Saveable, path: str | os.PathLike[str]) -> None:
         metadata["classes"] = json.dumps(network.classes, ensure_ascii=False)
     if network.data is not None:
         metadata["data"] = network.data
+    if network.settings is not None:
+        metadata["settings"] = json.dumps(network.settings.record())
     write_atomic(path, pack(KIND, VERSION, metadata, network.parameters))
 
 
@@ -114,7 +120,7 @@ def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str
 def _describe(name: str, metadata: dict[str, str]) -> Description:
     """Metadata as a description, or `ModelFileError`."""
     keys = {"layers", "input_shape", "input_scaling", "epochs"}
-    if set(metadata) - {"classes", "data"} != keys:
+    if set(metadata) - {"classes", "data", "settings"} != keys:
         raise damaged(name, "the list of fields", sorted(metadata), f"{sorted(keys)}")
     if metadata["input_scaling"] != INPUT_SCALING:
         raise damaged(name, "input_scaling", metadata["input_scaling"], repr(INPUT_SCALING))
@@ -141,8 +147,26 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
         data = as_data_name(metadata.get("data"))
     except ValueError as error:
         raise damaged(name, "data", metadata["data"], "the name of a data set") from error
+    settings = None
+    if "settings" in metadata:
+        try:
+            settings = _read_settings(metadata["settings"])
+        except ValueError as error:
+            what = f"those of a training ({error!s:.200})"
+            raise damaged(name, "settings", metadata["settings"], what) from error
     epochs = int(metadata["epochs"])
-    return Description(layers, shape, parameter_shapes(stages), classes, epochs, data)
+    shapes = parameter_shapes(stages)
+    return Description(layers, shape, shapes, classes, epochs, data, settings)
+
+
+def _read_settings(text: str) -> Settings:
+    record = parse_json(text)
+    if not isinstance(record, dict):
+        raise ValueError("it is no object")
+    settings = read_record(record)
+    if json.dumps(settings.record()) != text:
+        raise ValueError("it is not in the form in which it is written")
+    return settings
 
 
 def _list_of(kind: type, text: str, count: int = 3) -> list[Any]:

@@ -46,7 +46,7 @@ def report(
     network, its training and its filters.  history: of its training, for the curves.  data_name: of
     the data that x and y are from.  names: a str for each image, as of its file; without them an
     image is called by its number in x, from 0.  How the network was trained is said where it knows
-    that: after `fit`, and of a checkpoint.  The page holds its style and its pictures, needs no
+    that, as after `fit`.  The page holds its style and its pictures, needs no
     script and no network, and every name in it is escaped.  The same arguments give the same page.
     Raises `InputError`, `MissingDependencyError`.
     """
