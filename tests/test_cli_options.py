@@ -24,7 +24,7 @@ SHARED = {
     "weight_decay": ["-1", "x"],
     "clip_norm": ["0", "x"],
     "label_smoothing": ["1", "x", "-1"],
-    "augment": ["tilt 3", "shift -1", "sigma 2", ""],
+    "augmentation": ["tilt 3", "shift -1", "sigma 2", ""],
     "seed": ["-1", "x", str(1 << 64)],
     "engine": ["turbo", ""],
     "threads": ["0", "1025", "x"],

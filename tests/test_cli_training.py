@@ -170,7 +170,7 @@ def test_an_option_wins_over_the_recipe_before_anything_is_checked(monkeypatch):
         return {"epochs": 0, "batch_size": -1, "optimizer": "none", "augmentation": "none such"}
 
     monkeypatch.setattr(convlet.recipes.Recipe, "settings", broken)
-    given = chosen(batch_size=3, optimizer="adam", augment="none")
+    given = chosen(batch_size=3, optimizer="adam", augmentation="none")
     settings = given.settings(convlet.recipes.PLAIN, epochs=2)
     assert settings == convlet.Settings(2, 3, optimizer="adam")
     with pytest.raises(convlet.InputError, match="epochs is 0"):
