@@ -36,6 +36,7 @@ HOSTILE = (
 )
 LAYERS = "conv 3 3, relu, pool 2, flatten, dense 8, relu, dense 4, softmax"
 HISTORY = History([Row(1, 1.5, 1.2, 0.5, 2.0), Row(2, 0.5, 0.7, 0.75, 2.5)])
+CHANGES = "shift 1.25, rotation 10.5, scale 0.125, shear 0.0625, flip, elastic 30.5, sigma 3.25"
 VOID = {"meta", "link", "img", "br", "col"}
 # elements of SVG that matplotlib writes with their own end
 CLOSED = {"path", "use", "rect", "image"}
@@ -213,7 +214,7 @@ def test_the_training_says_optimiser_decay_clipping_smoothing_and_dropout(tmp_pa
     network = Network(layers, (10, 10, 1), engine="reference")
     assert 'id="training"' not in report(network)
     optimizer = AdamW(weight_decay=0.125)
-    more = {"clip_norm": 2.0, "label_smoothing": 0.1, "augmentation": "shift 1, flip"}
+    more = {"clip_norm": 2.0, "label_smoothing": 0.1, "augmentation": CHANGES}
     x, y = np.zeros((8, 10, 10, 1), np.uint8), np.arange(8) % 4
     network.fit(
         x, y, None, 1, 4, 0.002, optimizer=optimizer, **more, checkpoint=tmp_path, schedule="cosine"
@@ -225,7 +226,7 @@ def test_the_training_says_optimiser_decay_clipping_smoothing_and_dropout(tmp_pa
         "clipping": "gradients to a norm of 2",
         "dropout": "0.25",
         "label smoothing": "0.1",
-        "augmentation": "shift 1, flip",
+        "augmentation": CHANGES,  # whole, though it is long
     }
     checkpoint = load_checkpoint(tmp_path / "checkpoint-00001-000000.safetensors")
     network.save(tmp_path / "model.safetensors")

@@ -65,7 +65,7 @@ _OPTIONS = (
 )
 
 
-def settings_in(given: object) -> dict[str, Any]:
+def given_settings(given: object) -> dict[str, Any]:
     """The arguments of `Settings` that a record of options has, those that were given."""
     values = ((field.name, getattr(given, field.name, None)) for field in fields(Settings))
     return {name: value for name, value in values if value is not None}
@@ -108,7 +108,7 @@ class Choices:
         more: further arguments of `Settings`.
         """
         optimizer = self._optimizer(recipe.optimizer)
-        chosen = settings_in(self) | more | {"optimizer": optimizer}
+        chosen = given_settings(self) | more | {"optimizer": optimizer}
         # a recipe's rate is for its own optimiser; None is the usual one of another
         rate = (
             {} if optimizer.usual_rate == recipe.optimizer.usual_rate else {"learning_rate": None}

@@ -13,7 +13,7 @@ from convlet.callbacks import Callback
 from convlet.cli import choices as chosen
 from convlet.cli import lines, options, records
 from convlet.cli.checkpoints import resumable
-from convlet.cli.choices import Choices, settings_in
+from convlet.cli.choices import Choices, given_settings
 from convlet.cli.console import say, say_json, warn
 from convlet.cli.help import Command
 from convlet.cli.models import load_data
@@ -56,7 +56,7 @@ def train(
     """
     call(count="--hold-out")
     choices = training.with_recipe(choices)
-    choices.check(**settings_in(training))
+    choices.check(**given_settings(training))
     training.check()
     stopping = [] if training.patience is None else [EarlyStopping(training.patience)]
     watchers = records.prepare(choices.data, out, json)
@@ -99,7 +99,7 @@ def _job(choices: Choices, training: TrainOptions) -> _Job:
     """Read the data, and fit the recipe to them."""
     data = load_data(choices.data)
     recipe = choices.base().fitted(data)
-    settings = choices.settings(recipe, **settings_in(training))
+    settings = choices.settings(recipe, **given_settings(training))
     network = choices.network(data, recipe)
     return _Job(data, training.seen(data, choices.seed), network, recipe.name, settings)
 

@@ -16,6 +16,7 @@ from convlet.report.html import (
     image,
     join,
     note,
+    own,
     pairs,
     percent,
     section,
@@ -81,7 +82,7 @@ def training(network: Network, history: Sequence[Row] | None) -> Html:
 def _settings(network: Network, settings: Settings) -> Html:
     """Optimiser, learning rate and the rest, in the words of `convlet train`."""
     words = {"batch size": f"{settings.batch_size:,}"} | settings.described(network.layers)
-    return pairs({name: text(value) for name, value in words.items()}, "facts settings")
+    return pairs({name: own(value) for name, value in words.items()}, "facts settings")
 
 
 def _curves(history: Sequence[Row]) -> Html:

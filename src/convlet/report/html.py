@@ -27,6 +27,11 @@ def text(value: object) -> Html:
     return Html(html.escape(label(value, LONGEST)))
 
 
+def own(words: str) -> Html:
+    """Words of ours as markup, whatever their length."""
+    return Html(html.escape(words))
+
+
 def file_text(value: object) -> Html:
     """The name of an image as markup that shows it."""
     return Html(html.escape(file_label(value, LONGEST)))
@@ -50,7 +55,7 @@ def section(name: str, title: str, *inside: Html) -> Html:
 
 
 def note(words: str) -> Html:
-    return tag("p", html.escape(words), class_="note")
+    return tag("p", own(words), class_="note")
 
 
 def pairs(words: Mapping[str, Html], kind: str) -> Html:
@@ -66,7 +71,7 @@ def percent(share: float | None) -> Html:
 
 def whole(words: str) -> Html:
     """Words between which no line breaks, as a number and its unit."""
-    return Html(html.escape(words).replace(" ", "\u00a0"))
+    return Html(own(words).replace(" ", "\u00a0"))
 
 
 def table(
