@@ -433,5 +433,5 @@ def test_numbers_of_numpy_are_taken():
     assert Adam(beta1=half) == Adam(beta1=0.5)
     assert Cosine(warm_up=half) == Cosine(warm_up=0.5)
     assert Augmentation(shift=np.uint8(2), rotation=half) == Augmentation(shift=2, rotation=0.5)
-    with pytest.raises(InputError, match=r"momentum is np.True_, expected a number"):
+    with pytest.raises(InputError, match=r"momentum is True, expected a number"):
         SGD(np.True_)
