@@ -3,21 +3,31 @@
     python benchmarks/recipes.py default mnist --seeds 30
     python benchmarks/recipes.py best fashion-mnist --seeds 3
     python benchmarks/recipes.py best mnist --seeds 3 --hold-out 10000
+    python benchmarks/recipes.py best mnist --seeds 5 --images 300
+    python benchmarks/recipes.py best shared/data/sign-digits --size 64 --folds 5
 
 Prints a line a seed and their mean, standard deviation, least and greatest; --json adds one object.
 With --hold-out it is the accuracy on so many training images, others for each seed, after training
-on the rest: the recipes were chosen so (docs/recipes.md), never on the test images.
+on the rest: the recipes were chosen so (docs/recipes.md), never on the test images.  With --images
+training has only so many images, others for each seed.  With --folds the lines are of folds: each
+tests the network that was trained on the other folds, whatever parts the data have.
 """
 
 import argparse
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from statistics import mean, median, pstdev
 
+import numpy as np
+
 import convlet
+from convlet.datasets import Dataset, Split
 
 
-def accuracy(recipe: convlet.recipes.Recipe, data, seed: int, threads: int | None):
+def accuracy(name: str, data: Dataset, seed: int, threads: int | None) -> tuple[float, float]:
     """Train once on all training images -> (test accuracy, seconds of training)."""
+    recipe = convlet.recipes.recipe(name, data)
     network = convlet.Network(
         recipe.layers(len(data.classes)), data.train.images.shape[1:], seed, classes=data.classes
     )
@@ -28,24 +38,52 @@ def accuracy(recipe: convlet.recipes.Recipe, data, seed: int, threads: int | Non
     return result.accuracy, sum(row.seconds for row in history)
 
 
+def folds(data: Dataset, count: int) -> Iterator[Dataset]:
+    """Each of so many equal parts of all images to test with, with its share of every class."""
+    images = np.concatenate([data.train.images, data.test.images])
+    labels = np.concatenate([data.train.labels, data.test.labels])
+    order = np.random.default_rng(0).permutation(len(labels))
+    fold = np.empty(len(labels), np.int64)
+    fold[order[np.argsort(labels[order], kind="stable")]] = np.arange(len(labels)) % count
+    for n in range(count):
+        parts = (Split(images[of], labels[of]) for of in (fold != n, fold == n))
+        yield replace(data, **dict(zip(("train", "test"), parts, strict=True)))
+
+
+def parts(data: Dataset, options: argparse.Namespace) -> Iterator[Dataset]:
+    """What each training has."""
+    if options.folds is not None:
+        yield from folds(data, options.folds)
+        return
+    for seed in range(options.seeds):
+        part = data if options.hold_out is None else data.hold_out(options.hold_out, seed)
+        if options.images is not None:
+            few = part.hold_out(len(part.train) - options.images, seed).train
+            part = replace(part, train=few)
+        yield part
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", choices=convlet.recipes.NAMES)
     parser.add_argument("data", nargs="?", default="mnist")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--size", type=int, help="of the images of a folder")
+    parser.add_argument("--colour", help="of the images of a folder")
     parser.add_argument("--hold-out", type=int, metavar="N")
+    parser.add_argument("--images", type=int, metavar="N")
+    parser.add_argument("--folds", type=int, metavar="N")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
-    data = convlet.datasets.load(options.data)
-    recipe = convlet.recipes.recipe(options.recipe, data)
+    data = convlet.datasets.load(options.data, options.size, options.colour)
     results = []
-    for seed in range(options.seeds):
-        part = data if options.hold_out is None else data.hold_out(options.hold_out, seed)
-        results.append(accuracy(recipe, part, seed, options.threads))
+    what = "seed" if options.folds is None else "fold"
+    for seed, part in enumerate(parts(data, options)):
+        results.append(accuracy(options.recipe, part, seed, options.threads))
         share, seconds = results[-1]
-        print(f"seed {seed}: {100 * share:.2f} %, {seconds:.1f} s", flush=True)
+        print(f"{what} {seed}: {100 * share:.2f} %, {seconds:.1f} s", flush=True)
     shares = [100 * share for share, _ in results]
     spread = {
         "mean": mean(shares),
@@ -55,7 +93,7 @@ def main() -> None:
         "seconds": median(seconds for _, seconds in results),
     }
     print(
-        f"{options.recipe} on {options.data}, {len(shares)} seeds: mean {spread['mean']:.3f} %,"
+        f"{options.recipe} on {options.data}, {len(shares)} {what}s: mean {spread['mean']:.3f} %,"
         f" sd {spread['sd']:.3f}, {spread['min']:.2f} to {spread['max']:.2f} %,"
         f" median {spread['seconds']:.1f} s"
     )

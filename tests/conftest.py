@@ -38,6 +38,14 @@ def k(request: pytest.FixtureRequest) -> _native.testing.Kernels:
     return _native.testing.Kernels(request.param)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of a test stays in the cache of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONVLET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def default_signals() -> Iterator[None]:
     """Signals as in a fresh Python, however the tests were started."""

@@ -117,7 +117,7 @@ def test_train_refuses_a_value_by_the_name_of_its_option(option, value, expected
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["trian"], "No such command 'trian', expected one of: train, find-lr, augment"),
+        (["trian"], "No such command 'trian', expected one of: train, data,"),
         (["--quiet"], "--quiet"),
         (["train", "--epoch", "3"], "--epochs"),
         (["train", "--epochs"], "'--epochs' requires an argument"),
@@ -158,7 +158,7 @@ def test_wrong_call(arguments, part, capsys):
     ],
 )
 def test_train_refuses_out_before_it_reads_the_data(out, part, capsys, monkeypatch):
-    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    monkeypatch.setattr(convlet.datasets, "load", lambda name, **how: pytest.fail("read the data"))
     Path("a_file").write_text("")
     Path("a_folder").mkdir()
     assert_refused(["train", "--out", out], capsys, f"--out is {out!r}", part)
@@ -166,7 +166,7 @@ def test_train_refuses_out_before_it_reads_the_data(out, part, capsys, monkeypat
 
 @pytest.mark.parametrize("option", ["--out", "--history"])
 def test_train_refuses_a_write_protected_file_before_it_reads_the_data(option, capsys, monkeypatch):
-    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    monkeypatch.setattr(convlet.datasets, "load", lambda name, **how: pytest.fail("read the data"))
     Path("old.jsonl").write_text("")
     Path("link.jsonl").symlink_to("old.jsonl")
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may do anything
@@ -176,7 +176,7 @@ def test_train_refuses_a_write_protected_file_before_it_reads_the_data(option, c
 
 
 def test_train_refuses_a_link_to_nowhere_before_it_reads_the_data(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    monkeypatch.setattr(convlet.datasets, "load", lambda name, **how: pytest.fail("read the data"))
     Path("dangling").symlink_to("missing/m.safetensors")
     Path("circle").symlink_to("circle")
     folder = f"folder {str(tmp_path / 'missing')!r} does not exist"
@@ -227,7 +227,7 @@ def test_error_with_control_characters_stays_one_line(capsys):
     ],
 )
 def test_what_main_makes_of_an_exception(error, status, line, capsys, monkeypatch):
-    def load(name):
+    def load(name, **how):
         raise error
 
     monkeypatch.setattr(convlet.datasets, "load", load)
@@ -242,7 +242,7 @@ def test_what_main_makes_of_an_exception(error, status, line, capsys, monkeypatc
 def test_warning_is_one_line(capsys, monkeypatch):
     import warnings
 
-    def load(name):
+    def load(name, **how):
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.warn("no target fits", UserWarning, stacklevel=1)
@@ -309,7 +309,7 @@ def test_loading_a_command_is_light():
 
 @pytest.mark.usefixtures("default_signals")
 def test_only_the_first_ctrl_c_counts(capsys, monkeypatch):
-    def load(name):
+    def load(name, **how):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)  # while the terminal is put in order
@@ -376,7 +376,7 @@ def test_the_command_is_that_of_the_module():
 
 
 def test_an_ignored_ctrl_c_stays_ignored(monkeypatch):
-    def load(name):
+    def load(name, **how):
         signal.raise_signal(signal.SIGINT)
         raise convlet.DataError("went on")
 

@@ -213,7 +213,7 @@ def test_every_is_in_steps(images, monkeypatch):
 def test_wrong_options_are_refused_before_the_data_are_read(
     images, capsys, options, match, monkeypatch
 ):
-    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    monkeypatch.setattr(convlet.datasets, "load", lambda name, **how: pytest.fail("read the data"))
     Path("a_file").write_text("")
     assert_refused(images, capsys, *options, match=match)
     assert os.listdir() == ["a_file"]
@@ -239,7 +239,7 @@ def test_a_folder_that_cannot_be_looked_into(images, capsys, options, match, mon
         return real(path, **rest)
 
     Path("np").mkdir()
-    monkeypatch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+    monkeypatch.setattr(convlet.datasets, "load", lambda name, **how: pytest.fail("read the data"))
     monkeypatch.setattr(os, "stat", stat)
     assert_refused(images, capsys, *options, match=match)
     assert os.listdir("np") == []

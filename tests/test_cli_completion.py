@@ -42,7 +42,10 @@ def plain(*words):
         ("convlet train fash", [("file", "fash"), *plain("fashion-mnist")]),
         ("convlet train ./da", [("file", "./da")]),
         ("convlet train mnist --rec", plain("--recipe")),
-        ("convlet train --recipe best", plain("best", "best-characters", "best-things")),
+        (
+            "convlet train --recipe best",
+            plain(*(name for name in recipes.NAMES if name.startswith("best"))),
+        ),
         ("convlet train --recipe ", plain(*recipes.NAMES)),
         ("convlet find-lr --optimizer ", plain(*BY_NAME)),
         ("convlet train --schedule ", plain(*SCHEDULES)),
@@ -82,7 +85,7 @@ echo "${{COMPREPLY[@]}}"
     done = children.run(["bash", "-c", script], cwd=tmp_path)
     registered, offers = done.stdout.splitlines()
     assert registered == "complete -o nosort -F _convlet_completion convlet"
-    assert offers == "best-characters best-things"
+    assert offers == "best-characters best-things best-photos"
 
 
 def test_what_needs_no_names_loads_no_numpy():

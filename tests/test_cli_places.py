@@ -35,7 +35,7 @@ def assert_refused(arguments, said, capsys, monkeypatch):
     """Status 2, one line, before the data are read, and every file as it was."""
     before = contents()
     with monkeypatch.context() as patch:
-        patch.setattr(convlet.datasets, "load", lambda name: pytest.fail("read the data"))
+        patch.setattr(convlet.datasets, "load", lambda name, **how: pytest.fail("read the data"))
         assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"convlet: error: {said}\n")

@@ -90,11 +90,16 @@ def test_chance_is_the_most_frequent_class_and_two_standard_errors(counts):
     data, images = data_of(counts), sum(counts)
     share = max(counts) / images
     limit = share + 2 * sqrt(share * (1 - share) / images)
-    (line,) = lines.of_chance(data, limit - 1e-9)
     most = "abc"[int(np.argmax(counts))]
     what = f"of the test images {100 * share:.2f} % are of one class, {most}"
-    assert line == f"no better than chance: {what}"
+    assert list(lines.of_chance(data, share)) == [f"no better than chance: {what}"]
+    hardly = f"hardly better than chance, by {images:,} test images: {what}"
+    within = [(share + min(limit, 1)) / 2] if share < 1 else []
+    assert [list(lines.of_chance(data, accuracy)) for accuracy in within] == [[hardly]] * len(
+        within
+    )
     assert list(lines.of_chance(data, limit + 1e-9)) == []
+    assert share == 1 or list(lines.of_chance(data, 1.0)) == []
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
@@ -105,10 +110,10 @@ def test_a_run_that_learned_nothing_says_so_and_ends_well(options, capsys):
     layers = ["--layers", "flatten, dense 4, softmax", "--epochs", "1"]
     assert main(["train", "noise.npz", *layers, *options]) == 0
     out, err = capsys.readouterr()
-    said = "no better than chance: of the test images "
+    said = " better than chance"
     assert [said in text for text in (out, err)] == [not options, bool(options)]
     if options:
-        assert err.startswith("convlet: warning: no better than chance")
+        assert err.startswith(("convlet: warning: no better", "convlet: warning: hardly better"))
         assert err.count("\n") == 1
 
 
@@ -195,7 +200,7 @@ def test_settings_come_whole_out_of_a_checkpoint(images):
         label_smoothing=0.1,
         augmentation="shift 1, elastic 3, sigma 2",
     )
-    network.fit(data.train.images, data.train.labels, checkpoint="run", **vars(settings))
+    network.fit(data.train.images, data.train.labels, checkpoint="run", **settings.arguments())
     identity = read("run/checkpoint-00001-000000.safetensors").identity
     assert settings_in(identity) == settings
     for key, value in (("settings.optimizer", "rms"), ("settings.batch_size", 0)):
@@ -203,3 +208,13 @@ def test_settings_come_whole_out_of_a_checkpoint(images):
     del identity["settings.seed"]
     assert settings_in(identity) is None
     assert replace(settings, seed=0) != settings
+
+
+def test_show_says_patience(images, capsys):
+    options = ["--patience", "3", "--hold-out", "20", "--epochs", "2", "--out", "m.safetensors"]
+    assert main(["train", str(images), "--layers", LAYERS, *options]) == 0
+    said = "\npatience: 3 epochs without a lower validation loss\n"
+    assert said in capsys.readouterr().out
+    assert main(["show", "m.safetensors"]) == 0
+    assert said in capsys.readouterr().out
+    assert convlet.load("m.safetensors").settings.patience == 3

@@ -106,8 +106,7 @@ def test_held_out_images_judge_each_epoch_and_the_test_images_the_end(images, ca
     assert train(images, *options, "--limit", "50", "--json") == 0
     *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     data = convlet.datasets.load(str(images))
-    first = replace(data, train=data.train.take(slice(50)))
-    seen = first.hold_out(20, seed=4)
+    seen = data.limited(50).hold_out(20, seed=4)
     network = convlet.load("m.safetensors")
     held = network.evaluate(seen.test.images, seen.test.labels)
     assert (held.loss, held.accuracy) == (
@@ -355,3 +354,60 @@ def test_augment_refuses(options, message, images, capsys):
 def test_the_picture_refuses(arguments, message):
     with pytest.raises(convlet.InputError, match=message):
         convlet.plots.augmented(*arguments)
+
+
+# ----------------------------------------------------------------------------- balance and folds
+
+
+def test_class_weights_reach_fit_and_are_said(images, capsys):
+    assert train(images, "--class-weight", "0=3, 2=0.5") == 0
+    assert "\nclass weights: 0 3, 2 0.5\n" in capsys.readouterr().out
+    data = convlet.datasets.load(str(images))
+    network = convlet.Network(LAYERS, (6, 6, 1), classes=data.classes)
+    recipe = convlet.recipes.recipe("default", data)
+    network.fit(
+        data.train.images,
+        data.train.labels,
+        class_weight={"0": 3, "2": 0.5},
+        **{**recipe.settings(), "epochs": 2},
+    )
+    assert convlet.load("m.safetensors").flat.tobytes() == network.flat.tobytes()
+    assert train(images, "--class-weight", "balanced") == 0
+    assert "\nclass weights: balanced\n" in capsys.readouterr().out
+
+
+def test_folds_are_trained_and_tested_one_by_one(images, capsys):
+    refused = ["train", str(images), "--folds", "3", "--out", "m"]
+    assert_refused(refused, capsys, "--out is 'm'", "no single network", "leave out --folds")
+    command = ["train", str(images), "--layers", LAYERS, "--epochs", "2", "--folds", "3"]
+    assert main([*command, "--seed", "2", "--json"]) == 0
+    *folds, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    data = convlet.datasets.load(str(images))
+    for n, part in enumerate(data.folds(3, seed=2)):
+        network = convlet.Network(LAYERS, (6, 6, 1), seed=2, classes=data.classes)
+        recipe = convlet.recipes.recipe("default", part)
+        network.fit(
+            part.train.images,
+            part.train.labels,
+            **{**recipe.settings(), "epochs": 2, "seed": 2},
+        )
+        expected = network.evaluate(part.test.images, part.test.labels)
+        assert folds[n] == {"fold": n + 1, **expected._asdict()}
+    accuracies = [fold["accuracy"] for fold in folds]
+    assert last["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert last["spread"] == pytest.approx(np.std(accuracies, ddof=1))
+
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "60 images in 3 folds, by --seed; the test images are not used" in out
+    assert "\nfold 3 of 3: loss " in out
+    assert "\nmean accuracy " in out
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--hold-out", "5"), ("--patience", "3"), ("--history", "h.csv"), ("--checkpoint", "c")],
+)
+def test_what_folds_leave_no_room_for_is_refused(images, option, capsys):
+    refused = ["train", str(images), "--folds", "3", *option]
+    assert_refused(refused, capsys, option[0], "leave out --folds")

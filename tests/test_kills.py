@@ -135,7 +135,7 @@ def test_a_signal_without_checkpoints_saves_what_was_learned(data, tmp_path, num
 def test_only_the_first_signal_counts(capsys, monkeypatch):
     """The second would strike while a checkpoint is written."""
 
-    def load(name):
+    def load(name, **how):
         try:
             signal.raise_signal(signal.SIGTERM)
         except KeyboardInterrupt:
@@ -152,7 +152,7 @@ def test_only_the_first_signal_counts(capsys, monkeypatch):
 
 
 def test_an_ignored_sigterm_stays_ignored(monkeypatch):
-    def load(name):
+    def load(name, **how):
         os.kill(os.getpid(), signal.SIGTERM)
         raise convlet.DataError("went on")
 

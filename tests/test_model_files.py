@@ -22,6 +22,7 @@ from convlet import equations as eq
 from convlet.formats import records
 from convlet.formats.header import LIMIT, damaged
 from convlet.formats.records import pack, unpack
+from convlet.preparation import Preparation
 
 DOCS = Path(__file__).parents[1] / "docs" / "model-file.md"
 BLANK = "0" * 64
@@ -89,6 +90,53 @@ def test_classes_and_epochs_come_back(path: Path) -> None:
     loaded = convlet.load(str(path))
     assert loaded.classes == ('"\\', "é\x1f\u2028", "🙂,")
     assert loaded.epochs == 12_345_678_901
+
+
+def test_preparation_comes_back(path: Path) -> None:
+    for fit in ("crop", "pad", "stretch", "figure"):
+        network = Network("flatten, dense 2, softmax", (3, 4))
+        network.preparation = Preparation(3, 4, "grey", fit)  # type: ignore[arg-type]
+        network.save(path)
+        assert convlet.load(path).preparation == network.preparation
+    for wrong, message in (
+        (
+            Preparation(4, 3, "grey"),
+            r"preparation makes images \(4, 3, 1\), expected one of images",
+        ),
+        (Preparation(3, 4, "rgb"), r"makes images \(3, 4, 3\)"),
+        ("crop", "preparation is 'crop', expected a Preparation or None"),
+    ):
+        with pytest.raises(InputError, match=message):
+            network.preparation = wrong  # type: ignore[assignment]
+
+
+def test_a_file_from_before_there_were_preparations_loads(path: Path) -> None:
+    """Byte by byte as it was written then."""
+    fields = {
+        "checksum": BLANK,
+        "classes": '["no", "yes"]',
+        "convlet_version": "0.1.0",
+        "data": "mnist",
+        "epochs": "3",
+        "format": "convlet-model",
+        "format_version": "1",
+        "input_scaling": "uint8/255",
+        "input_shape": "[1, 2, 1]",
+        "layers": "flatten, dense 2, softmax",
+    }
+    entries = {
+        "__metadata__": fields,
+        "w0": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]},
+        "b0": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},
+    }
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    numbers = np.array([1, 2, 3, 4, 0, -1], "<f4").tobytes()
+    blank = len(header).to_bytes(8, "little") + header + numbers
+    path.write_bytes(blank.replace(BLANK.encode(), sha256(blank).hexdigest().encode()))
+    network = convlet.load(path)
+    assert (network.preparation, network.data, network.epochs) == (None, "mnist", 3)
+    np.testing.assert_array_equal(network.flat, [1, 2, 3, 4, 0, -1])
 
 
 def test_training_goes_on_where_it_was(path: Path) -> None:
@@ -278,6 +326,12 @@ ABSENT = object()
 META = "__metadata__"
 RECORD = json.dumps(Settings().record())  # of the settings, all as nobody chose them
 
+
+def prepared(text: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The header with this preparation."""
+    return lambda h: h | {META: dict(sorted({**h[META], "preparation": text}.items()))}
+
+
 HEADERS = {
     "huge shape": (changed("w0", "shape", value=[1 << 40, 1 << 40]), "header at byte"),
     "huge shape, its offsets": (
@@ -340,6 +394,21 @@ HEADERS = {
         lambda h: h | {META: dict(sorted({**h[META], "data": "/etc/data"}.items()))},
         "data is '/etc/data', expected the name of a data set",
     ),
+    "preparation of another size": (
+        prepared('{"rows": 2, "columns": 2, "colour": "grey", "fit": "crop"}'), "makes images"
+    ),
+    "preparation of another colour": (
+        prepared('{"rows": 1, "columns": 2, "colour": "red", "fit": "crop"}'), "colour is 'red'"
+    ),
+    "preparation without fit": (
+        prepared('{"rows": 1, "columns": 2, "colour": "grey"}'), "in the form in which"
+    ),
+    "preparation with more": (
+        prepared('{"rows": 1, "columns": 2, "colour": "grey", "fit": "crop", "run": 1}'),
+        "preparation is .*unexpected keyword",
+    ),
+    "preparation is a list": (prepared("[1, 2]"), "expected a Preparation or None"),
+    "preparation is no JSON": (prepared("crop"), "preparation is 'crop', expected one of"),
     **{
         f"settings: {what}": (
             lambda h, text=text: h | {META: dict(sorted({**h[META], "settings": text}.items()))},

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import convlet
 from convlet import (
     ArchitectureError,
     Callback,
@@ -336,3 +337,35 @@ def test_the_shape_of_the_images_cannot_be_changed():
     with pytest.raises(AttributeError):
         network.input_shape = (3, 3, 1)
     assert network.input_shape == (2, 2, 1)
+
+
+# --------------------------------------------------------------------------- what decides meaning
+
+
+@pytest.mark.parametrize("name", ["layers", "stages", "class_count", "shapes", "input_shape"])
+def test_what_a_network_is_cannot_be_set(name):
+    network = convlet.Network("flatten, dense 3, softmax", (4, 4))
+    with pytest.raises(AttributeError):
+        setattr(network, name, getattr(network, name))
+
+
+def test_parameters_are_set_whole_and_finite(tmp_path):
+    network = convlet.Network("flatten, dense 3, softmax", (4, 4), seed=1)
+    memory, other = network.flat, convlet.Network("flatten, dense 3, softmax", (4, 4), seed=2)
+    network.flat = other.flat.astype(np.float64)
+    assert network.flat is memory
+    assert network.flat.tobytes() == other.flat.tobytes()
+    network.save(tmp_path / "m")
+    assert convlet.load(tmp_path / "m").flat.tobytes() == other.flat.tobytes()
+    for wrong in (np.zeros(3), np.full(51, np.nan), "zeros"):
+        with pytest.raises(convlet.InputError, match="flat"):
+            network.flat = wrong
+    assert network.flat.tobytes() == other.flat.tobytes()
+
+
+def test_an_engine_is_one_or_the_name_of_one():
+    network = convlet.Network("flatten, dense 3, softmax", (4, 4))
+    network.engine = "reference"
+    assert network.engine.name == "reference"
+    with pytest.raises(convlet.InputError, match="engine is 'turbo', expected one of"):
+        network.engine = "turbo"

@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 import pytest
 
+from convlet import randomness
 from convlet.initial import initial_weights
 from convlet.randomness import Purpose, permutation, raw_words, uniform
 from convlet.stages import default_layers, group, parameter_shapes, views
@@ -136,3 +137,11 @@ def test_initial_weights_are_pinned():
         found = arrays[stage.w_name].ravel()[:4]
         np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert arrays["w0"].ravel()[:3].tolist() == np.float32(PINNED_WEIGHTS).tolist()
+
+
+def test_many_words_are_sorted_in_pieces_to_the_same_order(monkeypatch):
+    words = randomness.raw_words(5, Purpose.SHUFFLE, 0, 5000)
+    words[::7] = words[3]  # equal ones stay in their order
+    whole = np.argsort(words, kind="stable")
+    monkeypatch.setattr(randomness, "MOST_SORTED", 100)
+    np.testing.assert_array_equal(randomness._order(words), whole)

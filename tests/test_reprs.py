@@ -1,5 +1,6 @@
 """What a terminal and a notebook show of the things of the API: short, and escaped."""
 
+import copy
 import pickle
 import re
 import sys
@@ -171,3 +172,9 @@ def test_fit_shows_its_progress_at_a_prompt(capsys, monkeypatch):
 def test_progress_is_a_truth_value():
     with pytest.raises(ValueError, match="progress is 'yes', expected True or False"):
         fit_quietly(progress="yes")
+
+
+def test_a_table_comes_whole_out_of_a_copy_and_another_process():
+    table = Network().summary()
+    for other in (copy.copy(table), copy.deepcopy(table), pickle.loads(pickle.dumps(table))):
+        assert (other, type(other), other.html) == (table, type(table), table.html)

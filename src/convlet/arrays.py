@@ -4,22 +4,14 @@ Every refusal names the parameter, its value, what was expected and the shapes i
 """
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from convlet import values
 from convlet.equations import Array
 from convlet.errors import InputError
 from convlet.shapes import Shape
-
-
-def as_array(value: Any, name: str, expected: str) -> Array:
-    """Any array, or nested sequences that make one."""
-    try:
-        return np.asarray(value)
-    except ValueError as error:  # lists of different lengths
-        raise InputError(name, value, expected, found=f"is no array ({error})") from None
 
 
 def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
@@ -28,15 +20,27 @@ def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
     Takes (n, rows, columns, channels), or (n, rows, columns) for one channel; uint8 (0..255 stands
     for 0..1) or finite floats.
     """
+    if type(x) is np.ndarray and x.dtype == np.uint8 and x.shape[1:] == input_shape and len(x):
+        images: Array = np.ascontiguousarray(x)  # a single image is predicted in microseconds
+    else:
+        images = _arranged(x, input_shape, name)
+    _check_levels(images, name)
+    return images
+
+
+def _arranged(x: Any, input_shape: Shape, name: str) -> Array:
+    """x as C-ordered uint8 or float32 (n, rows, columns, channels), whatever its numbers."""
     expected = f"(n, {', '.join(map(str, input_shape))})"
-    x = as_array(x, name, expected)
+    x = values.as_array(x, name, expected)
     if x.dtype != np.uint8 and x.dtype.kind != "f":
-        expected, hint = "uint8 (0 to 255) or a float", f"convert it with {name}.astype(...)"
+        kind = "numpy.float32" if x.dtype == bool else "numpy.uint8"
+        mend = f"convert it with {values.in_code(name)}.astype({kind})"
+        expected, hint = "uint8 (0 to 255) or a float", mend if x.dtype.kind in "bui" else ""
         raise InputError(name, x.dtype, expected, hint, found=f"has dtype {x.dtype}")
     if x.ndim == 3 and input_shape[2] == 1 and x.shape[1:] == input_shape[:2]:
         x = x[..., None]
     if x.ndim != 4 or x.shape[1:] != input_shape:
-        hint = "one image is x[None]" if x.shape in (input_shape, input_shape[:2]) else ""
+        hint = _shape_hint(x.shape, input_shape, values.in_code(name))
         expected += ", images as (rows, columns, channels)"
         raise InputError(name, x.shape, expected, hint, found=f"has shape {x.shape}")
     if len(x) == 0:
@@ -44,32 +48,50 @@ def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
     if x.dtype not in (np.uint8, np.float32):
         with np.errstate(over="ignore", invalid="ignore"):
             x = x.astype(np.float32)
-    images: Array = np.ascontiguousarray(x)
-    if x.dtype == np.float32:
-        flat = images.reshape(-1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = np.dot(flat, flat)  # finite only if every term is: no temporary array
-        if not isfinite(squares) and not np.isfinite(images).all():
-            where = tuple(map(int, np.argwhere(~np.isfinite(images))[0]))
-            raise InputError(
-                name,
-                float(images[where]),
-                "finite float32 numbers",
-                "clean the data first",
-                subject=f"{name}{list(where)}",
-            )
-    return images
+    return np.ascontiguousarray(x)
+
+
+def _check_levels(images: Array, name: str) -> None:
+    """Refuse numbers that images do not hold."""
+    wrong = values.wrong_levels(images, values.in_code(name))
+    if wrong is None:
+        return
+    if images.dtype != np.uint8 and not np.isfinite(images).all():
+        where = tuple(map(int, np.argwhere(~np.isfinite(images))[0]))
+        raise InputError(
+            name,
+            float(images[where]),
+            "finite float32 numbers",
+            f"clean the data first, as in numpy.nan_to_num({values.in_code(name)})",
+            subject=f"{name}{list(where)}",
+        )
+    raise InputError(name, None, wrong.expected, wrong.mend, found=f"holds {wrong.found}")
+
+
+def _shape_hint(found: tuple[int, ...], wanted: Shape, name: str) -> str:
+    """How to make images of the wanted shape of an array of another one; "" if nobody knows."""
+    rows, columns, channels = wanted
+    if found in (wanted, wanted[:2]):
+        return f"one image is {name}[None]"
+    if found[1:] == (channels, rows, columns):
+        return f"channels come last, as in {name}.transpose(0, 2, 3, 1)"
+    if len(found) == 2 and found[1] == rows * columns * channels:
+        return f"{name}.reshape(-1, {rows}, {columns}, {channels})"
+    return ""
 
 
 def as_labels(y: Any, count: int, classes: int, name: str = "y") -> Array:
     """y as int32 classes (n,) or float32 distributions (n, classes)."""
-    y = as_array(y, name, f"(n,) classes or (n, {classes}) distributions")
+    y = values.as_array(y, name, f"(n,) classes or (n, {classes}) distributions")
     if y.dtype.kind not in "buif":
         expected = f"whole numbers 0 to {classes - 1} or distributions (n, {classes})"
-        raise InputError(name, y.dtype, expected, found=f"has dtype {y.dtype}")
+        names = f"classes, {values.in_code(name)} = numpy.unique(..., return_inverse=True)"
+        hint = names if y.dtype.kind in "SU" else ""
+        raise InputError(name, y.dtype, expected, hint, found=f"has dtype {y.dtype}")
     if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[1] != classes):
         expected = f"(n,) classes or (n, {classes}) distributions"
-        raise InputError(name, y.shape, expected, found=f"has shape {y.shape}")
+        hint = f"{values.in_code(name)}[:, 0]" if y.shape[1:] == (1,) else ""
+        raise InputError(name, y.shape, expected, hint, found=f"has shape {y.shape}")
     if len(y) != count:
         found = f"has {len(y)} labels for {count} images"
         raise InputError(name, len(y), "one label for each image", found=found)
@@ -83,6 +105,8 @@ def as_labels(y: Any, count: int, classes: int, name: str = "y") -> Array:
     bad = np.flatnonzero((y < 0) | (y >= classes))
     if len(bad):
         hint = f"the network has {classes} classes"
+        if y.min() == 1 and y.max() == classes:
+            hint += f", counted from 0, as {values.in_code(name)} - 1 is"
         raise _wrong_label(name, bad[0], y, f"0 to {classes - 1}", hint)
     return np.ascontiguousarray(y, np.int32)
 
@@ -112,7 +136,7 @@ def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Ar
     """omega of (13) as float32 (n,), or None."""
     if weight is None:
         return None
-    weight = as_array(weight, name, f"({count},) numbers")
+    weight = values.as_array(weight, name, f"({count},) numbers")
     if weight.dtype.kind not in "buif" or weight.shape != (count,):
         found = f"has shape {weight.shape} and dtype {weight.dtype}"
         expected = f"({count},) numbers, one for each image"
@@ -132,7 +156,7 @@ def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Ar
 
 def as_vector(value: Any, size: int, name: str) -> Array:
     """A copy as float32 (size,)."""
-    vector = as_array(value, name, f"({size},) numbers")
+    vector = values.as_array(value, name, f"({size},) numbers")
     if vector.dtype.kind not in "buif" or vector.shape != (size,):
         found = f"has shape {vector.shape} and dtype {vector.dtype}"
         expected = f"({size},) numbers, one for each parameter"

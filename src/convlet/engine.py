@@ -4,7 +4,7 @@ Both engines, native.py and reference.py, know stages and one flat float32 vecto
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class Trained(NamedTuple):
         return len(self.costs)
 
 
+@runtime_checkable
 class Engine(Protocol):
     """What a network asks of an engine.
 

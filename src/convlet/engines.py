@@ -36,7 +36,7 @@ def make_engine(name: str, stages: Sequence[Stage]) -> Engine:
             raise
         message = f"{error}; the slow reference engine computes instead"
         if message not in _said:
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
         if native.TARGET.name is None:  # of the CPU, whatever the network
             _said.add(message)
         return ReferenceEngine(stages)

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+MOST_SHOWN = 200
+"""Characters of a value in a sentence."""
+
 PYTHON: Mapping[str, str] = {}
 """The names of parameters in Python: as they are."""
 
@@ -119,7 +122,8 @@ class InputError(ConvletError, ValueError):
                 return "is not given"
             if self.value is True:
                 return "is given"
-        return f"is {self.value!r}"
+        shown = repr(self.value)
+        return f"is {shown}" if len(shown) <= MOST_SHOWN else f"is {shown[: MOST_SHOWN - 3]}..."
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Parts, so that an error comes whole out of another process."""
@@ -142,7 +146,12 @@ class ModelFileError(ConvletError, ValueError):
 
 
 class FileError(ConvletError, OSError):
-    """A file or folder is missing, or cannot be read or written."""
+    """A file or folder is missing, or cannot be read or written.
+
+    why: the message without the name at its start, where it has one.
+    """
+
+    why = ""
 
 
 class DivergedError(ConvletError, ArithmeticError):
@@ -170,6 +179,12 @@ class MissingDependencyError(ConvletError, ImportError):
 
     The message says which, what for, and how to install it.
     """
+
+
+def one_line(error: Exception) -> str:
+    """The words of another library, short and on one line, to be handed on in ours."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _remade(kind: type[ConvletError], parts: dict[str, Any]) -> ConvletError:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convlet import arrays, inputs
 from convlet import equations as eq
+from convlet.balance import as_class_weight, by_class, omega
 from convlet.engine import Engine, Samples
 from convlet.engines import make_engine
 from convlet.equations import Array, Float32, Float64
@@ -19,12 +20,14 @@ from convlet.initial import initial_weights
 from convlet.layers import Layer
 from convlet.overview import stage_table
 from convlet.parameters import Parameters
+from convlet.preparation import Preparation, as_preparation
 from convlet.reference import quiet
 from convlet.settings import Settings
 from convlet.shapes import Shape
 from convlet.stages import Stage, group, parameter_shapes, views
 from convlet.tables import Table
 from convlet.text import as_layers, format_layers
+from convlet.values import Scale, as_scale, check_scale
 from convlet.wording import count, size
 
 
@@ -60,23 +63,63 @@ class Inference:
         flat: Any = None,
     ) -> None:
         names = inputs.as_class_names(classes)
-        self.layers = as_layers(layers, 10 if names is None else len(names))
+        self._layers = as_layers(layers, 10 if names is None else len(names))
         self._input_shape = inputs.as_input_shape(input_shape)
-        self.stages: tuple[Stage, ...] = group(self.layers, self.input_shape)
-        self.class_count = self.stages[-1].output_shape[0]
+        self._stages = group(self.layers, self.input_shape)
         self.classes = names
-        self.data = None
+        self.data = self.preparation = self.scale = None
         self.settings = None
         self.epochs = 0
-        self.shapes: dict[str, Shape] = parameter_shapes(self.stages)
+        self._shapes = parameter_shapes(self.stages)
         seed = inputs.as_seed(seed)
-        self.flat: Float32 = (
+        self._flat: Float32 = (
             initial_weights(self.stages, seed)
             if flat is None
             else arrays.as_vector(flat, sum(map(prod, self.shapes.values())), "flat")
         )
-        """All parameters, one after the other."""
-        self.engine: Engine = make_engine(engine, self.stages)
+        self.engine = engine
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """As they were given."""
+        return self._layers
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The layers in stages (16), (17)."""
+        return self._stages
+
+    @property
+    def class_count(self) -> int:
+        """M, the units of the last layer."""
+        return self.stages[-1].output_shape[0]
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Of each parameter, by name, in the order of `flat`."""
+        return dict(self._shapes)
+
+    @property
+    def flat(self) -> Float32:
+        """All parameters, one after the other.
+
+        Setting it copies other numbers into it, and raises `InputError` for a vector of another
+        size or with numbers that are not finite.
+        """
+        return self._flat
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self._flat[...] = arrays.as_vector(value, len(self._flat), "flat")
+
+    @property
+    def engine(self) -> Engine:
+        """What computes.  Setting it, also by a name as for `Network`, raises `InputError`."""
+        return self._engine
+
+    @engine.setter
+    def engine(self, value: Engine | str) -> None:
+        self._engine = value if isinstance(value, Engine) else make_engine(value, self.stages)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -119,6 +162,32 @@ class Inference:
         self._data = inputs.as_data_name(value)
 
     @property
+    def preparation(self) -> Preparation | None:
+        """What was done with the image files that it was trained on, to be done with new ones.
+
+        As a `Dataset` tells it; None where the images were arrays.  Setting it, or its record,
+        raises `InputError` for one of another input_shape.
+        """
+        return self._preparation
+
+    @preparation.setter
+    def preparation(self, value: Preparation | Mapping[str, Any] | None) -> None:
+        self._preparation = None if value is None else as_preparation(value, self.input_shape)
+
+    @property
+    def scale(self) -> Scale | None:
+        """What the numbers of the images meant that it was trained on; None where nobody knows.
+
+        `fit` measures it; `predict` and `evaluate` refuse images on another scale.  Setting it
+        raises `InputError` for what is none.
+        """
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: Scale | Sequence[float] | None) -> None:
+        self._scale = as_scale(value)
+
+    @property
     def settings(self) -> Settings | None:
         """How the last call of `fit` trained it; None where that is not known.
 
@@ -145,7 +214,7 @@ class Inference:
 
         x (n, rows, columns, channels) -> (n, classes).  threads: as in `fit`.  Raises `InputError`.
         """
-        images = arrays.as_images(x, self.input_shape)
+        images = self._images(x)
         return self.engine.predict(self.flat, images, inputs.as_threads(threads))
 
     def predict(self, x: Any, *, threads: int | None = None) -> NDArray[np.int64]:
@@ -153,10 +222,16 @@ class Inference:
 
         x (n, rows, columns, channels) -> (n,).  threads: as in `fit`.  Raises `InputError`.
         """
-        images = arrays.as_images(x, self.input_shape)
+        images = self._images(x)
         z = self.engine.logits(self.flat, images, inputs.as_threads(threads))
         refuse_not_finite(z)
         return np.asarray(z.argmax(axis=1), np.int64)
+
+    def _images(self, x: Any) -> Array:
+        """Images of the caller, on the scale of training.  Raises `InputError`."""
+        images = arrays.as_images(x, self.input_shape)
+        check_scale(images, self.scale, "x")
+        return images
 
     def evaluate(
         self, x: Any, y: Any, sample_weight: Any = None, *, threads: int | None = None
@@ -177,7 +252,11 @@ class Inference:
 
     @quiet
     def seen(self, data: Samples, threads: int | None = None) -> Seen:
-        """What the network makes of samples that are already checked."""
+        """What the network makes of samples that are already checked, but for their scale.
+
+        Raises `InputError`.
+        """
+        check_scale(data.images, self.scale, "x")
         z = self.engine.logits(self.flat, data.images, threads).astype(np.float64)
         labels = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
         loss = float(eq.mean_cost(eq.cross_entropy(z, data.targets), data.weight))
@@ -194,11 +273,15 @@ class Inference:
         _, flat = self.engine.gradients(self.flat, batch, inputs.as_threads(threads))
         return views(flat, self.shapes)
 
-    def samples(self, x: Any, y: Any, sample_weight: Any = None, name: str = "") -> Samples:
-        """Images and labels, checked.  Raises `InputError`."""
+    def samples(
+        self, x: Any, y: Any, sample_weight: Any = None, name: str = "", class_weight: Any = None
+    ) -> Samples:
+        """Images and labels, checked, with omega of (13).  Raises `InputError`."""
         images = arrays.as_images(x, self.input_shape, f"{name}x")
         targets = arrays.as_labels(y, len(images), self.class_count, f"{name}y")
-        return Samples(images, targets, arrays.as_sample_weight(sample_weight, len(images)))
+        own = arrays.as_sample_weight(sample_weight, len(images))
+        weights = by_class(as_class_weight(class_weight), targets, self.class_count, self.classes)
+        return Samples(images, targets, omega(weights, targets, own))
 
     def summary(self) -> Table:
         """The stages as a table, a str: layers, shapes, parameters, multiply-adds."""

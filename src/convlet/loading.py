@@ -18,6 +18,8 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
         found.layers, found.input_shape, classes=found.classes, engine=engine, flat=flat
     )
     network.epochs, network.data, network.settings = found.epochs, found.data, found.settings
+    network.scale = found.scale
+    network.preparation = found.preparation
     return network
 
 
@@ -36,4 +38,5 @@ def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Netwo
     )
     network.epochs, network.data = saved.position.epochs, saved.identity["data"]
     network.settings = settings_in(saved.identity)
+    network.preparation = saved.identity.get("preparation")  # none in older ones
     return network

@@ -1,6 +1,7 @@
 """`Network`: layers with parameters that can be trained."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -18,6 +19,8 @@ from convlet.run import History
 from convlet.schedules import Schedule
 from convlet.search import LearningRates, find_learning_rate, growing_rates
 from convlet.settings import Settings
+from convlet.stopping import EarlyStopping
+from convlet.values import check_same_scale, scale_of
 
 
 class Network(Inference):
@@ -44,6 +47,7 @@ class Network(Inference):
         callbacks: Sequence[Callback] = (),
         *,
         sample_weight: Any = None,
+        class_weight: Any = None,
         optimizer: Optimizer | str = "sgd",
         schedule: Schedule | str = "constant",
         clip_norm: float | None = None,
@@ -60,6 +64,9 @@ class Network(Inference):
 
         validation: (x, y) to evaluate after every epoch.  seed: of the shuffles, of dropout and
         augmentation; every image is used once an epoch, in a last, smaller minibatch if need be.
+
+        sample_weight: omega of (13), (n,) or None.  class_weight: a factor of it for every class,
+        as a dict {class or its name: weight}, or "balanced", by which all classes weigh the same.
 
         learning_rate: eta; None is the usual one of the optimiser, 0.1 for plain SGD.  optimizer:
         SGD, Adam, AdamW or a name; plain SGD is (21) as it stands.  schedule: of the learning rate,
@@ -93,6 +100,7 @@ class Network(Inference):
             clip_norm=clip_norm,
             label_smoothing=label_smoothing,
             augmentation=augmentation,
+            class_weight=class_weight,
         )
         if self.epochs + settings.epochs > inputs.MOST_EPOCHS:
             hint = f"a network's life has at most {inputs.MOST_EPOCHS}"
@@ -101,10 +109,14 @@ class Network(Inference):
         told = as_callbacks(callbacks)
         if inputs.as_bool(is_interactive() if progress is None else progress, "progress"):
             told = (*told, progress_callback())
-        data = self.samples(x, y, sample_weight)
+        data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
         pair = arrays.as_validation(validation)
         held_out = None if pair is None else self.samples(*pair, name="validation ")
-        self.data, self.settings = name, settings
+        if held_out is not None:
+            check_same_scale(data.images, held_out.images, "x", "validation x")
+        patience = [one.patience for one in told if isinstance(one, EarlyStopping)]
+        self.settings = replace(settings, patience=patience[0] if patience else None)
+        self.data, self.scale = name, scale_of(data.images)
         if checkpoint is None:
             return training.fit(self, data, held_out, settings, told, threads)
         with Folder(checkpoint, every, resume, data, held_out) as folder:
@@ -121,6 +133,7 @@ class Network(Inference):
         seed: int = 0,
         *,
         sample_weight: Any = None,
+        class_weight: Any = None,
         optimizer: Optimizer | str = "sgd",
         clip_norm: float | None = None,
         label_smoothing: float = 0.0,
@@ -141,9 +154,10 @@ class Network(Inference):
             clip_norm=clip_norm,
             label_smoothing=label_smoothing,
             augmentation=augmentation,
+            class_weight=class_weight,
         )
         threads = inputs.as_threads(threads)
-        data = self.samples(x, y, sample_weight)
+        data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
         return find_learning_rate(self, data, rates, settings, threads)
 
     def preview(

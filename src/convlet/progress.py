@@ -4,7 +4,8 @@ rich is imported where it draws.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,6 +33,38 @@ def progress_callback(console: "Console | None" = None) -> Callback:
     """
     console = console or _console()
     return Bar(console) if can_redraw(console) else Lines()
+
+
+@contextmanager
+def counted(show: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Inside, a function that shows how many of how many images are done with, and with what.
+
+    As a bar, where a line can be drawn again; else not at all.
+    """
+    console = _console() if show else None
+    if console is None or not can_redraw(console):
+        yield lambda what, done, total: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    what, state = TextColumn("{task.description}"), TextColumn("{task.fields[state]}")
+    columns = what, BarColumn(bar_width=None), state
+    with Progress(
+        *columns, console=console, transient=True, expand=True, auto_refresh=False
+    ) as bar:
+        task = bar.add_task("", total=None, state="")
+        drawn = 0.0
+
+        def told(what: str, done: int, total: int) -> None:
+            nonlocal drawn
+            if done == total or perf_counter() - drawn >= REDRAW:
+                drawn = perf_counter()
+                state = f"{done:,} of {total:,} images"
+                bar.update(
+                    task, completed=done, total=total, description=what, state=state, refresh=True
+                )
+
+        yield told
 
 
 def is_interactive() -> bool:
@@ -144,7 +177,12 @@ class Bar(Callback):
             self.accuracy = f"accuracy {percent(row.validation_accuracy)}"
         if self.progress is not None:
             self.progress.update(self.task, description=_name(run.epoch + 1, run))
-            self.progress.console.print(epoch_line(run, row))
+            self.say_epoch(epoch_line(run, row))
+
+    def say_epoch(self, line: str) -> None:
+        """Above the bar."""
+        if self.progress is not None:
+            self.progress.console.print(line)
 
     def on_end(self, run: Run) -> None:
         self.close()

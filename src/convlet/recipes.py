@@ -13,6 +13,7 @@ from typing import Any
 from convlet.augmentation import Augmentation
 from convlet.datasets import Dataset
 from convlet.errors import InputError
+from convlet.facts import Facts, Mirror, measure, mirror
 from convlet.layers import Layer
 from convlet.optimizers import SGD, Adam, AdamW, Optimizer
 from convlet.schedules import Constant, OneCycle, Schedule
@@ -35,19 +36,28 @@ LARGE_PADDED = (
     "conv 32 3 padding same, relu, pool {pool}, conv 64 3 padding same, relu, pool 2, flatten,"
     " dropout 0.3, dense 256, relu, dropout 0.5, dense {classes}, softmax"
 )
+WIDE = (
+    "conv 64 5, relu, pool {pool}, conv 128 5, relu, pool 2, flatten, dropout 0.2, dense 384, relu,"
+    " dropout 0.5, dense {classes}, softmax"
+)
+WIDE_PADDED = (
+    "conv 64 3 padding same, relu, pool {pool}, conv 128 3 padding same, relu, pool 2, flatten,"
+    " dropout 0.2, dense 384, relu, dropout 0.5, dense {classes}, softmax"
+)
 
-SIDE, COUNT = 28, 60_000
-"""Of the images that the recipes were chosen on, and how many they are with those held out."""
 LEAST_SIDE = 16  # of an image, for two 5x5 kernels without padding
-MOST_REPEATS = 20
-"""Of the epochs, for fewer images."""
-ROWS_BEHIND = 56
-"""Of a large image, what the first pool leaves: the layers behind it were chosen for such."""
+FEW = 10_000
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Layers and settings that belong together."""
+    """Layers and settings that belong together.
+
+    side, count: of the images that they were chosen on, with those held out.  rows_behind: what
+    the first pool leaves of a large image; the layers behind it were chosen for such.
+    most_repeats: of the epochs, for fewer images.  few: the augmentation for fewer than 10,000,
+    where it is another one.  why: what it was chosen by for some data.
+    """
 
     name: str
     text: str  # of the layers, with {classes} and {pool}
@@ -59,6 +69,12 @@ class Recipe:
     schedule: Schedule = field(default_factory=Constant)
     augmentation: Augmentation | None = None
     pool: int = 2  # of the first stage
+    side: int = 28
+    count: int = 60_000
+    rows_behind: int = 56
+    most_repeats: int = 20
+    few: Augmentation | None = None
+    why: str = ""
 
     def layers(self, classes: int) -> tuple[Layer, ...]:
         """The layers for so many classes."""
@@ -71,21 +87,29 @@ class Recipe:
     def fitted(self, data: Dataset) -> "Recipe":
         """This recipe for images of another size, and another number of them.
 
-        Lengths in pixels grow with the images, and small ones get padded kernels; from 141 pixels
-        on the first pool grows with them, too.  Fewer images are used more often, up to 20 times,
-        so that the steps stay as many.  Raises `InputError`.
+        Lengths in pixels grow with the images, and small ones get padded kernels; from some size on
+        the first pool grows with them, too.  Fewer images are used more often, up to a limit, so
+        that the steps stay as many, and few may be changed more.  Raises `InputError`.
         """
         if not isinstance(data, Dataset):
             raise InputError("data", data, "a convlet.datasets.Dataset")
-        count, side = len(data.train.labels), min(data.train.images.shape[1:3])
-        repeats = min(MOST_REPEATS, max(1, COUNT / count))
+        count, side = len(data.train), min(data.train.images.shape[1:3])
+        repeats = min(self.most_repeats, max(1, self.count / count))
+        few = self.few if count < FEW else None
         return replace(
             self,
             text=self.text if side >= LEAST_SIDE else self.padded_text,
-            pool=max(2, round(side / ROWS_BEHIND)),
+            pool=max(2, round(side / self.rows_behind)),
             epochs=ceil(self.epochs * repeats),
-            augmentation=_resized(self.augmentation, side / SIDE),
+            augmentation=_resized(few or self.augmentation, side / self.side),
         )
+
+    def unmirrored(self) -> "Recipe":
+        """This recipe for images that are others when mirrored."""
+        if self.augmentation is None or not self.augmentation.flip:
+            return self
+        changes = replace(self.augmentation, flip=False)
+        return replace(self, augmentation=None if changes == Augmentation() else changes)
 
 
 def _resized(augmentation: Augmentation | None, factor: float) -> Augmentation | None:
@@ -140,34 +164,52 @@ BEST_THINGS = Recipe(
     schedule=OneCycle(),
     augmentation=Augmentation(flip=True),
 )
-"""The same for pictures of things, which may be mirrored but not bent."""
+"""The same for things on blank ground, which may be mirrored but not bent."""
 
-NAMES = ("plain", "default", "best", "best-characters", "best-things")
-CHARACTERS = ("mnist", "digits")  # data of which `best` knows that they are
+BEST_PHOTOS = Recipe(
+    "best-photos",
+    WIDE,
+    WIDE_PADDED,
+    epochs=30,
+    batch_size=128,
+    learning_rate=0.002,
+    optimizer=AdamW(weight_decay=0.1),
+    schedule=OneCycle(),
+    augmentation=Augmentation(shift=2, flip=True),
+    side=32,
+    count=50_000,
+    rows_behind=16,
+    most_repeats=2,
+    few=Augmentation(shift=2, rotation=10, scale=0.1, flip=True),
+)
+"""The same for images that fill their frame, as photographs do."""
+
+RECIPES = {one.name: one for one in (PLAIN, DEFAULT, BEST_CHARACTERS, BEST_THINGS, BEST_PHOTOS)}
+NAMES = ("plain", "default", "best", *list(RECIPES)[2:])
 
 
-def recipe(name: str = "default", data: str | Dataset = "mnist") -> Recipe:
-    """The recipe of that name, for a data set or for one of that name.
+def recipe(name: str = "default", data: Dataset | None = None) -> Recipe:
+    """The recipe of that name, fitted to the training images of a data set.
 
-    "best" is "best-characters" for the characters among the known data sets, else "best-things".
-    Raises `InputError`.
+    "best" is the one that `best` chooses.  Without data it is as for 60,000 handwritten digits of
+    28x28 pixels.  Raises `InputError`.
     """
-    if not isinstance(data, str | Dataset):
-        raise InputError("data", data, "a convlet.datasets.Dataset, or the name of one")
-    chosen = _named(name, data if isinstance(data, str) else data.name)
-    return chosen if isinstance(data, str) else chosen.fitted(data)
+    if name not in NAMES:
+        raise InputError("recipe", name, f"one of: {', '.join(NAMES)}")
+    if data is None:
+        return BEST_CHARACTERS if name == "best" else RECIPES[name]
+    if not isinstance(data, Dataset):
+        raise InputError("data", data, "a convlet.datasets.Dataset or None")
+    if name in ("plain", "default"):
+        return RECIPES[name].fitted(data)
+    facts, mirrored = measure(data.train.images), mirror(data.train.images, data.train.labels)
+    chosen = best(facts, mirrored) if name == "best" else RECIPES[name]
+    fitted = replace(chosen.fitted(data), why=f"{facts}, {mirrored}")
+    return fitted if mirrored.is_harmless else fitted.unmirrored()
 
 
-def _named(name: str, data: str) -> Recipe:
-    match name:
-        case "plain":
-            return PLAIN
-        case "default":
-            return DEFAULT
-        case "best":
-            return BEST_CHARACTERS if data in CHARACTERS else BEST_THINGS
-        case "best-characters":
-            return BEST_CHARACTERS
-        case "best-things":
-            return BEST_THINGS
-    raise InputError("recipe", name, f"one of: {', '.join(NAMES)}")
+def best(facts: Facts, mirrored: Mirror) -> Recipe:
+    """Which recipe gives the most for such images: the facts decide, no name does."""
+    if not facts.is_on_ground:
+        return BEST_PHOTOS
+    return BEST_THINGS if mirrored.is_harmless else BEST_CHARACTERS

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from convlet.engine import Engine, Samples
 from convlet.equations import Float32
 from convlet.layers import Layer
+from convlet.preparation import Preparation
 from convlet.settings import Settings
 from convlet.shapes import Shape
 from convlet.stages import Stage
@@ -97,6 +98,8 @@ class Trainee(Protocol):
     def classes(self) -> tuple[str, ...] | None: ...
     @property
     def data(self) -> str | None: ...
+    @property
+    def preparation(self) -> Preparation | None: ...
     @property
     def engine(self) -> Engine: ...
     @property

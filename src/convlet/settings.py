@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from convlet.augmentation import Augmentation, as_augmentation
+from convlet.balance import ClassWeight, as_class_weight, described
 from convlet.inputs import as_count, as_limit, as_number_below, as_rate, as_seed
 from convlet.layers import Layer
 from convlet.optimizers import BY_NAME, SGD, Optimizer, as_optimizer
 from convlet.schedules import SCHEDULES, Constant, Schedule, as_schedule
 from convlet.text import format_dropout
+from convlet.wording import count
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Settings:
     clip_norm: float | None = None  # the greatest norm of the gradient of a step
     label_smoothing: float = 0.0
     augmentation: Augmentation | None = None
+    class_weight: ClassWeight | None = None
+    patience: int | None = None  # of `EarlyStopping` among the callbacks: told, no argument of fit
 
     if TYPE_CHECKING:  # what a caller may give; the fields hold its normal form
 
@@ -43,6 +47,8 @@ class Settings:
             clip_norm: float | None = None,
             label_smoothing: float = 0.0,
             augmentation: Augmentation | str | None = None,
+            class_weight: Any = None,
+            patience: int | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -58,6 +64,13 @@ class Settings:
         smoothing = as_number_below(self.label_smoothing, "label_smoothing", 0, 1)
         self._set("label_smoothing", smoothing)
         self._set("augmentation", as_augmentation(self.augmentation))
+        self._set("class_weight", as_class_weight(self.class_weight))
+        if self.patience is not None:
+            self._set("patience", as_count(self.patience, "patience"))
+
+    def arguments(self) -> dict[str, Any]:
+        """Of `Network.fit`."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "patience"}
 
     def described(self, layers: Sequence[Layer]) -> dict[str, str]:
         """How these layers are trained, in words; what is off is not there."""
@@ -74,6 +87,10 @@ class Settings:
             words["label smoothing"] = f"{self.label_smoothing:g}"
         if self.augmentation is not None:
             words["augmentation"] = str(self.augmentation)
+        if self.class_weight is not None:
+            words["class weights"] = described(self.class_weight)
+        if self.patience is not None:
+            words["patience"] = f"{count(self.patience, 'epoch')} without a lower validation loss"
         return words
 
     def record(self) -> dict[str, Any]:
@@ -90,8 +107,8 @@ class Settings:
             elif isinstance(value, Optimizer | Schedule):
                 found[name] = value.name
                 found |= {f"{name}.{inner}": number for inner, number in asdict(value).items()}
-            else:
-                found[name] = value
+            else:  # pairs as JSON has them
+                found[name] = [*map(list, value)] if isinstance(value, tuple) else value
         return found
 
     def _set(self, name: str, value: Any) -> None:

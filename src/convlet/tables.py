@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 
 class Table(str):
@@ -21,11 +22,21 @@ class Table(str):
         table.html = _html(cells, align, caption)
         return table
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Out of another process, or copied, it is whole."""
+        return _remade, (str(self), self.html)
+
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
         return self.html
+
+
+def _remade(text: str, html: str) -> Table:
+    table = str.__new__(Table, text)
+    table.html = html
+    return table
 
 
 def _html(cells: Sequence[Sequence[str]], align: str, caption: str) -> str:

@@ -8,7 +8,11 @@ from math import ceil
 from pathlib import Path
 
 MULTIPLY_ADDS_PER_THREAD = 1_000_000
-"""Work below which a further thread costs more than it brings: some 30 microseconds."""
+"""Work below which a further thread costs more than it brings: some 30 microseconds.
+
+Measured (benchmarks/thresholds.py): steps of 1.6 million multiply-adds take 1.08 times as long on
+two threads as on one, of 3.3 million 0.92 times, of 13 million 0.76 times.
+"""
 
 
 def choose(threads: int | None, blocks: int, multiply_adds: float) -> int:

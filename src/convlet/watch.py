@@ -53,7 +53,7 @@ class _File(Callback):
 
     def on_begin(self, run: Run) -> None:
         """Keep the rows up to the network's epoch.  Raises `DataError`, `FileError`."""
-        kept = [row for row in self._earlier() if row.epoch <= run.first_epoch]
+        kept = [row for row in self.earlier() if row.epoch <= run.first_epoch]
         kept += run.history  # of a resumed run, whether the file had these rows or not
         write_atomic(self.path, (self.start() + "".join(map(self.line, kept))).encode())
 
@@ -65,7 +65,8 @@ class _File(Callback):
         except OSError as error:
             raise file_error("written", str(self.path), error) from error
 
-    def _earlier(self) -> Iterable[Row]:
+    def earlier(self) -> Iterable[Row]:
+        """What is in the file already.  Raises `DataError`, `FileError`."""
         return self.read(whole=False) if self.path.exists() and self.path.stat().st_size else ()
 
 

@@ -13,6 +13,11 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """a, b, c; of many the first ones and ..."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
 def percent(share: float, digits: int = 2) -> str:
     """0.9871 as 98.71 %."""
     return f"{100 * share:.{digits}f} %"

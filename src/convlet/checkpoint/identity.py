@@ -27,6 +27,7 @@ def identity(run: Run, data: Identity) -> Identity:
         "input_shape": list(network.input_shape),
         "classes": None if network.classes is None else list(network.classes),
         "data": network.data,
+        "preparation": None if network.preparation is None else network.preparation.record(),
         **{f"settings.{name}": value for name, value in run.settings.record().items()},
         **data,
     }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from convlet.checkpoint.lock import NAME as LOCK
 from convlet.files.atomic import PREFIX, SUFFIX
-from convlet.files.paths import file_error
+from convlet.files.paths import file_error, file_name
 from convlet.run import Row
 
 _NAME = re.compile(r"checkpoint-([0-9]{5,16})-([0-9]{6,16})\.safetensors", re.ASCII)
@@ -48,7 +48,7 @@ def newest(folder: str | os.PathLike[str]) -> str | None:
 
     Raises `FileError`.
     """
-    folder = os.fspath(folder)
+    folder = file_name(folder, "folder", "folder")
     found = checkpoints(folder)
     return os.path.join(folder, found[-1].text()) if found else None
 

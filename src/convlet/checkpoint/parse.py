@@ -9,6 +9,7 @@ from convlet.equations import Float64
 from convlet.formats.header import Spec, damaged, parse_json
 from convlet.inputs import as_data_name, as_input_shape
 from convlet.optimizers import BY_NAME
+from convlet.preparation import as_preparation
 from convlet.run import Row, Run
 from convlet.stages import group
 from convlet.text import parse_layers
@@ -116,6 +117,8 @@ def _identity(found: Any) -> tuple[Identity, int]:
     ):
         raise ValueError("classes is no list of names")
     as_data_name(found["data"])
+    if found.get("preparation") is not None:  # which older ones do not have
+        as_preparation(found["preparation"], found["input_shape"])
     if not (isinstance(found["layers"], str) and isinstance(found["validation x"], str)):
         raise ValueError("layers or validation x is no text")
     if type(found["settings.epochs"]) is not int:

@@ -6,13 +6,14 @@ import click
 
 from convlet import plots
 from convlet.augmentation import as_changes
-from convlet.cli import options
+from convlet.cli import options, places, reading
 from convlet.cli.console import say
 from convlet.cli.help import Command
 from convlet.cli.models import load_data
 from convlet.cli.options import whole
 from convlet.cli.pictures import PictureFile
-from convlet.inputs import as_count, as_seed
+from convlet.cli.reading import Reading
+from convlet.inputs import as_count
 from convlet.plots.augmented import MOST_IMAGES
 
 EXAMPLE = 'Example: convlet augment mnist --augment "shift 2, elastic 30" --preview seen.png'
@@ -20,6 +21,7 @@ EXAMPLE = 'Example: convlet augment mnist --augment "shift 2, elastic 30" --prev
 
 @click.command(cls=Command, epilog=EXAMPLE)
 @options.DATA
+@reading.OPTIONS
 @options.file("--preview", required=True, help="A .png, .svg or .pdf file.")
 @click.option(
     "--augment",
@@ -29,11 +31,17 @@ EXAMPLE = 'Example: convlet augment mnist --augment "shift 2, elastic 30" --prev
 )
 @whole("--seed", default=0, help="That of the training.")
 @whole("--count", default=8, help="The first N training images.")
-def augment(data: str, preview: Path, augment: str, seed: int, count: int) -> None:
+def augment(
+    data: str, reading: Reading, preview: Path, augment: str, seed: int, count: int
+) -> None:
     """Draw training images beside what augmentation makes of them."""
     changes = as_changes(augment)
-    as_seed(seed)
+    reading.check(seed)
     as_count(count, "count", 1, MOST_IMAGES)
+    places.refuse_inside(preview, data, "preview")
     picture = PictureFile(preview, name="preview")
-    images = load_data(data).train.images[:count]
+    dataset = load_data(data, seed=seed, **reading.arguments())
+    for line in dataset.said:
+        say(line)
+    images = dataset.train.images[:count]
     say(picture.save(plots.augmented(images, changes, seed=seed)))

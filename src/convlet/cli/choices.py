@@ -1,12 +1,12 @@
 """How a step is taken: the options that `convlet train` and `convlet find-lr` share."""
 
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import click
 
 from convlet import recipes
+from convlet.balance import parsed
 from convlet.cli import options
 from convlet.cli.options import Decorator, real, together, whole, word
 from convlet.datasets import Dataset
@@ -53,13 +53,23 @@ _OPTIONS = (
     real("--clip-norm", help="Greatest norm of a gradient."),
     real("--label-smoothing", default=0.0, help="Share spread over all classes."),
     click.option(
+        "--class-weight",
+        metavar="WEIGHTS",
+        help='balanced: all classes weigh the same; or as in "cat=2, dog=0.5".',
+    ),
+    click.option(
         "--augment",
         "augmentation",
         metavar="CHANGES",
         help='As in "shift 2, rotation 15": also scale, shear, elastic, sigma, flip; or none.',
         show_default=OF_RECIPE,
     ),
-    whole("--seed", default=0, help="Of weights, shuffles, dropout, augmentation."),
+    whole(
+        "--seed",
+        default=0,
+        help="Of weights, shuffles, dropout, augmentation; also of images that are held back or"
+        " dealt to folds.",
+    ),
     word("--engine", of=ENGINES, metavar="NAME", default="auto", help=f"{', '.join(ENGINES)}."),
     options.THREADS,
 )
@@ -84,6 +94,7 @@ class Choices:
     weight_decay: float | None
     clip_norm: float | None
     label_smoothing: float
+    class_weight: str | None
     augmentation: str | None
     seed: int
     engine: str
@@ -99,8 +110,11 @@ class Choices:
 
     def base(self) -> Recipe:
         """The recipe, not yet fitted to the data."""
-        name = "default" if self.recipe is None else self.recipe
-        return recipes.recipe(name, Path(self.data).name)
+        return self.fitted(None)
+
+    def fitted(self, data: Dataset | None) -> Recipe:
+        """The recipe for these data."""
+        return recipes.recipe("default" if self.recipe is None else self.recipe, data)
 
     def settings(self, recipe: Recipe, **more: Any) -> Settings:
         """What was given, and where it was not, what the recipe says.
@@ -109,6 +123,8 @@ class Choices:
         """
         optimizer = self._optimizer(recipe.optimizer)
         chosen = given_settings(self) | more | {"optimizer": optimizer}
+        if self.class_weight is not None:
+            chosen["class_weight"] = parsed(self.class_weight)
         # a recipe's rate is for its own optimiser; None is the usual one of another
         rate = (
             {} if optimizer.usual_rate == recipe.optimizer.usual_rate else {"learning_rate": None}
@@ -131,13 +147,15 @@ class Choices:
         shape, classes = data.train.images.shape[1:], len(data.classes)
         try:
             layers = self._layers(data) or recipe.layers(classes)
-            return Network(layers, shape, self.seed, classes=data.classes, engine=self.engine)
+            network = Network(layers, shape, self.seed, classes=data.classes, engine=self.engine)
         except ArchitectureError as error:
             if self.layers is not None:
                 raise
             but = f"its network does not fit images {size(shape)} ({error})"
             hint = ("describe one with ", Name("layers"))
             raise InputError("recipe", recipe.name, but=but, hint=hint) from None
+        network.preparation = data.preparation
+        return network
 
     def _layers(self, data: Dataset) -> tuple[Layer, ...] | None:
         """The layers of --layers."""

@@ -18,12 +18,14 @@ COMPLETE = "_CONVLET_COMPLETE"
 
 COMMANDS = {
     "train": "Train a network and save it.",
+    "data": "Say what is in a data set, and what is wrong with it.",
     "find-lr": "Suggest a learning rate: a short training while the rate grows.",
     "augment": "Draw training images beside what augmentation makes of them.",
     "evaluate": "Measure a saved model on test images.",
     "predict": "Name the most probable classes of images.",
     "show": "Show the stages of a network.",
     "check": "Compare every derivative with central differences.",
+    "cache": "Show the decoded images that are kept, or delete them.",
     "bench": "Time training and prediction on MNIST.",
     "plot": "Draw one picture of training or of what was learned.",
     "report": "Write one HTML page about a model.",

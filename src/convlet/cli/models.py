@@ -1,21 +1,30 @@
 """A model and the data that it is looked at with."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from convlet import datasets
 from convlet.cli.console import warn
 from convlet.datasets import Dataset
+from convlet.datasets.builtin import FIGURE
+from convlet.datasets.dataset import MOST_SHOWN, label
+from convlet.datasets.loading import load_tested
 from convlet.errors import InputError, blaming
 from convlet.formats.records import OtherKindError
 from convlet.loading import load, load_checkpoint
 from convlet.network import Network
+from convlet.preparation import MOST_SIDE, Preparation
 from convlet.wording import size
 
 
-def load_data(name: str) -> Dataset:
-    """The data set of DATA."""
+def load_data(name: str, json: bool = False, **how: Any) -> Dataset:
+    """The data set of DATA.  json: nobody looks at a bar.  how: arguments of `datasets.load`."""
     with blaming("data"):
-        return datasets.load(name)
+        return datasets.load(name, progress=not json, **how)
 
 
 def load_model(path: Path) -> Network:
@@ -27,11 +36,12 @@ def load_model(path: Path) -> Network:
             return load_checkpoint(path)
 
 
-def load_with_data(model: Path, data: str | None) -> tuple[Network, Dataset]:
+def load_with_data(
+    model: Path, data: str | None, json: bool = False, **how: Any
+) -> tuple[Network, Dataset]:
     """MODEL and DATA; without DATA the data set that the model was trained on.
 
-    Raises `InputError` where they do not belong together, or nothing says which data set it is;
-    warns of other names of classes.
+    As `data_for`; raises `InputError`, too, where nothing says which data set it is.
     """
     network = load_model(model)
     data = data_of(network) if data is None else data
@@ -39,7 +49,7 @@ def load_with_data(model: Path, data: str | None) -> tuple[Network, Dataset]:
         known = ", ".join(datasets.names())
         but = f"{model} does not say that it was trained on one of {known}"
         raise InputError("data", but=but, hint="name the data")
-    return network, data_for(network, data, model)
+    return network, data_for(network, data, model, json, **how)
 
 
 def data_of(network: Network) -> str | None:
@@ -47,19 +57,69 @@ def data_of(network: Network) -> str | None:
     return network.data if network.data in datasets.names() else None
 
 
-def data_for(network: Network, data: str, model: Path) -> Dataset:
-    """DATA, for the network of MODEL.  Raises and warns as `load_with_data`."""
-    dataset = load_data(data)
+def data_for(network: Network, data: str, model: Path, json: bool = False, **how: Any) -> Dataset:
+    """DATA as the network of MODEL takes them: prepared as in its training, with its classes.
+
+    Its test images are those of the test part, or all where there is none; test_share in `how` is
+    another share.  how: of `load_tested`.  Raises `InputError` where they do not belong together.
+    """
+    with blaming("data"):
+        dataset = load_tested(data, preparation_of(network), progress=not json, **how)
     shape = dataset.test.images.shape[1:]
     hint = "choose the data that it was trained on"
     if shape != network.input_shape:
         found, but = f"has images {size(shape)}", f"{model} takes {size(network.input_shape)}"
         raise InputError("data", data, subject=dataset.name, found=found, but=but, hint=hint)
-    if len(dataset.classes) != network.class_count:
-        found, but = f"has {len(dataset.classes)} classes", f"{model} knows {network.class_count}"
-        raise InputError("data", data, subject=dataset.name, found=found, but=but, hint=hint)
-    if network.classes is None:
-        network.classes = tuple(dataset.classes)
-    elif network.classes != tuple(dataset.classes):
-        warn(f"the classes of {dataset.name} have other names than those of {model}")
-    return dataset
+    if network.classes is None or _is_unnamed(dataset, network.classes):
+        if len(dataset.classes) != network.class_count:
+            found = f"has {len(dataset.classes)} classes"
+            but = f"{model} knows {network.class_count}"
+            raise InputError("data", data, subject=dataset.name, found=found, but=but, hint=hint)
+        if network.classes is None:
+            network.classes = dataset.classes
+        else:
+            warn(f"{dataset.name} has no names of classes: its numbers count those of {model}")
+        return replace(dataset, classes=network.classes)
+    return _matched(dataset, network.classes, data, model)
+
+
+def preparation_of(network: Network) -> Preparation | None:
+    """What is done with image files for a network; None where no such file fits it."""
+    if network.preparation is not None:
+        return network.preparation
+    rows, columns, channels = network.input_shape
+    if network.data == "mnist" and network.input_shape == FIGURE.shape:
+        return FIGURE  # a model from before models said it
+    if channels not in (1, 3) or max(rows, columns) > MOST_SIDE:
+        return None
+    return Preparation(rows, columns, "grey" if channels == 1 else "rgb")
+
+
+def _is_unnamed(dataset: Dataset, classes: Sequence[str]) -> bool:
+    """Whether the classes of arrays are numbers only, where the network knows names."""
+    numbers = tuple(map(str, range(len(dataset.classes))))
+    return (
+        dataset.preparation is None
+        and dataset.classes == numbers
+        and not (set(numbers) & set(classes))
+    )
+
+
+def _matched(dataset: Dataset, classes: Sequence[str], data: str, model: Path) -> Dataset:
+    """With the classes of a network, by their names: the data may have some of them only."""
+    used = np.unique(dataset.test.labels)
+    unknown = [dataset.classes[k] for k in used if dataset.classes[k] not in classes]
+    if unknown:
+        known = ", ".join(map(label, classes[:MOST_SHOWN])) + ", ..." * (len(classes) > MOST_SHOWN)
+        raise InputError(
+            "data",
+            data,
+            subject=dataset.name,
+            found=f"has the class {label(unknown[0])}",
+            but=f"{model} knows {known}",
+            hint="rename it, or move it away",
+        )
+    number = {name: k for k, name in enumerate(classes)}
+    places = np.array([number.get(name, -1) for name in dataset.classes], np.int64)
+    test = replace(dataset.test, labels=places[dataset.test.labels])
+    return replace(dataset, test=test, classes=tuple(classes))

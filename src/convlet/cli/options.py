@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from convlet import datasets
 from convlet.cli.help import Argument
 from convlet.errors import InputError, said
+from convlet.files.paths import file_name
 from convlet.inputs import as_input_shape
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -21,15 +22,28 @@ Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]
 
 
 class _Place(click.Path):
-    """The name of a file or folder; an empty one would be the current folder."""
+    """The name of a file or folder, as `files.paths` reads it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(path_type=Path)
+        self.kind = kind
 
     def convert(self, value: Any, parameter: Any, context: Any) -> Any:
-        if value == "":
-            raise InputError(parameter.name, value, "the name of a file or folder")
-        return super().convert(value, parameter, context)
+        return Path(file_name(value, parameter.name, self.kind))
 
 
-FILE = _Place(path_type=Path)
+class _Data(click.ParamType[Any]):
+    """The name of a data set, or a path, which stays text."""
+
+    name = "data"
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> Any:
+        if value in datasets.names():
+            return value
+        return file_name(value, parameter.name, "file or folder")
+
+
+FILE, FOLDER = _Place("file"), _Place("folder")
 
 
 def _whole(text: str) -> int | str:
@@ -83,7 +97,7 @@ def file(*names: str, **attrs: Any) -> Decorator:
 def folder(*names: str, **attrs: Any) -> Decorator:
     """An option whose value is the name of a folder."""
     complete = offering((), "dir")
-    return click.option(*names, type=FILE, metavar="DIR", shell_complete=complete, **attrs)
+    return click.option(*names, type=FOLDER, metavar="DIR", shell_complete=complete, **attrs)
 
 
 def argument(name: str, about: str, **attrs: Any) -> Decorator:
@@ -146,11 +160,13 @@ DATA = argument(
     "mnist, fashion-mnist, digits, a folder (IDX, or images by class) or an .npz file."
     "  [default: mnist]",
     default="mnist",
+    type=_Data(),
     shell_complete=_OFFER_DATA,
 )
 MODEL_DATA = argument(
     "data",
     "As for train.  [default: (what the model was trained on)]",
     required=False,
+    type=_Data(),
     shell_complete=_OFFER_DATA,
 )

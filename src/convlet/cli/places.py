@@ -66,7 +66,7 @@ def _missing(name: str, path: Path, folder: Path) -> InputError:
 
 
 def _unwritable(name: str, path: Path, error: OSError) -> InputError:
-    return _wrong(name, path, "which cannot be written", reason_of(error))
+    return _wrong(name, path, "which cannot be written", reason_of(error, "written"))
 
 
 def refuse_same(places: Mapping[str, Path | str | None]) -> None:
@@ -76,6 +76,20 @@ def refuse_same(places: Mapping[str, Path | str | None]) -> None:
         if is_same(path, earlier):
             but = (Name(other), " is the same place")
             raise InputError(name, path, but=but, hint="choose another one")
+
+
+def refuse_inside(path: Path | None, data: str | None, name: str = "out") -> None:
+    """Raise `InputError` for a picture in the folder of the data: it would be one of its images.
+
+    data: a path, or the name of a data set.
+    """
+    if path is None or data is None or not os.path.isdir(data):
+        return
+    with suppress(OSError):
+        folder = Path(os.path.realpath(data))
+        if folder in Path(os.path.realpath(path)).parents:
+            but = (Name("data"), " would take it for one of its images")
+            raise InputError(name, str(path), but=but, hint="choose another folder")
 
 
 def is_same(path: str | Path, other: str | Path) -> bool:

@@ -45,6 +45,7 @@ def plot(
     as_count(image, "image", 0)
     as_count(count, "count", 1, MOST_IMAGES)
     places.refuse_same({"model": model, "out": out})
+    places.refuse_inside(out, data)
     picture = PictureFile(out, f"convlet-{kind}.png")
     say(picture.save(_draw(kind, model, data, image, count)))
 
@@ -66,11 +67,13 @@ def _draw(kind: str, model: Path, data: str | None, image: int, count: int) -> "
     if kind == "filters":
         return plots.filters(load_model(model))
     network, dataset = load_with_data(model, data)
+    for line in dataset.said:
+        say(line)
     x, y = dataset.test.images, dataset.test.labels
     if kind == "confusion":
         return plots.confusion_matrix(network, x, y)
     if kind == "mistakes":
-        return plots.mistakes(network, x, y, count)
+        return plots.mistakes(network, x, y, count, names=dataset.test.names)
     if kind == "reliability":
         return plots.reliability(network, x, y)
     if image >= len(x):

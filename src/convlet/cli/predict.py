@@ -1,90 +1,224 @@
 """`convlet predict`."""
 
-from collections.abc import Sequence
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from convlet import datasets
+from convlet.arrays import as_images
 from convlet.cli import options
-from convlet.cli.console import print_table, say_json
+from convlet.cli.answers import Answer, AnswerTable, Csv, Json
+from convlet.cli.console import fail
 from convlet.cli.help import Command
-from convlet.cli.models import load_model
+from convlet.cli.models import load_model, preparation_of
 from convlet.cli.options import argument, whole
+from convlet.datasets.folders import image_files
+from convlet.datasets.single import How, Prepared, read_given, read_prepared
 from convlet.engine import as_floats
 from convlet.equations import Array
-from convlet.errors import blaming
+from convlet.errors import (
+    ConvletError,
+    FileError,
+    InputError,
+    MissingDependencyError,
+    Name,
+    blaming,
+)
+from convlet.files.paths import file_name
 from convlet.inputs import as_count, as_threads
 from convlet.network import Network
-from convlet.wording import percent
+from convlet.preparation import Preparation
+from convlet.values import check_scale
 
-EXAMPLE = "Example: convlet predict mnist.safetensors digit.png --resize --top 2"
+EXAMPLE = "Example: convlet predict mnist.safetensors digit.png photos/ --top 2"
+STDIN = "-"
+AT_ONCE = 256  # images that are in memory
+
+
+class _Images(click.ParamType[Any]):
+    """Where images are: a path or pattern, as text; - is what comes in."""
+
+    name = "images"
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> Any:
+        if value == STDIN:
+            return value
+        return file_name(value, "images", "file or folder")
 
 
 @click.command(cls=Command, epilog=EXAMPLE)
 @options.MODEL
 @argument(
     "images",
-    "PNG, JPEG or .npy files.",
+    "Image files or .npy files, folders of images, patterns as in 'photos/*.jpg', or - for stdin.",
     nargs=-1,
     required=True,
     metavar="IMAGE...",
-    type=options.FILE,
+    type=_Images(),
+    shell_complete=options.offering((), "file"),
 )
 @whole("--top", default=3, help="How many classes to show.")
-@click.option("--resize", is_flag=True, help="Scale images to the size that the model expects.")
-@click.option("--invert", is_flag=True, help="Swap dark and bright: MNIST is bright on dark.")
+@click.option(
+    "--as-is", is_flag=True, help="Do not look for a digit to place it as those of MNIST are."
+)
+@click.option("--invert", is_flag=True, help="Swap dark and bright.")
 @options.THREADS
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: image, class, probability.")
 @options.JSON
 def predict(
     model: Path,
-    images: Sequence[Path],
+    images: Sequence[str],
     top: int,
-    resize: bool,
+    as_is: bool,
     invert: bool,
     threads: int | None,
+    as_csv: bool,
     json: bool,
-) -> None:
-    """Name the most probable classes of images."""
+) -> int:
+    """Name the most probable classes of images.
+
+    They are prepared as in the training of the model: size, colour, and for MNIST the place of the
+    digit.  A bad file does not end it; the exit status is then 1.
+    """
     as_count(top, "top")
     as_threads(threads)
+    if json and as_csv:
+        raise InputError("json", True, but=(Name("csv"), " is given"), hint="leave one of them out")
     network = load_model(model)
-    names, x = _read(images, network, resize, invert)
-    probabilities = network.predict_proba(x, threads=threads)
+    how = _How(preparation_of(network), network, as_is, invert)
+    how.check()
+    writer = Json() if json else Csv() if as_csv else AnswerTable()
+    failed = 0
+    for answer in _answers(network, how, images, top, threads):
+        if isinstance(answer, ConvletError):
+            fail(answer.told(click.get_current_context().obj))
+            failed += 1
+        else:
+            writer.write(answer)
+    writer.end()
+    return int(failed > 0)
+
+
+@dataclass(frozen=True)
+class _How:
+    """What is done with images."""
+
+    preparation: Preparation | None
+    network: Network
+    as_is: bool
+    invert: bool
+
+    def check(self) -> None:
+        """Refuse flags that would do nothing, or two things at once."""
+        figures = self.preparation is not None and self.preparation.fit == "figure"
+        if self.as_is and not figures:
+            but = "the model is not one of digits: its images are never looked at for one"
+            raise InputError("as_is", True, but=but, hint="leave it out")
+        if self.invert and figures and not self.as_is:
+            but = "dark digits are made bright anyway"
+            raise InputError("invert", True, but=but, hint="leave it out, or add --as-is")
+
+    def read(self, path: str) -> Prepared:
+        """The images of a file.  Raises `ConvletError`."""
+        how: How = self.network.input_shape if self.preparation is None else self.preparation
+        if self.as_is and self.preparation is not None:
+            how = replace(self.preparation, fit="crop")
+        if path == STDIN:
+            found = read_given(sys.stdin.buffer, STDIN, how)
+        else:
+            found = read_prepared(path, how)
+        if not found.decoded:
+            as_images(found.images, self.network.input_shape, path)
+        check_scale(found.images, self.network.scale, path)
+        return found._replace(images=inverted(found.images)) if self.invert else found
+
+
+def _answers(
+    network: Network, how: _How, given: Sequence[str], top: int, threads: int | None
+) -> Iterator[Answer | ConvletError]:
+    """What each image is, or what is wrong with its file, in the order in which they were given."""
     classes = network.classes or tuple(map(str, range(network.class_count)))
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-    answers = [
-        [(classes[k], float(row[k])) for k in order]
-        for row, order in zip(probabilities, best, strict=True)
-    ]
-    if json:
-        for name, answer in zip(names, answers, strict=True):
-            found_classes = [{"class": k, "probability": share} for k, share in answer]
-            say_json({"image": name, "classes": found_classes})
-        return
-    rows = [
-        (name if place == 0 else "", k, percent(share))
-        for name, answer in zip(names, answers, strict=True)
-        for place, (k, share) in enumerate(answer)
-    ]
-    print_table(("image", "class", "probability"), rows, "<<>")
+    items = _images(how, given)
+    while some := list(islice(items, AT_ONCE)):
+        good = [item for item in some if not isinstance(item, ConvletError)]
+        probabilities = iter(_probabilities(network, [x for _, x, _ in good], threads))
+        for item in some:
+            if isinstance(item, ConvletError):
+                yield item
+                continue
+            row = next(probabilities)
+            best = np.argsort(-row, kind="stable")[:top]
+            yield Answer(item[0], [(classes[k], float(row[k])) for k in best], item[2])
 
 
-def _read(
-    paths: Sequence[Path], network: Network, resize: bool, invert: bool
-) -> tuple[list[str], Array]:
-    """A name for each image, and the images."""
-    names: list[str] = []
-    arrays: list[Array] = []
-    with blaming("images"):
-        for path in paths:
-            found = datasets.read_images(path, network.input_shape, resize=resize)
-            names += [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
-            arrays.append(inverted(found) if invert else found)
-    if len({array.dtype for array in arrays}) > 1:  # some uint8, some floats
-        arrays = [as_floats(array) for array in arrays]
-    return names, np.concatenate(arrays)
+def _probabilities(network: Network, images: list[Array], threads: int | None) -> Array:
+    if not images:
+        return np.empty((0, network.class_count), np.float32)
+    if len({x.dtype for x in images}) > 1:  # some uint8, some floats
+        images = [as_floats(x) for x in images]
+    # what is wrong with a file is told when it is read
+    return network.engine.predict(network.flat, np.stack(images), threads)
+
+
+def _images(how: _How, given: Sequence[str]) -> Iterator[tuple[str, Array, str] | ConvletError]:
+    """Name, pixels, and what was done, of each image; or what is wrong."""
+    for path in _paths(given):
+        if isinstance(path, ConvletError):
+            yield path
+            continue
+        try:
+            with blaming("images"):
+                x, done, _ = how.read(path)
+        except MissingDependencyError:
+            raise
+        except ConvletError as error:
+            yield error
+            continue
+        for n, image in enumerate(x):
+            yield path if len(x) == 1 else f"{path}[{n}]", image, done
+
+
+def _paths(given: Sequence[str]) -> Iterator[str | ConvletError]:
+    """Every file that was meant, or what is wrong with what was."""
+    for text in given:
+        try:
+            with blaming("images"):
+                found = _meant(text)
+        except ConvletError as error:
+            yield error
+            continue
+        files: dict[str, None] = {}  # a pattern may find a folder and what is in it
+        for path in found:
+            try:
+                with blaming("images"):
+                    files |= dict.fromkeys(_files(path))
+            except ConvletError as error:
+                yield error
+        yield from files
+
+
+def _meant(text: str) -> list[str]:
+    """The files and folders of one argument.  Raises `FileError`."""
+    if text == STDIN or os.path.lexists(text) or not glob.has_magic(text):
+        return [text]
+    found = sorted(glob.glob(text, recursive=True))
+    if not found:
+        raise FileError(f"{text} cannot be read: no file is called like that")
+    return found
+
+
+def _files(path: str) -> list[str]:
+    """A file, or the images below a folder.  Raises `DataError`, `FileError`."""
+    if path == STDIN or not os.path.isdir(path):
+        return [path]
+    return [os.path.join(path, image) for image in image_files(Path(path))]
 
 
 def inverted(images: Array) -> Array:

@@ -48,13 +48,22 @@ class Records:
                 make_folder(str(self.checkpoint))
         callbacks: list[Callback] = []
         if self.history is not None:
-            callbacks.append(watch.history_file(self.history, "history"))
+            history = watch.history_file(self.history, "history")
             places.refuse_unwritable(self.history, "history")
+            with blaming("history"):
+                history.earlier()
+            callbacks.append(history)
         if self.tensorboard is not None:
             callbacks.append(watch.TensorBoard(self.tensorboard))
         if self.resume and self.checkpoint is not None:
             callbacks.append(Announcer(self.checkpoint, as_json))
         return callbacks
+
+    def refuse(self, out: Path | None, option: str, why: str) -> None:
+        """Raise `InputError` for a place, where nothing is written because of an option."""
+        for name, value in {"out": out, **vars(self)}.items():
+            if value:
+                raise InputError(name, str(value), but=why, hint=("leave out ", Name(option)))
 
     def _refuse_reserved(self, files: Mapping[str, Path | None]) -> None:
         """Raise `InputError` for a file that a run would take for one of its own."""

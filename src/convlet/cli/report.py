@@ -43,8 +43,12 @@ def report(model: Path, data: str | None, out: Path | None, history: Path | None
         page = make_report(network, history=rows, title=model.name)
     else:
         dataset = data_for(network, data, model)
-        x, y = dataset.test.images, dataset.test.labels
-        page = make_report(network, x, y, rows, title=model.name, data_name=dataset.name)
+        for line in dataset.said:
+            say(line)
+        x, y, names = dataset.test.images, dataset.test.labels, dataset.test.names
+        page = make_report(
+            network, x, y, rows, title=model.name, data_name=dataset.name, names=names
+        )
     place = output.write(lambda path: write_atomic(path, page.encode()))
     without = " without results, as no DATA is given" if data is None else ""
     say(f"report saved in {place}{without}")

@@ -22,6 +22,23 @@ def reporter(as_json: bool) -> Iterator[Callback]:
             yield bar
 
 
+@contextmanager
+def fold_reporter(as_json: bool) -> Iterator[Callback]:
+    """The same for one training of several: the bar alone, if it can be drawn."""
+    if as_json or not is_live():
+        yield Callback()
+    else:
+        with closing(_BarAlone(console())) as bar:
+            yield bar
+
+
+class _BarAlone(Bar):
+    """No lines above the bar."""
+
+    def say_epoch(self, line: str) -> None:
+        pass
+
+
 class JsonLines(Callback):
     """One object an epoch."""
 

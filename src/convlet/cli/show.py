@@ -79,6 +79,8 @@ def _history(network: Network) -> Iterator[str]:
     if network.data is not None:
         yield f"trained on: {network.data}"
     yield f"epochs trained: {network.epochs}"
+    if network.preparation is not None:
+        yield f"images of files: {network.preparation.words}"
     yield f"classes: {', '.join(network.classes or map(str, range(network.class_count)))}"
     if network.settings is not None:
         yield f"batch size: {network.settings.batch_size}"

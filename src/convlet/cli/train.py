@@ -1,36 +1,34 @@
 """`convlet train`."""
 
 import re
-from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from convlet import datasets
-from convlet.callbacks import Callback
 from convlet.cli import choices as chosen
-from convlet.cli import lines, options, records
+from convlet.cli import lines, options, reading, records
 from convlet.cli.checkpoints import resumable
 from convlet.cli.choices import Choices, given_settings
 from convlet.cli.console import say, say_json, warn
+from convlet.cli.folds import cross_validate
 from convlet.cli.help import Command
+from convlet.cli.jobs import Job, job_for
 from convlet.cli.models import load_data
-from convlet.cli.names import call
 from convlet.cli.places import Output
+from convlet.cli.reading import Reading
 from convlet.cli.records import Records
 from convlet.cli.reporter import reporter
 from convlet.cli.rescue import rescued
 from convlet.cli.train_options import OPTIONS, TrainOptions
-from convlet.datasets import Dataset
+from convlet.datasets.dataset import Split
 from convlet.errors import ModelFileError
 from convlet.formats.model import read_network
 from convlet.network import Network
-from convlet.run import History, Row
-from convlet.settings import Settings
+from convlet.run import Row
 from convlet.stopping import EarlyStopping
-from convlet.wording import count, percent
+from convlet.wording import percent
 
 EXAMPLE = "Example: convlet train mnist --epochs 3 --out mnist.safetensors"
 WITHOUT_RECIPE = (
@@ -42,11 +40,17 @@ WITHOUT_RECIPE = (
 @click.command(cls=Command, epilog=EXAMPLE)
 @OPTIONS
 @chosen.shared(chosen.recipe_option(WITHOUT_RECIPE))
+@reading.OPTIONS
 @options.file("--out", help="Where the model goes.", show_default="convlet-DATA.safetensors")
 @records.OPTIONS
 @options.JSON
 def train(
-    choices: Choices, training: TrainOptions, out: Path | None, records: Records, json: bool
+    choices: Choices,
+    training: TrainOptions,
+    reading: Reading,
+    out: Path | None,
+    records: Records,
+    json: bool,
 ) -> None:
     """Train a network and save it.
 
@@ -54,63 +58,48 @@ def train(
 
     With --checkpoint DIR a run can be interrupted; the same command with --resume goes on.
     """
-    call(count="--hold-out")
     choices = training.with_recipe(choices)
     choices.check(**given_settings(training))
+    reading.check()
     training.check()
+    if training.folds is not None:
+        records.refuse(out, "folds", "no single network comes of it")
+        cross_validate(choices, training, reading, training.folds, json)
+        return
     stopping = [] if training.patience is None else [EarlyStopping(training.patience)]
     watchers = records.prepare(choices.data, out, json)
     output = Output(out, _default_out(choices.data), "a convlet model", _is_model)
 
-    job = _job(choices, training)
+    data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
+    seen = training.seen(data, choices.seed)
+    job = job_for(data, seen.train, seen.validation, choices, training)
     if not json:
-        for line in _plan(job, training):
+        held = None if training.hold_out is None else seen.validation
+        counts = len(seen.train), None if held is None else len(held)
+        for line in lines.of_data(data, *counts):
             say(line)
+        for line in job.lines():
+            say(line)
+    name = data.name if choices.data in datasets.names() else None
     with _kept(job.network, records, output):
-        rows = _fit(job, choices, records, [*stopping, *watchers], json)
+        with reporter(json) as report:
+            told = [*stopping, *watchers, report]
+            rows = job.fit(told, **records.arguments(), data_name=name)
         best = stopping[0].best_epoch if stopping else None
         row = next((row for row in rows if row.epoch == best), rows[-1])
-        accuracy = _test_accuracy(job, training, row, choices.threads)
+        accuracy = _test_accuracy(job, data.test, row)
         place = output.write(job.network.save)
 
     seconds = sum(row.seconds for row in rows)
-    for line in lines.of_chance(job.data, accuracy):
+    for line in lines.of_chance(data, accuracy):
         (warn if json else say)(line)
     if json:
-        say_json({"model": str(output.path), "test_accuracy": accuracy, "seconds": seconds})
+        found = {"model": str(output.path), "test_accuracy": accuracy, "seconds": seconds}
+        say_json({**found, "said": [*data.said, *lines.of_drawn(data)]})
         return
     of = f" of epoch {row.epoch}" if stopping else ""
     say(f"test accuracy {percent(accuracy)}{of} after {seconds:.1f} s of training")
     say(f"model saved in {place}")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What is trained, with what, and how."""
-
-    data: Dataset
-    seen: Dataset  # its test images are those of the validation after each epoch
-    network: Network
-    recipe: str
-    settings: Settings
-
-
-def _job(choices: Choices, training: TrainOptions) -> _Job:
-    """Read the data, and fit the recipe to them."""
-    data = load_data(choices.data)
-    recipe = choices.base().fitted(data)
-    settings = choices.settings(recipe, **given_settings(training))
-    network = choices.network(data, recipe)
-    return _Job(data, training.seen(data, choices.seed), network, recipe.name, settings)
-
-
-def _plan(job: _Job, training: TrainOptions) -> Iterator[str]:
-    """What will be done, in words."""
-    yield from lines.of_data(job.data, len(job.seen.train.labels), training.hold_out)
-    yield from lines.of_network(job.network)
-    epochs = count(job.settings.epochs, "epoch")
-    yield f"recipe {job.recipe}: {epochs}, batch size {job.settings.batch_size}"
-    yield from lines.of_settings(job.settings, job.network.layers, training.patience)
 
 
 def _kept(network: Network, records: Records, output: Output) -> AbstractContextManager[None]:
@@ -120,30 +109,11 @@ def _kept(network: Network, records: Records, output: Output) -> AbstractContext
     return resumable(records.checkpoint)
 
 
-def _fit(
-    job: _Job, choices: Choices, records: Records, callbacks: Sequence[Callback], json: bool
-) -> History:
-    """Train."""
-    images, validation = job.seen.train, job.seen.test
-    with reporter(json) as report:
-        return job.network.fit(
-            images.images,
-            images.labels,
-            (validation.images, validation.labels),
-            **vars(job.settings),
-            **records.arguments(),
-            callbacks=(*callbacks, report),
-            threads=choices.threads,
-            data_name=job.data.name if choices.data in datasets.names() else None,
-        )
-
-
-def _test_accuracy(job: _Job, training: TrainOptions, row: Row, threads: int | None) -> float:
+def _test_accuracy(job: Job, test: Split, row: Row) -> float:
     """Of the network that is saved; the row is that of its epoch."""
-    if training.hold_out is None and row.validation_accuracy is not None:
-        return row.validation_accuracy  # of the test images
-    test = job.data.test
-    return job.network.evaluate(test.images, test.labels, threads=threads).accuracy
+    if job.validation is test and row.validation_accuracy is not None:
+        return row.validation_accuracy
+    return job.evaluate(test).accuracy
 
 
 def _is_model(path: Path) -> bool:

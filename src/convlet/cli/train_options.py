@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 from convlet.cli.choices import OF_RECIPE, Choices
+from convlet.cli.names import call
 from convlet.cli.options import real, together, whole, word
 from convlet.datasets import Dataset
+from convlet.errors import InputError, Name
 from convlet.inputs import as_count
 from convlet.schedules import SCHEDULES
 
@@ -19,12 +21,22 @@ class TrainOptions:
     patience: int | None
     hold_out: int | None
     limit: int | None
+    folds: int | None
 
     def check(self) -> None:
-        """Refuse what is no number of images."""
+        """Refuse what is no number of images, and what folds leave no room for."""
         for name in ("hold_out", "limit"):
             if getattr(self, name) is not None:
                 as_count(getattr(self, name), name)
+        if self.folds is None:
+            return
+        as_count(self.folds, "folds", 2)
+        for name in ("hold_out", "patience"):
+            if getattr(self, name) is not None:
+                but = "each fold is judged on images that nothing was chosen by"
+                raise InputError(
+                    name, getattr(self, name), but=but, hint=("leave out ", Name("folds"))
+                )
 
     def with_recipe(self, choices: Choices) -> Choices:
         """With the recipe that counts without --recipe."""
@@ -35,10 +47,24 @@ class TrainOptions:
         own = any(value is not None for value in (*step, self.learning_rate, self.schedule))
         return replace(choices, recipe="plain" if own else "default")
 
+    def limited(self, data: Dataset) -> Dataset:
+        """With so many of the training images."""
+        if self.limit is None:
+            return data
+        call(count="--limit")
+        return data.limited(self.limit)
+
     def seen(self, data: Dataset, seed: int) -> Dataset:
-        """The data as training sees them: its test images are those that each epoch ends with."""
-        seen = replace(data, train=data.train.take(slice(self.limit)))
-        return seen if self.hold_out is None else seen.hold_out(self.hold_out, seed)
+        """The data as training sees them; the validation images are those that epochs end with.
+
+        They are the images held out, else those that came with the data, else the test images.
+        """
+        seen = self.limited(data)
+        if self.hold_out is None:
+            return replace(seen, validation=seen.validation or seen.test)
+        call(count="--hold-out")
+        held = seen.hold_out(self.hold_out, seed)
+        return replace(held, validation=held.test, test=data.test)
 
 
 OPTIONS = together(
@@ -68,6 +94,11 @@ OPTIONS = together(
             help="Keep N training images, chosen by --seed, for the validation after each epoch;"
             " without it that has the test images.",
         ),
-        whole("--limit", help="Use the first N training images only."),
+        whole("--limit", help="Use N training images only, of each class its share."),
+        whole(
+            "--folds",
+            help="Train N networks, each without another part of the images, and test it on that"
+            " part; the mean and the spread are said, and no model is saved.",
+        ),
     ],
 )

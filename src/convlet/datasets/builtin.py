@@ -1,15 +1,22 @@
 """`mnist`, which comes with the package, and `digits`, which comes with scikit-learn."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from convlet.datasets.dataset import Dataset, every_fifth, make_dataset, make_split
-from convlet.datasets.idx_folder import find_idx, load_idx
+from convlet.datasets.arrays import Pair, held, make
+from convlet.datasets.dataset import Dataset
+from convlet.datasets.idx_folder import EXAMPLES, find_idx, load_idx
+from convlet.datasets.source import Part
+from convlet.datasets.wishes import Wishes
 from convlet.errors import FileError, MissingDependencyError
+from convlet.preparation import Preparation
 
 MNIST_FOLDER = Path(__file__).parent / "mnist"
 DIGITS = tuple("0123456789")
+FIGURE = Preparation(28, 28, "grey", "figure")
 
 
 def load_mnist() -> Dataset:
@@ -18,12 +25,12 @@ def load_mnist() -> Dataset:
     Raises `FileError` if this installation lacks the files.
     """
     files = find_idx(MNIST_FOLDER) if MNIST_FOLDER.is_dir() else {}
-    if not files:
+    if len(files) < len(EXAMPLES):
         raise FileError(
-            f"{MNIST_FOLDER} has no MNIST files, expected them there: install convlet again, or"
-            " name a folder that holds them"
+            f"{MNIST_FOLDER} lacks MNIST files, expected four of them there: install convlet"
+            " again, or name a folder that holds them"
         )
-    return load_idx("mnist", files, DIGITS)
+    return replace(load_idx("mnist", files, DIGITS), preparation=FIGURE)
 
 
 def load_digits() -> Dataset:
@@ -41,12 +48,12 @@ def load_digits() -> Dataset:
     found = load_from_sklearn()
     images = np.rint(found.images * (255 / 16)).astype(np.uint8)
     labels = found.target.astype(np.int64)
-    test = every_fifth(len(labels))
-    source = "digits"
-    return make_dataset(
-        "digits",
-        make_split(images[~test], labels[~test], source, source),
-        make_split(images[test], labels[test], source, source),
-        source,
-        DIGITS,
-    )
+    test = np.arange(len(labels)) % 5 == 4
+    sides: tuple[tuple[Part, NDArray[np.bool_]], ...] = (("train", ~test), ("test", test))
+    parts: dict[Part | None, Pair] = {
+        part: Pair(
+            held(images[chosen], f"digits {part}"), held(labels[chosen], f"digits {part} labels")
+        )
+        for part, chosen in sides
+    }
+    return make("digits", "digits", parts, Wishes(), DIGITS)

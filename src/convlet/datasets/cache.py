@@ -1,8 +1,11 @@
-"""Where downloaded data stays."""
+"""Where downloaded data and decoded images stay."""
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from convlet.files.paths import file_name
 
 
 def cache_folder() -> Path:
@@ -12,7 +15,7 @@ def cache_folder() -> Path:
     Windows %LOCALAPPDATA%\\convlet\\Cache.  The folder need not exist.
     """
     if chosen := os.environ.get("CONVLET_CACHE"):
-        return Path(chosen)
+        return Path(file_name(chosen, "CONVLET_CACHE", "folder")).absolute()
     home = Path(os.path.expanduser("~"))  # unlike Path.home it never raises
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "convlet"
@@ -22,3 +25,12 @@ def cache_folder() -> Path:
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     # the standard of that variable: a relative path counts as not set
     return (Path(xdg) if os.path.isabs(xdg) else home / ".cache") / "convlet"
+
+
+def earlier(place: Path) -> Iterator[Path]:
+    """What lies beside a file or folder KEY-STATE... of the same key and of another state."""
+    key, state = place.name.split("-", 1)
+    state = state.partition(".")[0]
+    for other in place.parent.glob(f"{key}-*"):
+        if other.name.split("-", 1)[1].partition(".")[0] != state:
+            yield other

@@ -8,7 +8,7 @@ from pathlib import Path
 from convlet.datasets.cache import cache_folder
 from convlet.datasets.dataset import Dataset
 from convlet.datasets.idx_folder import find_idx, load_idx
-from convlet.errors import ConvletError, DataError, FileError, MissingDependencyError
+from convlet.errors import ConvletError, DataError, FileError, MissingDependencyError, one_line
 from convlet.files.atomic import write_atomic
 from convlet.files.paths import file_error
 from convlet.files.streams import CHUNK, open_unpacked
@@ -48,8 +48,8 @@ def load_fashion_mnist() -> Dataset:
     `MissingDependencyError` that say how to get the files, `DataError` if they are damaged.
     """
     cache = cache_folder() / "fashion-mnist"
-    if not _holds_all(cache) and DEBIAN_FOLDER.is_dir() and (files := find_idx(DEBIAN_FOLDER)):
-        return load_idx("fashion-mnist", files, CLASSES)
+    if not _holds_all(cache) and _holds_all(DEBIAN_FOLDER):
+        return load_idx("fashion-mnist", find_idx(DEBIAN_FOLDER), CLASSES)
     for name in SHA256:
         if not _holds(cache, name):
             _download(name, cache)
@@ -89,7 +89,7 @@ def _download(name: str, cache: Path) -> None:
                 download(url, str(file), None)
                 _verify(file, SHA256[name])
             except (ConvletError, OSError, ValueError) as error:  # errors of requests are OSError
-                failures.append(f"{url}: {_one_line(error)}")
+                failures.append(f"{url}: {one_line(error)}")
                 continue
             write_atomic(cache / file.name, file.read_bytes())
             return
@@ -114,8 +114,3 @@ def _other_ways(cache: Path) -> str:
         "or install Debian's package (apt-get install dataset-fashion-mnist),"
         f" or put the four files {names} into {os.fspath(cache)}"
     )
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,82 +1,139 @@
-"""A folder with the four IDX files of a data set, named like those of MNIST."""
+"""A folder with the IDX files of a data set, named like those of MNIST, EMNIST or QMNIST.
+
+Four of them, or two, the images and labels of one part.
+"""
 
 import os
 import re
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from convlet.datasets.dataset import Dataset, Split, check_shapes, make_dataset, make_split
+from convlet.datasets import emnist
+from convlet.datasets.arrays import Pair, Stored, make
+from convlet.datasets.dataset import Dataset
 from convlet.datasets.idx import read_idx, read_idx_header
+from convlet.datasets.listing import entries_of, files_in
+from convlet.datasets.source import Part
+from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
-from convlet.files.paths import file_error
 
-FILE = re.compile(r"(train|t10k|test)[-_](images|labels)[-.]idx\d[-.]ubyte(\.gz)?")
+FILE = re.compile(
+    r"(?:([\w.-]+?)[-_.])?(train|t10k|test)[-_](images|labels)[-.]idx\d[-.](?:ubyte|int)(?:\.gz)?",
+    re.IGNORECASE,
+)
+"""The collection, where a name says it, as emnist-letters, then part and role."""
 EXAMPLES = {
     ("train", "images"): "train-images-idx3-ubyte",
     ("train", "labels"): "train-labels-idx1-ubyte",
     ("test", "images"): "t10k-images-idx3-ubyte",
     ("test", "labels"): "t10k-labels-idx1-ubyte",
 }
+QMNIST_COLUMNS = 8
+
+Files = Mapping[tuple[str, str], Path]
+"""By part and role, as ("train", "images")."""
 
 
-def find_idx(folder: Path) -> dict[tuple[str, str], Path]:
-    """The IDX files of a folder by part, such as ("train", "images"); all four, or none at all.
+def find_idx(folder: Path, collection: str | None = None) -> dict[tuple[str, str], Path]:
+    """The IDX files of a folder by part, such as ("train", "images"): both of each part, or none.
 
-    Names are those of EXAMPLES, or with test for t10k, a dot for a dash, .gz at the end.
-    A .gz file beside its unpacked twin is left aside.
-    Raises `DataError` for a part that is missing or there twice, `FileError`.
+    Names are those of EXAMPLES, or with test for t10k, a dot for a dash, .gz at the end, the name
+    of a collection in front.  A .gz file beside its unpacked twin is left aside.  collection: the
+    only one that is looked for, "" for one without a name.
+    Raises `DataError` for a file that is missing or there twice, `FileError`.
     """
-    found: dict[tuple[str, str], list[str]] = {}
-    try:
-        entries = sorted(os.listdir(folder))
-    except OSError as error:
-        raise file_error("read", str(folder), error) from error
+    found: dict[str, dict[tuple[str, str], list[str]]] = {}
+    entries = files_in(folder)
     for entry in entries:
         unpacked_too = entry.endswith(".gz") and entry[:-3] in entries
         if not unpacked_too and (match := FILE.fullmatch(entry)):
-            part = "train" if match[1] == "train" else "test"
-            found.setdefault((part, match[2]), []).append(entry)
+            named, part, role = (match[1] or "").lower(), match[2].lower(), match[3].lower()
+            if collection in (None, named):
+                key = ("train" if part == "train" else "test", role)
+                found.setdefault(named, {}).setdefault(key, []).append(entry)
     if not found:
         return {}
+    if len(found) > 1:
+        first = next(iter(next(iter(found.values())).values()))[0]
+        raise DataError(
+            f"{folder}: expected the files of one collection, found {', '.join(map(repr, found))}:"
+            f" name one of its files, as {folder / first}"
+        )
+    ((named, files),) = found.items()
+    parts = {part for part, _ in files}
     for key, example in EXAMPLES.items():
-        if key not in found:
-            have = ", ".join(name for names in found.values() for name in names)
+        if key[0] not in parts:
+            continue
+        if key not in files:
+            example = f"{named}-{example}" if named else example
+            have = ", ".join(name for names in files.values() for name in names)
             raise DataError(f"{folder}: expected a file {example} or {example}.gz, found {have}")
-        if len(found[key]) > 1:
+        if len(files[key]) > 1:
             raise DataError(
                 f"{folder}: expected one file with {key[0]} {key[1]},"
-                f" found {' and '.join(found[key])}: keep one of them"
+                f" found {' and '.join(files[key])}: keep one of them"
             )
-    return {key: folder / names[0] for key, names in found.items()}
+    return {key: folder / names[0] for key, names in files.items()}
+
+
+def find_idx_below(folder: Path) -> dict[tuple[str, str], Path]:
+    """As `find_idx`, in the folder or where torchvision puts them, raw/ or NAME/raw/ below it."""
+    for place in (folder, folder / "raw"):
+        if place.is_dir() and (files := find_idx(place)):
+            return files
+    below = {place.parent.name: found for place in _raw(folder) if (found := find_idx(place))}
+    if len(below) > 1:
+        raise DataError(
+            f"{folder}: expected the files of one collection, found {', '.join(below)}: name the"
+            f" folder of one, as {folder / next(iter(below))}"
+        )
+    return next(iter(below.values()), {})
 
 
 def load_idx(
-    name: str, files: dict[tuple[str, str], Path], classes: tuple[str, ...] | None = None
+    name: str,
+    files: Files,
+    classes: tuple[str, ...] | None = None,
+    wishes: Wishes | None = None,
 ) -> Dataset:
-    """The data set of the files that `find_idx` found.  Raises `DataError`, `FileError`."""
-    source = str(files["train", "images"].parent)
-    train, test = (
-        _read_split(files[part, "images"], files[part, "labels"]) for part in ("train", "test")
-    )
-    return make_dataset(name, train, test, source, classes)
+    """The data set of the files that `find_idx` found.
+
+    Raises `DataError`, `FileError`, `InputError`.
+    """
+    wishes = wishes or Wishes()
+    first = next(iter(files.values()))
+    source = str(first.parent)
+    wishes.refuse_for_arrays(source)
+    said: list[str] = []
+    parts: dict[Part | None, Pair] = {}
+    for part in _PARTS:
+        if (part, "images") not in files:
+            continue
+        images, labels = files[part, "images"], files[part, "labels"]
+        (_, x), (dtype, y) = read_idx_header(images), read_idx_header(labels)
+        stored = Stored(str(labels), y, partial(read_idx, labels))
+        if len(y) == 2 and y[1] == QMNIST_COLUMNS and dtype.itemsize == 4:
+            said = [f"labels have {QMNIST_COLUMNS} columns, the first is the class"]
+            stored = Stored(str(labels), y[:1], partial(_first_column, labels))
+        parts[part] = Pair(Stored(str(images), x, partial(read_idx, images)), stored)
+    if letters := emnist.classes_of(first.name):
+        classes = letters
+        parts = {part: emnist.upright(pair, letters) for part, pair in parts.items()}
+        said.append(emnist.SAID)
+    return make(name, source, parts, wishes, classes, said=said)
 
 
-def _read_split(images: Path, labels: Path) -> Split:
-    # headers first: files that do not belong together are refused before their entries take memory
-    x_shape, y_shape = _shape(images, (3, 4), "images"), _shape(labels, (1,), "labels")
-    check_shapes(x_shape, y_shape, str(images), str(labels))
-    y = read_idx(labels)  # the small file first: damage is found sooner
-    return make_split(read_idx(images), y, str(images), str(labels))
+_PARTS: tuple[Part, ...] = ("train", "test")
 
 
-def _shape(path: Path, dimensions: tuple[int, ...], what: str) -> tuple[int, ...]:
-    """The shape in the header of a file of uint8."""
-    dtype, shape = read_idx_header(path)
-    if dtype != np.uint8 or len(shape) not in dimensions:
-        expected = " or ".join(map(str, dimensions))
-        raise DataError(
-            f"{path}: expected {what}, uint8 with {expected} dimensions,"
-            f" found {dtype} with {len(shape)}"
-        )
-    return shape
+def _first_column(path: Path) -> NDArray[Any]:
+    return read_idx(path)[:, 0]
+
+
+def _raw(folder: Path) -> list[Path]:
+    places = [Path(entry.path) / "raw" for entry in entries_of(folder)]
+    return [place for place in places if os.path.isdir(place)]

@@ -1,113 +1,67 @@
-"""Arrays of .npy and .npz files: numbers only, never pickles, with sizes checked first."""
+"""The .npy format: numbers, or names of classes, never pickles, with sizes checked first."""
 
 import os
-import struct
-import zipfile
-import zlib
 from io import BytesIO
-from lzma import LZMAError
-from math import prod
+from math import inf, prod
 from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from convlet.datasets.dataset import Dataset, check_shapes, make_dataset, make_split
-from convlet.errors import ConvletError, DataError
+from convlet.errors import DataError
 from convlet.files.streams import MAX_BYTES, open_regular, read_up_to
 
 MAX_DIMENSIONS = 8
 MAX_HEADER = 10_000
-KEYS = (
-    ("x_train", "y_train", "x_test", "y_test"),
-    ("train_images", "train_labels", "test_images", "test_labels"),
-)
-# what zipfile raises, depending on which bytes are damaged, or for a method that it does not know
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    LZMAError,
-    EOFError,
-    struct.error,
-    ValueError,
-    IndexError,
-    OverflowError,
-    RuntimeError,
-)
 
 
-def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The array of an .npy file: numbers, at most 2^32 bytes.  Raises `DataError`, `FileError`."""
-    with open_regular(path) as file:
-        return _read_array(file, os.fstat(file.fileno()).st_size, os.fspath(path))
+def read_npy(path: str | os.PathLike[str], text: bool = False) -> NDArray[Any]:
+    """The array of an .npy file: numbers, or with text names, too, at most 2^32 bytes.
 
-
-def load_npz(name: str, path: str | os.PathLike[str]) -> Dataset:
-    """The data set of an .npz file with the arrays x_train, y_train, x_test, y_test.
-
-    Or train_images, train_labels, test_images, test_labels.  Images are uint8 or floats, (n, rows,
-    columns) or (n, rows, columns, channels); labels are whole numbers (n,) of any dtype, or
-    one-hot (n, classes).  Raises `DataError`, `FileError`.
+    Raises `DataError`, `FileError`.
     """
-    source = os.fspath(path)
     with open_regular(path) as file:
-        try:
-            arrays = _read_members(file, source)
-        except ConvletError:
-            raise
-        except _ZIP_ERRORS as error:
-            raise DataError(
-                f"{source}: expected a whole .npz file, found a damaged one or something else"
-                f" ({error})"
-            ) from error
-    (train_x, train_y, test_x, test_y), named = zip(*arrays, strict=True)
-    train_names, test_names = named[:2], named[2:]
-    return make_dataset(
-        name,
-        make_split(train_x, train_y, *train_names),
-        make_split(test_x, test_y, *test_names),
-        source,
-    )
+        return read_array(file, os.fstat(file.fileno()).st_size, os.fspath(path), text)
 
 
-def _read_members(file: IO[bytes], source: str) -> list[tuple[NDArray[Any], str]]:
-    """The four arrays, in the order of KEYS, each with its name for messages."""
-    with zipfile.ZipFile(file) as archive:
-        there = set(archive.namelist())
-        keys = next((keys for keys in KEYS if all(f"{k}.npy" in there for k in keys)), None)
-        if keys is None:
-            expected = " or ".join(", ".join(keys) for keys in KEYS)
-            found = ", ".join(sorted(name.removesuffix(".npy") for name in there)[:10]) or "none"
-            raise DataError(f"{source}: expected the arrays {expected}, found {found}")
-        members = [(archive.getinfo(f"{key}.npy"), f"{source}[{key}]") for key in keys]
-        total = sum(info.file_size for info, _ in members)
-        if total > MAX_BYTES:
-            raise DataError(f"{source}: expected at most {MAX_BYTES} bytes, found {total}")
-        shapes = []
-        for info, name in members:
-            with archive.open(info) as stream:
-                shapes.append(_checked_header(stream, info.file_size, name).shape)
-        # by their headers, before the memory is taken
-        for x, y in ((0, 1), (2, 3)):
-            check_shapes(shapes[x], shapes[y], members[x][1], members[y][1])
-        arrays = []
-        for info, name in members:
-            with archive.open(info) as stream:
-                arrays.append((_read_array(stream, info.file_size, name), name))
-        return arrays
+def parse_npy(data: bytes, name: str) -> NDArray[Any]:
+    """The array in the bytes of such a file.  Raises `DataError`."""
+    return read_array(BytesIO(data), len(data), name)
 
 
-class _Header(NamedTuple):
+def map_npy(path: str | os.PathLike[str], text: bool = False) -> NDArray[Any]:
+    """The array of an .npy file, still on disk: read-only, its numbers come when they are used.
+
+    Of any size, as it takes no memory.  text: may hold names.  An array of another byte order is
+    read.  Raises as `read_npy`.
+    """
+    name = os.fspath(path)
+    with open_regular(path) as file:
+        header = checked_header(file, os.fstat(file.fileno()).st_size, name, text, inf)
+        if header.bytes and header.dtype.isnative:
+            order: Literal["F", "C"] = "F" if header.fortran else "C"
+            return np.memmap(file, header.dtype, "r", file.tell(), header.shape, order)
+    return read_npy(path, text)
+
+
+def npy_shape(path: str | os.PathLike[str], text: bool = False) -> tuple[int, ...]:
+    """The shape in the header of an .npy file of any size.  Raises as `read_npy`."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        return checked_header(file, size, os.fspath(path), text, inf).shape
+
+
+class Header(NamedTuple):
     shape: tuple[int, ...]
     fortran: bool  # order
     dtype: np.dtype[Any]
     bytes: int  # of the entries
 
 
-def _read_array(stream: IO[bytes], size: int, name: str) -> NDArray[Any]:
-    """The array of an .npy stream of size bytes."""
-    header = _checked_header(stream, size, name)
+def read_array(stream: IO[bytes], size: int, name: str, text: bool = False) -> NDArray[Any]:
+    """The array of an .npy stream of size bytes.  Raises `DataError`."""
+    header = checked_header(stream, size, name, text)
     data = read_up_to(stream, header.bytes)
     # what is there, as a directory of a .zip may promise more; at the end it compares its checksum
     _check_size(header, len(data) + len(stream.read(1)), name)
@@ -116,25 +70,34 @@ def _read_array(stream: IO[bytes], size: int, name: str) -> NDArray[Any]:
     return array.astype(header.dtype.newbyteorder("="), copy=False)
 
 
-def _checked_header(stream: IO[bytes], size: int, name: str) -> _Header:
-    """The header of an .npy stream of size bytes, of an array that can be read."""
+def checked_header(
+    stream: IO[bytes], size: int, name: str, text: bool = False, most: float = MAX_BYTES
+) -> Header:
+    """The header of an .npy stream of size bytes, of an array of numbers that is all there.
+
+    text: may hold names.  most: bytes of the entries.  Raises `DataError`.
+    """
     shape, fortran, dtype, length = _read_header(stream, name)
     if dtype.hasobject:
-        raise DataError(f"{name}: expected numbers, found Python objects, which are never loaded")
-    if dtype.kind not in "buif":
+        raise DataError(
+            f"{name}: expected numbers, found Python objects, which are never loaded:"
+            " save names as array.astype(str)"
+        )
+    if dtype.kind not in ("buifUS" if text else "buif"):
         raise DataError(f"{name}: expected numbers, found {dtype}")
     if len(shape) > MAX_DIMENSIONS or any(n < 0 for n in shape):
         raise DataError(
             f"{name}: expected at most {MAX_DIMENSIONS} dimensions, none negative, found {shape}"
         )
-    if prod(max(n, 1) for n in shape) * dtype.itemsize > MAX_BYTES:
-        raise DataError(f"{name}: expected at most {MAX_BYTES} bytes, found shape {shape} {dtype}")
-    header = _Header(shape, fortran, dtype, prod(shape) * dtype.itemsize)
+    # a zero beside huge dimensions makes no bytes, but no array that NumPy can hold
+    if prod(max(n, 1) for n in shape) * dtype.itemsize > most:
+        raise DataError(f"{name}: expected at most {most} bytes, found shape {shape} {dtype}")
+    header = Header(shape, fortran, dtype, prod(shape) * dtype.itemsize)
     _check_size(header, size - length, name)
     return header
 
 
-def _check_size(header: _Header, found: int, name: str) -> None:
+def _check_size(header: Header, found: int, name: str) -> None:
     """Refuse another number of bytes behind a header than it promises."""
     if found != header.bytes:
         raise DataError(

@@ -1,60 +1,135 @@
 """Images without labels, for a prediction."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from io import BytesIO
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.dataset import as_float32
-from convlet.datasets.npy import read_npy
-from convlet.datasets.pictures import open_picture, pillow
+from convlet.datasets.figure import figure
+from convlet.datasets.npy import parse_npy, read_npy
+from convlet.datasets.pictures import MAX_BYTES, opened, quiet
+from convlet.datasets.pixels import prepared, read_picture
 from convlet.errors import DataError
 from convlet.files.paths import file_name
+from convlet.files.streams import read_up_to
 from convlet.inputs import as_input_shape
 from convlet.layerbase import Shape
+from convlet.preparation import Preparation
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
+NPY = b"\x93NUMPY"
 Images = NDArray[np.uint8] | NDArray[np.float32]
-MODES = {1: "L", 3: "RGB"}
-# 16 and 32 bits would be cut to 8, not scaled
-CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
-def read_image(
-    path: str | os.PathLike[str], input_shape: Sequence[int], resize: bool = False
-) -> Images:
+class Prepared(NamedTuple):
+    """Images (n, rows, columns, channels), and what was done for them, in words; "" is nothing.
+
+    decoded: whether they come from an image file, whose levels mean what they say.
+    """
+
+    images: Images
+    done: str = ""
+    decoded: bool = False
+
+
+How = Preparation | Sequence[int]
+"""That of a network, or the input_shape of one that has none."""
+
+
+def read_image(path: str | os.PathLike[str], preparation: How) -> Images:
     """One image (rows, columns, channels), as `read_images` reads it.
 
     Raises the same, and `DataError` for a file with several images.
     """
-    images = read_images(path, input_shape, resize)
+    images = read_images(path, preparation)
     if len(images) != 1:
         raise DataError(f"{file_name(path)}: expected one image, found {len(images)}")
     first: Images = images[0]
     return first
 
 
-def read_images(
-    path: str | os.PathLike[str], input_shape: Sequence[int], resize: bool = False
-) -> Images:
-    """The images of a file as (n, rows, columns, channels), for a network of this input_shape.
+def read_images(path: str | os.PathLike[str], preparation: How) -> Images:
+    """The images of a file as (n, rows, columns, channels), for a network.
 
-    A PNG, JPEG or BMP file holds one; it becomes grey or RGB after the number of channels, and
-    with resize is stretched to the size.  An .npy file holds (rows, columns, channels) or a stack
-    (n, rows, columns, channels), without channels if there is one, of uint8 or of finite floats,
-    which become float32 and keep their values; resize leaves it alone.
+    preparation: that of the network, `network.preparation`, or the input_shape of one that has
+    none: then an image file must have the size.
 
-    Raises `DataError`, `FileError`, `MissingDependencyError`, `InputError` for input_shape.
+    An image file (PNG, JPEG, BMP, GIF, WebP, TIFF) holds one, which is prepared to the very bits
+    that the same file had in training.  An .npy file holds (rows, columns, channels) or a stack (n,
+    rows, columns, channels), without channels if there is one, of uint8 or of finite floats, which
+    become float32 and keep their values; it is not scaled.  For a network of MNIST dark figures of
+    uint8 are inverted, as those of image files are.
+
+    Raises `DataError`, `FileError`, `MissingDependencyError`, `InputError` for preparation.
     """
-    shape = as_input_shape(input_shape)
+    return read_prepared(path, preparation).images
+
+
+def read_prepared(path: str | os.PathLike[str], preparation: How) -> Prepared:
+    """As `read_images`, with what was done."""
     name = file_name(path)
     if name.lower().endswith(".npy"):
-        return _stack(read_npy(path), shape, name)
-    return _picture(name, shape, resize)[None]
+        return _bright(_stack(read_npy(path), _shape(preparation), name), preparation)
+    return _whole(*read_picture(name, _preparation(preparation, name)), preparation, name)
+
+
+def read_given(stream: IO[bytes], name: str, preparation: How) -> Prepared:
+    """As `read_prepared`, of a stream that cannot seek; name: of it, for messages."""
+    data = bytes(read_up_to(stream, MAX_BYTES + 1))
+    if data.startswith(NPY):
+        return _bright(_stack(parse_npy(data, name), _shape(preparation), name), preparation)
+    how = _preparation(preparation, name)
+    with quiet(), opened(BytesIO(data), name) as picture:
+        return _whole(*prepared(picture, how, name), preparation, name)
+
+
+def _bright(stack: Images, how: How) -> Prepared:
+    """For a network of digits, dark ones of uint8 are inverted, as those of image files are."""
+    if not isinstance(how, Preparation) or how.fit != "figure" or stack.dtype != np.uint8:
+        return Prepared(stack)
+    looked = [figure(image[..., 0], how.rows, how.columns) for image in stack]
+    words = Counter(done for _, done in looked)
+    done = ", ".join(
+        text if count == len(stack) else f"{count:,} of {len(stack):,} {text}"
+        for text, count in words.items()
+        if text
+    )
+    return Prepared(np.stack([image for image, _ in looked])[..., None], done)
+
+
+def _shape(how: How) -> Shape:
+    return how.shape if isinstance(how, Preparation) else as_input_shape(how)
+
+
+def _preparation(how: How, name: str) -> Preparation:
+    """Of the image file called name.  Raises `DataError` where no image file has the channels."""
+    if isinstance(how, Preparation):
+        return how
+    rows, columns, channels = as_input_shape(how)
+    if channels not in (1, 3):
+        raise DataError(
+            f"{name}: expected an .npy file, as the network takes {channels} channels, found"
+            " an image file, which has 1 or 3"
+        )
+    return Preparation(rows, columns, "grey" if channels == 1 else "rgb")
+
+
+def _whole(pixels: NDArray[np.uint8], done: str, how: How, name: str) -> Prepared:
+    """A prepared image; one that was scaled is refused where nothing says how.
+
+    Raises `DataError`.
+    """
+    if done and not isinstance(how, Preparation):
+        rows, columns, _ = as_input_shape(how)
+        raise DataError(
+            f"{name}: expected {rows} x {columns} pixels (rows x columns), found another size"
+            f" ({done}): scale it, or give a Preparation"
+        )
+    return Prepared(pixels[None], done, decoded=True)
 
 
 def _stack(array: NDArray[Any], shape: Shape, name: str) -> Images:
@@ -69,42 +144,7 @@ def _stack(array: NDArray[Any], shape: Shape, name: str) -> Images:
     elif array.shape[1:] not in one or len(array) == 0:
         raise DataError(
             f"{name}: expected an image of shape {shape} or a stack (n, {shape[0]}, {shape[1]},"
-            f" {shape[2]}), found shape {array.shape}: change the array, --resize does not"
+            f" {shape[2]}), found shape {array.shape}: change the array, it is not scaled"
         )
     stack = np.ascontiguousarray(array.reshape(-1, *shape))
     return stack if stack.dtype == np.uint8 else as_float32(stack, name)
-
-
-def _picture(name: str, shape: Shape, resize: bool) -> NDArray[np.uint8]:
-    rows, columns, channels = shape
-    if channels not in MODES:
-        raise DataError(
-            f"{name}: expected an .npy file, as the network takes {channels} channels, found"
-            " an image file, which has 1 or 3"
-        )
-    resampling = pillow().Resampling
-    with open_picture(name) as picture:
-        if (picture.height, picture.width) != (rows, columns) and not resize:
-            raise DataError(
-                f"{name}: expected {rows} x {columns} pixels (rows x columns), found"
-                f" {picture.height} x {picture.width}: scale it, or give resize=True (--resize)"
-            )
-        _refuse_unclear(picture, name)
-        converted = picture.convert(MODES[channels])
-        if converted.size != (columns, rows):
-            converted = converted.resize((columns, rows), resampling.LANCZOS)
-        return np.array(converted, np.uint8).reshape(shape)
-
-
-def _refuse_unclear(picture: "Image", name: str) -> None:
-    """Refuse an image that has no single reading as 8-bit grey or colour."""
-    if picture.mode not in CONVERTIBLE:
-        raise DataError(
-            f"{name}: expected 8-bit grey or RGB, found mode {picture.mode}: save it as such"
-        )
-    has_alpha = "A" in picture.mode or "transparency" in picture.info
-    if has_alpha and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
-        raise DataError(
-            f"{name}: expected an opaque image, found transparent pixels: put it on a background"
-            " of the colour that the training images have"
-        )

@@ -18,10 +18,12 @@ from convlet.formats.header import Spec, damaged, parse_json
 from convlet.formats.records import pack, unpack
 from convlet.inputs import MOST_EPOCHS, as_data_name, as_input_shape
 from convlet.layers import Layer
+from convlet.preparation import Preparation, as_preparation
 from convlet.settings import Settings, read_record
 from convlet.shapes import Shape
 from convlet.stages import group, parameter_shapes
 from convlet.text import format_layers, parse_layers
+from convlet.values import Scale, as_scale
 
 KIND = "convlet-model"
 VERSION = 1
@@ -43,7 +45,11 @@ class Saveable(Protocol):
     @property
     def data(self) -> str | None: ...
     @property
+    def preparation(self) -> Preparation | None: ...
+    @property
     def settings(self) -> Settings | None: ...
+    @property
+    def scale(self) -> Scale | None: ...
     @property
     def parameters(self) -> Mapping[str, Float32]: ...
 
@@ -58,7 +64,9 @@ class Description:
     classes: tuple[str, ...] | None
     epochs: int
     data: str | None
+    preparation: Preparation | None
     settings: Settings | None  # of the last training
+    scale: Scale | None
 
 
 def save_network(network: Saveable, path: str | os.PathLike[str]) -> None:
@@ -86,8 +94,12 @@ def save_network(network: Saveable, path: str | os.PathLike[str]) -> None:
         metadata["classes"] = json.dumps(network.classes, ensure_ascii=False)
     if network.data is not None:
         metadata["data"] = network.data
+    if network.preparation is not None:
+        metadata["preparation"] = json.dumps(network.preparation.record())
     if network.settings is not None:
         metadata["settings"] = json.dumps(network.settings.record())
+    if network.scale is not None:
+        metadata["scale"] = json.dumps(network.scale)
     write_atomic(path, pack(KIND, VERSION, metadata, network.parameters))
 
 
@@ -120,7 +132,7 @@ def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str
 def _describe(name: str, metadata: dict[str, str]) -> Description:
     """Metadata as a description, or `ModelFileError`."""
     keys = {"layers", "input_shape", "input_scaling", "epochs"}
-    if set(metadata) - {"classes", "data", "settings"} != keys:
+    if set(metadata) - {"classes", "data", "preparation", "scale", "settings"} != keys:
         raise damaged(name, "the list of fields", sorted(metadata), f"{sorted(keys)}")
     if metadata["input_scaling"] != INPUT_SCALING:
         raise damaged(name, "input_scaling", metadata["input_scaling"], repr(INPUT_SCALING))
@@ -147,16 +159,43 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
         data = as_data_name(metadata.get("data"))
     except ValueError as error:
         raise damaged(name, "data", metadata["data"], "the name of a data set") from error
-    settings = None
+    preparation = settings = None
+    if "preparation" in metadata:
+        try:
+            preparation = _read_preparation(metadata["preparation"], shape)
+        except ValueError as error:
+            what = f"one of {shape} ({error!s:.200})"
+            raise damaged(name, "preparation", metadata["preparation"], what) from error
     if "settings" in metadata:
         try:
             settings = _read_settings(metadata["settings"])
         except ValueError as error:
             what = f"those of a training ({error!s:.200})"
             raise damaged(name, "settings", metadata["settings"], what) from error
+    try:
+        scale = _read_scale(metadata.get("scale"))
+    except ValueError as error:
+        what = "two numbers, the lowest and the root mean square"
+        raise damaged(name, "scale", metadata["scale"], what) from error
     epochs = int(metadata["epochs"])
     shapes = parameter_shapes(stages)
-    return Description(layers, shape, shapes, classes, epochs, data, settings)
+    return Description(layers, shape, shapes, classes, epochs, data, preparation, settings, scale)
+
+
+def _read_scale(text: str | None) -> Scale | None:
+    if text is None:
+        return None
+    scale = as_scale(parse_json(text))
+    if json.dumps(scale) != text:
+        raise ValueError(f"{text!r:.80} is not in the form in which it is written")
+    return scale
+
+
+def _read_preparation(text: str, shape: Shape) -> Preparation:
+    preparation = as_preparation(parse_json(text), shape)
+    if json.dumps(preparation.record()) != text:
+        raise ValueError("it is not in the form in which it is written")
+    return preparation
 
 
 def _read_settings(text: str) -> Settings:

@@ -15,12 +15,14 @@ from convlet.plots.curves import training_curves
 from convlet.plots.filters import filters
 from convlet.plots.mistakes import mistakes
 from convlet.plots.rates import learning_rates
+from convlet.plots.sheet import contact_sheet
 from convlet.plots.style import save
 
 __all__ = [
     "activations",
     "augmented",
     "confusion_matrix",
+    "contact_sheet",
     "filters",
     "learning_rates",
     "mistakes",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet import backprop
-from convlet.arrays import as_array, as_images
+from convlet.arrays import as_images
 from convlet.engine import as_floats
 from convlet.errors import InputError
 from convlet.inference import refuse_not_finite
@@ -26,6 +26,7 @@ from convlet.plots.style import (
 )
 from convlet.plots.tiles import as_rgb, heat, mosaic
 from convlet.stages import Stage
+from convlet.values import as_array
 from convlet.wording import label, percent, size
 
 if TYPE_CHECKING:

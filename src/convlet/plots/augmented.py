@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlet.arrays import as_array, as_images
+from convlet.arrays import as_images
 from convlet.augmentation import Augmentation, apply, as_changes
 from convlet.engine import as_floats
 from convlet.errors import InputError
 from convlet.inputs import as_count, as_input_shape, as_seed
 from convlet.plots.style import INK, SMALL, bare, figure, heading
 from convlet.plots.tiles import as_rgb, height_of
+from convlet.values import as_array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -41,6 +41,8 @@ def facts(network: Network, history: Sequence[Row] | None) -> dict[str, Html]:
         found["dropout"] = text(dropout)
     if network.data is not None:
         found["trained on"] = text(network.data)
+    if network.preparation is not None:
+        found["images of files"] = text(network.preparation.words)
     found["epochs trained"] = text(f"{network.epochs:,}")
     time = None if history is None or not _is_whole(network, history) else _time(history)
     if time is not None:

@@ -1,0 +1,127 @@
+"""Which images are trained, validated and tested with: by the parts that came, or by a share."""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.datasets.dataset import Dataset, Split
+from convlet.datasets.source import Part
+from convlet.datasets.strata import Groups, first_of_each, whole_groups
+from convlet.datasets.wishes import Wishes
+from convlet.errors import DataError
+from convlet.preparation import Preparation
+
+ALL = "no test part: all images are test images, also those trained with"
+VALIDATION = "no test part: the validation images are the test images"
+
+
+def main_part(parts: Collection[Part | None], wishes: Wishes, source: str) -> Part | None:
+    """The part that is trained with; of data that are judged only, the one that is tested with.
+
+    None is that of data without parts.  source: for messages.  Raises `DataError` without one.
+    """
+    rest: tuple[Part | None, ...] = ("train", None)
+    order = ("test", "validation", *rest) if wishes.judged else rest
+    for part in order:
+        if part in parts:
+            return part
+    raise DataError(
+        f"{source}: expected a part of training images (train), found"
+        f" {', '.join(sorted(map(str, parts)))}"
+    )
+
+
+def divided(
+    name: str,
+    source: str,
+    splits: Mapping[Part | None, Split],
+    classes: tuple[str, ...],
+    wishes: Wishes,
+    said: Iterable[str],
+    preparation: Preparation | None = None,
+) -> Dataset:
+    """The data set of these parts.  source: the file or folder, for messages.
+
+    The test images are those of the test part, else of the validation part, else a share of the
+    others.  Of data that are judged only nothing else is wanted.  Raises `DataError`.
+    """
+    if len(classes) == 1 and not wishes.judged:
+        raise DataError(f"{source}: expected at least two classes, found one, {classes[0]}")
+    main = main_part(splits, wishes, source)
+    whole, validation, notes, drawn = splits[main], None, list(said), False
+    if main not in ("train", None):
+        train, test = whole.take(slice(0)), whole
+    elif wishes.test_share is None:
+        train, test = whole.take(slice(0)), whole
+        notes.append(ALL)
+    elif "test" in splits:
+        train, test, validation = whole, splits["test"], splits.get("validation")
+    elif "validation" in splits:
+        train, test = whole, splits["validation"]
+    else:
+        held = held_back(whole, classes, wishes.test_share, wishes.seed, source)
+        train, test = (whole.take(np.flatnonzero(side)) for side in (~held, held))
+        drawn = True
+    if "validation" in splits and "test" not in splits:
+        notes.append(VALIDATION)
+    return Dataset(name, train, test, classes, validation, preparation, tuple(notes), drawn)
+
+
+def held_back(
+    part: Split, classes: Sequence[str], share: float, seed: int, source: str
+) -> NDArray[np.bool_]:
+    """(n,) true for the images to test with: `share` of each class, keyed by (seed, name).
+
+    Images without names go by their positions.  Of a class one image is held back at least, and
+    one is left.  Whole groups are held back, as near to that as they come.  Raises `DataError` for
+    a class, or groups, too small.
+    """
+    counts = np.bincount(part.labels)
+    exact = np.maximum(np.rint(share * counts).astype(np.int64), 1)
+    places = np.minimum(exact, np.maximum(counts - 1, 0))
+    if part.groups is not None:
+        groups = Groups.found(part.labels, part.groups)
+        held = whole_groups(groups, _drawn(seed, groups.names), places)
+        if not held.any():
+            raise DataError(
+                f"{source}: expected groups of which one can be held back to test with, found"
+                f" {len(groups.names)}, {groups.names[0]!r} the first, each the only one of a class"
+            )
+        return held
+    for k in np.flatnonzero(counts == 1).tolist():
+        raise DataError(
+            f"{source}: class {classes[k]!r}: expected at least 2 images, one of them to test with,"
+            " found one: add some, or divide the images into parts train and test"
+        )
+    names = part.names or tuple(map(str, range(len(part))))
+    return first_of_each(part.labels, np.array(_drawn(seed, names)), places)
+
+
+def groups_of(paths: Iterable[str], pattern: re.Pattern[str], source: str) -> tuple[str, ...]:
+    """The group of each image: what the first group of the pattern, or all of it, matches.
+
+    Raises `DataError` for a path that does not match.
+    """
+    found = []
+    for path in paths:
+        match = pattern.search(path)
+        name = None if match is None else match[1] if pattern.groups else match[0]
+        if name is None:
+            raise DataError(
+                f"{source}: {path}: expected the name of a group where {pattern.pattern!r} matches,"
+                " found no match"
+            )
+        found.append(name)
+    return tuple(found)
+
+
+def _drawn(seed: int, names: Sequence[str]) -> list[int]:
+    """Positions of the names, in an order that says of two names alone which is before."""
+
+    def word(n: int) -> bytes:
+        return hashlib.sha256(f"{seed} {names[n]}".encode(errors="surrogateescape")).digest()
+
+    return sorted(range(len(names)), key=word)

@@ -1,0 +1,112 @@
+"""A folder of images: what is in it, by names alone.  layout.py says what the names mean."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO
+
+from convlet.datasets.kinds import KINDS, unknown
+from convlet.datasets.layout import labelled
+from convlet.datasets.listing import entries_of, is_folder
+from convlet.datasets.pictures import is_image
+from convlet.datasets.source import Entry, Source, fingerprint
+from convlet.errors import DataError, FileError
+from convlet.files.paths import file_error
+from convlet.files.streams import open_regular
+
+MAX_FILES = 1 << 21
+MAX_DEPTH = 64  # of folders in folders
+MOST_NAMED = 5  # folders without images, in a sentence
+
+Seen = dict[tuple[int, int], str]
+"""Folders by device and number, with the name under which each was found."""
+
+
+def list_folder(folder: Path) -> Source:
+    """Every image below a folder.  Raises `DataError`, `FileError`."""
+    images: list[tuple[str, str]] = []  # path, size and time
+    others: list[str] = []
+    seen: Seen = {}
+    for path, facts in _files(folder, "", seen):
+        if is_image(path):
+            images.append((path, facts))
+        else:
+            others.append(path)
+        if len(images) + len(others) > MAX_FILES:
+            raise DataError(f"{folder}: expected at most {MAX_FILES} files, found more")
+    if not images:
+        raise DataError(f"{folder}: expected {KINDS}, found {unknown(sorted(others))}")
+    images.sort()
+    entries, said = labelled(str(folder), [path for path, _ in images])
+
+    def opened(entry: Entry) -> AbstractContextManager[IO[bytes]]:
+        return open_regular(folder / entry.path)
+
+    marks = (part for pair in images for part in pair)
+    return Source(
+        str(folder),
+        entries,
+        opened,
+        fingerprint(os.path.realpath(folder), *marks),
+        others=tuple(sorted(others)),
+        said=(*said, *_without_images(seen.values(), [path for path, _ in images])),
+    )
+
+
+def _without_images(folders: Iterable[str], images: Iterable[str]) -> Iterator[str]:
+    """Of folders that should perhaps hold images; those inside of others are not told."""
+    full = {""}
+    for path in images:
+        while (path := os.path.dirname(path)) not in full:
+            full.add(path)
+    empty = sorted(path for path in set(folders) - full if os.path.dirname(path) in full)
+    if empty:
+        more = ", ..." if len(empty) > MOST_NAMED else ""
+        yield f"no images in {', '.join(empty[:MOST_NAMED])}{more}"
+
+
+def image_files(folder: Path) -> list[str]:
+    """Paths of the images below a folder, from there.  Raises `DataError`, `FileError`."""
+    found = [path for path, _ in _files(folder, "", {}) if is_image(path)]
+    if not found:
+        raise DataError(f"{folder}: expected images, found none")
+    return found
+
+
+def _files(folder: Path, below: str, seen: Seen) -> Iterator[tuple[str, str]]:
+    """Each file's path from the folder, with its size and time; junk is left aside.
+
+    below: the path from the folder to where to look.
+    """
+    here = folder / below
+    try:
+        found = os.stat(here)
+        identity = found.st_dev, found.st_ino
+        if identity in seen:
+            raise DataError(
+                f"{here}: expected a folder of its own, found a symbolic link to"
+                f" {folder / seen[identity]}, which is looked at already: remove the link"
+            )
+        seen[identity] = below
+        if below.count(os.sep) >= MAX_DEPTH:
+            raise DataError(f"{here}: expected at most {MAX_DEPTH} folders in one another")
+        for entry in entries_of(here):
+            path = os.path.join(below, entry.name)
+            if is_folder(entry):
+                yield from _files(folder, path, seen)
+            else:
+                yield path, _facts(entry)
+    except FileError:
+        raise
+    except OSError as error:
+        raise file_error("read", str(here), error) from error
+
+
+def _facts(entry: "os.DirEntry[str]") -> str:
+    """Size and time; what cannot be asked will not open either, and is listed then."""
+    try:
+        found = entry.stat()
+    except OSError as error:
+        return f"{error.strerror}"
+    return f"{found.st_size} {found.st_mtime_ns}"

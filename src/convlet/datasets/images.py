@@ -1,0 +1,107 @@
+"""Encoded images as a data set: looked at, prepared in one way, divided."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.datasets.choice import choose, words
+from convlet.datasets.dataset import Dataset, Split
+from convlet.datasets.division import divided, groups_of, main_part
+from convlet.datasets.image_cache import decoded
+from convlet.datasets.source import Entry, Part, Source, sorted_classes
+from convlet.datasets.survey import survey
+from convlet.datasets.taking import taken
+from convlet.datasets.wishes import Wishes
+from convlet.errors import DataError
+from convlet.progress import counted
+
+MOST_NAMED = 20  # damaged files in a message
+
+
+def load_images(name: str, source: Source, wishes: Wishes) -> Dataset:
+    """The data set of a source of images.
+
+    Raises `DataError`, `FileError`, `MissingDependencyError`.
+    """
+    main = main_part(source.parts, wishes, source.name)
+    if wishes.judged:
+        source = source.only(main)
+    with counted(wishes.progress) as progress:
+        found = survey(source, progress)
+        if len(found.damaged) == found.images:
+            _refuse_damaged(source, found.damaged)
+        preparation = wishes.preparation or choose(found, wishes.size, wishes.colour, wishes.fit)
+        said = [words(found, preparation, source.others), *source.said]
+        pools: dict[Part | None, _Pool] = {}
+        for part in sorted(source.parts, key=str):  # each a run of its own file
+            members = source.only(part)
+            images, damaged, notes = decoded(members, preparation, progress)
+            pools[part] = _Pool(members.entries, images, damaged)
+            said += notes
+    lost = {pool.entries[n].path: why for pool in pools.values() for n, why in pool.damaged.items()}
+    if not wishes.skip_damaged or not pools[main].whole:
+        _refuse_damaged(source, lost)
+    if lost:
+        said.append(f"{len(lost):,} damaged images left out: {', '.join(sorted(lost))}")
+    classes = source.classes or sorted_classes(pools[main].labels)
+    for part, pool in pools.items():
+        _refuse_unknown(source, part, pool.labels, classes)
+    splits = {part: pool.split(classes) for part, pool in pools.items()}
+    if wishes.group_by is not None and main in ("train", None):
+        groups = groups_of(splits[main].names or (), wishes.group_by, source.name)
+        splits[main] = replace(splits[main], groups=groups)
+    data = divided(name, source.name, splits, classes, wishes, said, preparation)
+    return replace(data, survey=found)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The images of one part, and what is wrong with some of them."""
+
+    entries: tuple[Entry, ...]
+    images: NDArray[np.uint8]
+    damaged: Mapping[int, str]
+
+    @property
+    def whole(self) -> list[int]:
+        """The positions of those that are not damaged."""
+        return [n for n in range(len(self.entries)) if n not in self.damaged]
+
+    @property
+    def labels(self) -> set[str]:
+        """The classes of those."""
+        return {self.entries[n].label for n in self.whole}
+
+    def split(self, classes: Sequence[str]) -> Split:
+        """Those, with positions in the classes for labels."""
+        number = {label: k for k, label in enumerate(classes)}
+        chosen = [self.entries[n] for n in self.whole]
+        labels = np.array([number[entry.label] for entry in chosen], np.int64)
+        images = taken(self.images, np.array(self.whole, np.int64))
+        return Split(images, labels, tuple(entry.path for entry in chosen))
+
+
+def _refuse_unknown(
+    source: Source, part: Part | None, labels: set[str], classes: Sequence[str]
+) -> None:
+    unknown = sorted(labels - set(classes))
+    if unknown:
+        raise DataError(
+            f"{source.name}: expected classes of the training images in the {part} part, found"
+            f" {unknown[0]!r}: rename it, or move it away"
+        )
+
+
+def _refuse_damaged(source: Source, damaged: Mapping[str, str]) -> None:
+    if not damaged:
+        return
+    wrong = [f"{path}: {why}" for path, why in sorted(damaged.items())]
+    shown = "; ".join(wrong[:MOST_NAMED])
+    more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
+    count = f"{len(wrong):,} damaged image{'s' * (len(wrong) > 1)}"
+    raise DataError(
+        f"{source.name}: {count}: {shown}{more}; mend or delete them, or leave them out by"
+        " skip_damaged=True (--skip-damaged)"
+    )

@@ -1,0 +1,113 @@
+"""Which reader a path is for, by what is there and what it is called."""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from convlet.datasets import array_files, cifar, csv_images, parquet, tar_shards
+from convlet.datasets.dataset import Dataset
+from convlet.datasets.folders import image_files, list_folder
+from convlet.datasets.idx_folder import FILE, find_idx, find_idx_below, load_idx
+from convlet.datasets.images import load_images
+from convlet.datasets.kinds import KINDS, refusal
+from convlet.datasets.listing import entries_of, files_in, is_folder
+from convlet.datasets.naming import part_of, role_of
+from convlet.datasets.npz import load_npz
+from convlet.datasets.shards import BELOW, find_shards
+from convlet.datasets.wishes import Wishes
+from convlet.errors import DataError
+
+Reader = Callable[[Wishes], Dataset]
+
+
+def reader_of_folder(path: Path) -> Reader:
+    """Of a folder.  Raises `DataError`, `FileError`, in which it says what is missing."""
+    name = _name(path)
+    files = find_idx_below(path)
+    if files:
+        return lambda wishes: load_idx(
+            _name(next(iter(files.values())).parent), files, None, wishes
+        )
+    for below in cifar.FOLDERS:
+        if (path / below).is_dir():
+            return reader_of_folder(path / below)
+    names = files_in(path)
+    kind = cifar.find_cifar(path, names)
+    if kind is not None:
+        return partial(cifar.load_cifar, name, path, names, kind)
+    tables_of_images = find_shards(path, parquet.SUFFIX)
+    if tables_of_images:
+        return lambda wishes: load_images(
+            name, parquet.parquet_source(path, tables_of_images), wishes
+        )
+    arrays = array_files.find_array_files(names)
+    if arrays:
+        if photographs := _folder_of_images(path):
+            raise DataError(
+                f"{path}: expected arrays or folders of images, found {arrays[0]} beside"
+                f" {photographs}: name {arrays[0]} if you want the arrays, else move them away"
+            )
+        return partial(array_files.load_array_files, name, path, arrays)
+    tables = csv_images.find_csv(path, names)
+    if tables:
+        return partial(csv_images.load_csv_folder, name, path, tables)
+    shards = find_shards(path, tar_shards.SUFFIX)
+    if shards and not _has_other_folders(path):
+        return lambda wishes: load_images(name, tar_shards.tar_source(path, shards), wishes)
+    return lambda wishes: load_images(name, list_folder(path), wishes)
+
+
+def reader_of_file(path: Path) -> Reader:
+    """Of a file.  Raises `DataError`, `FileError`."""
+    name, lower = path.resolve().stem, path.name.lower()
+    if lower.endswith(".npz"):
+        return partial(load_npz, name, path)
+    if match := FILE.fullmatch(path.name):
+        files = find_idx(path.parent, (match[1] or "").lower())
+        return lambda wishes: load_idx(_name(path.parent), files, None, wishes)
+    if lower.endswith(".npy"):
+        return _beside(path)
+    if lower.endswith(csv_images.SUFFIXES):
+        name = re.sub(r"\.csv(\.gz)?$", "", path.resolve().name, flags=re.IGNORECASE)
+        return lambda wishes: csv_images.load_csv(name, [(None, path)], wishes)
+    if lower.endswith(parquet.SUFFIX):
+        return lambda wishes: load_images(name, parquet.parquet_source(path, [path]), wishes)
+    if lower.endswith(tar_shards.SUFFIX):
+        return lambda wishes: load_images(name, tar_shards.tar_source(path, [path]), wishes)
+    raise DataError(f"{path}: expected {KINDS}, found {refusal(path.name) or 'another file'}")
+
+
+def _beside(path: Path) -> Reader:
+    """One of the .npy files of a folder stands for all of them."""
+    names = array_files.find_array_files(files_in(path.parent))
+    if path.name not in names or role_of(path.stem, False) is None:
+        raise DataError(
+            f"{path}: expected images and labels in two files beside each other, as x_train.npy and"
+            f" y_train.npy, found {path.name} without another: call them so"
+        )
+    return partial(array_files.load_array_files, _name(path.parent), path.parent, names)
+
+
+def _folder_of_images(path: Path) -> str | None:
+    """The first of the folders in it that has an image."""
+    for entry in entries_of(path):
+        with suppress(DataError):  # none in there
+            if is_folder(entry) and image_files(Path(entry.path)):
+                return entry.name
+    return None
+
+
+def _has_other_folders(path: Path) -> bool:
+    """Whether there are folders in which shards are not looked for: those of classes."""
+    return any(
+        is_folder(entry) and entry.name.lower() not in BELOW and not part_of(entry.name)
+        for entry in entries_of(path)
+    )
+
+
+def _name(folder: Path) -> str:
+    """What to call the data of a folder: raw is where torchvision puts the files of its parent."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == "raw" else folder.name

@@ -1,0 +1,252 @@
+"""What a caller's images may hold: containers of other libraries, and numbers on the right scale.
+
+Containers become NumPy arrays where that is exact (the array protocol, DLPack).  Whatever would
+have to be guessed is refused with the line of Python that mends it: masked entries, sparse and
+quantized tensors, NaN, levels 0 to 255 as floats (white is 1 for them), uint8 that never exceeds 1
+(white is 255 for it), training and validation images on different scales.
+"""
+
+from collections.abc import Iterator
+from math import inf, isfinite, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convlet.equations import Array
+from convlet.errors import InputError, one_line
+
+FAR = 4.0
+"""The greatest root mean square of float images: of standardised ones it is 1."""
+RATIO = 16.0
+"""The greatest between training and validation images: dividing by 255 twice gives 255."""
+BELOW = -0.1
+"""A lowest number under this is one of standardised images."""
+ENOUGH = 32
+"""Images whose numbers together show their scale."""
+PIECE = 1 << 22  # numbers looked at in one go
+SAMPLE = 1 << 24  # numbers that a scale is measured on
+WIDER = ("bfloat16", "float8")
+"""Dtypes that NumPy lacks (their names begin so) and that float32 holds exactly."""
+
+
+def as_array(value: Any, name: str, expected: str) -> Array:
+    """A caller's array of any library as one of NumPy, with the same numbers.
+
+    Raises `InputError` where these cannot be had exactly.
+    """
+    if type(value) is np.ndarray and value.dtype.kind in "buif":
+        return value
+    library = type(value).__module__.partition(".")[0]
+    if library == "torch":
+        value = _plain_tensor(value, name)
+    if library == "scipy" and callable(getattr(value, "toarray", None)):
+        raise _refused(
+            value, name, expected, "is sparse", f"{in_code(name)}.toarray().reshape(...)"
+        )
+    try:
+        array = np.asanyarray(value)
+    except Exception as error:  # whatever another library, or a list of different lengths, says
+        try:
+            array = np.from_dlpack(value)
+        except Exception:
+            reason = one_line(error)
+            hint = "stack arrays of one shape with numpy.stack" if library == "builtins" else ""
+            raise _refused(value, name, expected, f"is no array ({reason})", hint) from None
+    if array.dtype.kind == "V" and array.dtype.name.startswith(WIDER):
+        array = array.astype(np.float32)
+    if array.dtype == object and array.ndim == 0:
+        raise _refused(value, name, expected, f"is a {type(value).__name__}")
+    return _unmasked(array, name)
+
+
+class Wrong(NamedTuple):
+    """Numbers that images do not hold: what was found, what was expected, the line that mends it.
+
+    Whoever has the array makes an error of his own of it.
+    """
+
+    found: str
+    expected: str
+    mend: str
+
+
+def wrong_levels(images: Array, name: str) -> Wrong | None:
+    """What is wrong with the levels of images, None if nothing is.
+
+    images: (n, ...) of uint8 that never exceeds 1, or of float32 far above 1, or not finite, are
+    wrong.  name: of the array in the line that mends them.
+    """
+    if images.dtype == np.uint8:
+        if highest_level(images) != 1:
+            return None
+        mend = f"{name} * 255, or {name}.astype(numpy.float32)"
+        return Wrong("uint8 that never exceeds 1", "white as 255", mend)
+    squares, lowest, highest = 0.0, inf, -inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        for piece in pieces(images):
+            squares += float(np.dot(piece, piece))
+    if squares <= FAR**2 * images.size:
+        return None
+    for piece in pieces(images):
+        lowest, highest = min(lowest, float(piece.min())), max(highest, float(piece.max()))
+    found = f"floats from {lowest:g} to {highest:g}"
+    return Wrong(found, "black as 0 and white as 1", division(lowest, highest, name))
+
+
+def division(lowest: float, highest: float, name: str) -> str:
+    """The line that brings levels up to `highest` to 0 to 1."""
+    if lowest < 0:
+        return f"({name} - mean) / deviation, with those of all training images"
+    white = 255 if 16 < highest <= 255 else 65535 if 4095 < highest <= 65535 else highest
+    return f"{name} / {white:g}"
+
+
+def in_code(name: str) -> str:
+    """What a line of Python calls a parameter: validation x is an x, too."""
+    return name.rpartition(" ")[2]
+
+
+class Scale(NamedTuple):
+    """What the numbers of images mean: the lowest, and their root mean square; white is 1."""
+
+    lowest: float
+    size: float
+
+
+def as_scale(value: Any, name: str = "scale") -> Scale | None:
+    """A `Scale`, or a pair of its numbers as a file has it, or None.  Raises `InputError`."""
+    if value is None:
+        return None
+    try:
+        lowest, size = value
+        numbers = [float(one) for one in (lowest, size) if isinstance(one, int | float)]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 2 or not all(map(isfinite, numbers)) or numbers[1] < 0:
+        raise InputError(name, value, "the lowest number and the root mean square of images")
+    return Scale(*numbers)
+
+
+def check_scale(images: Array, trained: Scale | None, name: str) -> None:
+    """Refuse images whose numbers mean something else than those that a network was trained on.
+
+    images: as `check_images` takes them.  Of a few images only that is judged which no image can
+    be: levels, where training had numbers around 0.  Raises `InputError`.
+    """
+    if trained is None or (images.dtype == np.uint8 and trained.lowest > BELOW):
+        return
+    if images.dtype != np.uint8 and len(images) < ENOUGH:
+        return
+    if difference := _difference(trained, scale_of(images)):
+        raise InputError(
+            name,
+            None,
+            "the scale of the images that the network was trained on",
+            "prepare both by the same line, with the numbers of training",
+            found=f"is {difference}",
+        )
+
+
+def check_same_scale(x: Array, other: Array, name: str, other_name: str) -> None:
+    """Refuse training and validation images whose numbers mean different things.
+
+    x, other: uint8, or float32.  Raises `InputError`.
+    """
+    if x.dtype == other.dtype == np.uint8:
+        return
+    if difference := scale_difference(x, other):
+        raise InputError(
+            other_name,
+            None,
+            f"the scale of {name}",
+            f"prepare both by the same line, with the numbers of {name}",
+            found=f"is {difference}",
+        )
+
+
+def scale_difference(x: Array, other: Array) -> str:
+    """In which way the numbers of images mean something else than those of x; "" if they do not."""
+    return _difference(scale_of(x), scale_of(other))
+
+
+def _difference(trained: Scale, other: Scale) -> str:
+    (low, size), (other_low, other_size) = trained, other
+    if min(size, other_size) > 0 and not 1 / RATIO < other_size / size < RATIO:
+        return f"on another scale: root mean square {other_size:.3g}, that of training {size:.3g}"
+    if min(low, other_low) < BELOW and max(low, other_low) >= 0:
+        lows = f"{other_low:.3g}, that of training is {low:.3g}"
+        return f"on another scale: its lowest number is {lows}"
+    return ""
+
+
+def highest_level(images: Array) -> int:
+    """Of uint8 images (n, ...): 0 or 1, or 255 for all above.  Ends at the first of those."""
+    if images[tuple(n // 2 for n in images.shape)] > 1:  # mostly: none need be looked at
+        return 255
+    highest = 0
+    for piece in pieces(images):
+        highest = max(highest, int(piece.max()))
+        if highest > 1:
+            return 255
+    return highest
+
+
+def pieces(images: Array) -> Iterator[Array]:
+    """All numbers of images (n, ...), flat, some at a time: a map of a file need not be copied."""
+    step = max(1, PIECE // max(1, images[0].size))
+    for start in range(0, len(images), step):
+        yield images[start : start + step].reshape(-1)
+
+
+def scale_of(images: Array) -> Scale:
+    """Of images spread over all of them.  images: C-ordered float32 or uint8."""
+    step = max(1, images.size // SAMPLE)
+    some = images[::step]
+    if some.dtype == np.uint8:
+        some = some[:: max(1, len(some) // 1000)] / np.float32(255)
+    flat = some.reshape(-1)
+    return Scale(float(flat.min()), sqrt(float(np.dot(flat, flat)) / len(flat)))
+
+
+def _unmasked(array: Array, name: str) -> Array:
+    if not isinstance(array, np.ma.MaskedArray):
+        return np.asarray(array)
+    if count := int(np.ma.getmaskarray(array).sum()):
+        raise InputError(
+            name,
+            None,
+            "a number everywhere",
+            f"{in_code(name)}.filled(0)",
+            found=f"has {count} masked entries",
+        )
+    return np.asarray(array.data)
+
+
+def _plain_tensor(tensor: Any, name: str) -> Any:
+    """A tensor of PyTorch that NumPy takes: detached, on the CPU, of a dtype that NumPy has."""
+    for attribute, words, mend in (
+        ("is_quantized", "is quantized", "dequantize()"),
+        ("is_nested", "is a nested tensor", "to_padded_tensor(0)"),
+        ("is_meta", "is a tensor on the device meta, without numbers", ""),
+    ):
+        if getattr(tensor, attribute, False) is True:
+            hint = f"{in_code(name)}.{mend}" if mend else ""
+            raise _refused(tensor, name, "a tensor of plain numbers", words, hint)
+    if str(getattr(tensor, "layout", "torch.strided")) != "torch.strided":
+        raise _refused(
+            tensor,
+            name,
+            "a dense tensor",
+            f"has layout {tensor.layout}",
+            f"{in_code(name)}.to_dense()",
+        )
+    if not callable(getattr(tensor, "detach", None)):
+        return tensor  # a storage, a size, a dtype: NumPy says what it is
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype).removeprefix("torch.").startswith(WIDER):
+        tensor = tensor.float()
+    return tensor.resolve_conj().resolve_neg()
+
+
+def _refused(value: Any, name: str, expected: str, found: str, hint: str = "") -> InputError:
+    return InputError(name, value, expected, hint, found=found)
