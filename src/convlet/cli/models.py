@@ -18,7 +18,7 @@ from convlet.formats.records import OtherKindError
 from convlet.loading import load, load_checkpoint
 from convlet.network import Network
 from convlet.preparation import MOST_SIDE, Preparation
-from convlet.wording import size
+from convlet.wording import listed, size
 
 
 def load_data(name: str, json: bool = False, **how: Any) -> Dataset:
@@ -110,7 +110,7 @@ def _matched(dataset: Dataset, classes: Sequence[str], data: str, model: Path) -
     used = np.unique(dataset.test.labels)
     unknown = [dataset.classes[k] for k in used if dataset.classes[k] not in classes]
     if unknown:
-        known = ", ".join(map(label, classes[:MOST_SHOWN])) + ", ..." * (len(classes) > MOST_SHOWN)
+        known = listed([label(name) for name in classes], MOST_SHOWN)
         raise InputError(
             "data",
             data,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from convlet.datasets.survey import Survey
 from convlet.preparation import Colour, Fit, Preparation
+from convlet.wording import listed
 
 CAP = 64
 """The longest side that is chosen where nobody asks for a size: small networks see enough there."""
@@ -63,9 +64,8 @@ def words(found: Survey, preparation: Preparation, others: Sequence[str] = ()) -
         if count:
             parts.append(f"{count:,} {text}")
     if others:
-        names = ", ".join(os.path.basename(name) for name in others[:3])
-        more = ", ..." if len(others) > 3 else ""
-        parts.append(f"{len(others):,} other files left out ({names}{more})")
+        names = listed([os.path.basename(name) for name in others], 3)
+        parts.append(f"{len(others):,} other files left out ({names})")
     return ", ".join(parts) or f"{found.images:,} images as they are"
 
 

@@ -14,6 +14,7 @@ from convlet.errors import DataError
 from convlet.inputs import as_count, as_seed
 from convlet.preparation import Preparation
 from convlet.tables import Table
+from convlet.wording import listed, size
 
 MOST_SHOWN = 10  # classes in a description
 
@@ -37,8 +38,7 @@ class Split:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        size = "x".join(map(str, self.images.shape[1:]))
-        return f"Split({len(self):,} images {size} {self.images.dtype})"
+        return f"Split({len(self):,} images {size(self.images.shape[1:])} {self.images.dtype})"
 
     def take(self, chosen: slice | NDArray[np.int64]) -> "Split":
         """The images at these positions with all that belongs to them."""
@@ -85,12 +85,11 @@ class Dataset:
         return Table(("class", "training", "test"), rows, "<>>", caption).html
 
     def _words(self) -> str:
-        size = "x".join(map(str, self.train.images.shape[1:]))
-        names = ", ".join(map(label, self.classes[:MOST_SHOWN]))
-        more = ", ..." if len(self.classes) > MOST_SHOWN else ""
+        names = listed([label(name) for name in self.classes], MOST_SHOWN)
         return (
-            f"{len(self.train):,} training and {len(self.test):,} test images, {size}"
-            f" {self.train.images.dtype}, {len(self.classes)} classes: {names}{more}"
+            f"{len(self.train):,} training and {len(self.test):,} test images,"
+            f" {size(self.train.images.shape[1:])} {self.train.images.dtype},"
+            f" {len(self.classes)} classes: {names}"
         )
 
     def hold_out(self, count: int, seed: int = 0) -> "Dataset":

@@ -14,6 +14,7 @@ from convlet.datasets.source import Entry, Source, fingerprint
 from convlet.errors import DataError, FileError
 from convlet.files.paths import file_error
 from convlet.files.streams import open_regular
+from convlet.wording import listed
 
 MAX_FILES = 1 << 21
 MAX_DEPTH = 64  # of folders in folders
@@ -62,8 +63,7 @@ def _without_images(folders: Iterable[str], images: Iterable[str]) -> Iterator[s
             full.add(path)
     empty = sorted(path for path in set(folders) - full if os.path.dirname(path) in full)
     if empty:
-        more = ", ..." if len(empty) > MOST_NAMED else ""
-        yield f"no images in {', '.join(empty[:MOST_NAMED])}{more}"
+        yield f"no images in {listed(empty, MOST_NAMED)}"
 
 
 def image_files(folder: Path) -> list[str]:

@@ -28,6 +28,7 @@ from convlet.errors import ConvletError, DataError, FileError, MissingDependency
 from convlet.files.atomic import make_folder, write_atomic
 from convlet.files.paths import file_error
 from convlet.preparation import Preparation
+from convlet.wording import size
 
 RULES = "rules 4"
 """Of decoding: pictures.py, pixels.py, figure.py, ground.py, preparation.BACKGROUND; a change
@@ -154,7 +155,7 @@ def _partial(place: Path, source: Source, preparation: Preparation) -> tuple[Map
     about = {
         "source": " ".join([os.path.realpath(source.name), *filter(None, source.parts)]),
         "images": len(source.entries),
-        "size": "x".join(map(str, preparation.shape)),
+        "size": size(preparation.shape),
     }
     write_atomic(partial / ABOUT, json.dumps(about).encode())
     shape = (len(source.entries), *preparation.shape)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from convlet.wording import listed
+
 KINDS = (
     "a folder of images for each class, a folder with IDX, CIFAR, .npy, .csv, .parquet or .tar"
     " files, or one of these or an .npz file"
@@ -34,5 +36,4 @@ def unknown(names: Sequence[str]) -> str:
     for name in names:
         if words := refusal(name):
             return f"{name}, {words}"
-    some = ", ".join(names[:MOST_NAMED]) + ", ..." * (len(names) > MOST_NAMED)
-    return some or "no file"
+    return listed(names, MOST_NAMED) or "no file"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from convlet.datasets.dataset import label
 from convlet.datasets.source import sorted_classes
 from convlet.errors import DataError
+from convlet.wording import listed
 
 MAX_CLASSES = 1 << 16
 MOST_NAMED = 10  # classes in a line
@@ -205,8 +206,7 @@ def _without(names: Sequence[str], what: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = [label(name) for name in names[:MOST_NAMED]]
-    return ", ".join(shown) + ", ..." * (len(names) > MOST_NAMED)
+    return listed([label(name) for name in names], MOST_NAMED)
 
 
 def _no_label(number: int) -> str:

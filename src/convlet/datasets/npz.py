@@ -23,6 +23,7 @@ from convlet.datasets.source import Part
 from convlet.datasets.wishes import Wishes
 from convlet.errors import ConvletError, DataError
 from convlet.files.streams import MAX_BYTES, open_regular
+from convlet.wording import listed
 
 Named = Mapping[Part | None, Mapping[Role, str]]
 """What images and labels of each part are called."""
@@ -77,8 +78,7 @@ def load_npz(name: str, path: str | os.PathLike[str], wishes: Wishes) -> Dataset
 
 def left_out(names: Sequence[str]) -> tuple[str, ...]:
     """What to say of arrays, or files, that are not used."""
-    more = ", ..." * (len(names) > MOST_NAMED)
-    return (f"left out: {', '.join(names[:MOST_NAMED])}{more}",) if names else ()
+    return (f"left out: {listed(names, MOST_NAMED)}",) if names else ()
 
 
 def _names(
@@ -140,7 +140,7 @@ def pairs_of(
     whole = {part: names for part, names in found.items() if len(names) == 2}
     if None in whole and len(whole) > 1:
         del whole[None]
-    there = ", ".join(keys[:10]) + ", ..." * (len(keys) > 10)
+    there = listed(keys, 10)
     if not whole:
         raise DataError(f"{source}: expected the {what} {EXPECTED}, found {there or 'none'}")
     for part, names in found.items():
