@@ -10,7 +10,7 @@ from convlet import InputError, plots
 from convlet.cli import main
 from convlet.datasets.census import census
 from convlet.datasets.dataset import Dataset, Split
-from convlet.datasets.idx import write_idx
+from convlet.datasets.numeric.idx import write_idx
 
 pytestmark = pytest.mark.usefixtures("in_a_new_folder")
 

@@ -9,8 +9,9 @@ import pytest
 
 import children
 from convlet import DataError, FileError, datasets
-from convlet.datasets import image_cache, pixels, taking
-from convlet.datasets.image_cache import caches
+from convlet.datasets import taking
+from convlet.datasets.encoded import image_cache, pixels
+from convlet.datasets.encoded.image_cache import caches
 from convlet.datasets.loading import load_tested
 from convlet.datasets.taking import taken
 from image_files import class_folder, save
@@ -112,7 +113,7 @@ def test_an_interrupted_decode_goes_on_where_it_stopped(cache, photos, count, mo
 LOAD = """
 import os, sys
 from convlet import datasets
-from convlet.datasets import image_cache
+from convlet.datasets.encoded import image_cache
 data = datasets.load({photos!r})
 print(data.train.images.sum() + data.test.images.sum())
 """

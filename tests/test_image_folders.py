@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from convlet import DataError, InputError, MissingDependencyError, datasets
-from convlet.datasets.folders import list_folder
+from convlet.datasets.encoded.folders import list_folder
 from convlet.datasets.loading import load_tested
 from image_files import COLOUR, GREY, KINDS, class_folder, huge_png, picture, save, turned
 

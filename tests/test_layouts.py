@@ -17,10 +17,10 @@ from PIL import Image
 
 from convlet import DataError, FileError, InputError, datasets
 from convlet.datasets import write_idx
-from convlet.datasets.csv_rows import rows_of
 from convlet.datasets.labels import MAX_CLASSES, as_classes
 from convlet.datasets.loading import load_tested
 from convlet.datasets.naming import role_of
+from convlet.datasets.numeric.csv_rows import rows_of
 
 RNG = np.random.default_rng(3)
 COUNT, SIDE = 24, 6

@@ -21,7 +21,7 @@ from convlet import (
     measures,
 )
 from convlet.cli import main
-from convlet.datasets.pictures import open_picture
+from convlet.datasets.encoded.pictures import open_picture
 from convlet.plots import style
 from convlet.report import html, results
 

@@ -284,7 +284,7 @@ def test_a_missing_reader_is_named(tmp_path, monkeypatch):
 
 
 def test_images_are_found_in_any_order(tmp_path):
-    from convlet.datasets.parquet import parquet_source
+    from convlet.datasets.encoded.parquet import parquet_source
 
     path = write(tmp_path / "a.parquet", table(), row_group_size=7)
     source = parquet_source(path, [path])

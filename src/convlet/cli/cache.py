@@ -6,7 +6,7 @@ from convlet import datasets
 from convlet.cli.console import print_table, say, say_json
 from convlet.cli.help import Command
 from convlet.cli.options import JSON
-from convlet.datasets.image_cache import caches, clear
+from convlet.datasets.encoded.image_cache import caches, clear
 
 
 @click.command(cls=Command, epilog="Example: convlet cache --clear")

@@ -19,7 +19,7 @@ from convlet.cli.console import fail
 from convlet.cli.help import Command
 from convlet.cli.models import load_model, preparation_of
 from convlet.cli.options import argument, whole
-from convlet.datasets.folders import image_files
+from convlet.datasets.encoded.folders import image_files
 from convlet.datasets.single import How, Prepared, read_given, read_prepared
 from convlet.engine import as_floats
 from convlet.equations import Array

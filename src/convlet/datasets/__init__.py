@@ -7,8 +7,8 @@ data.train.images, data.train.labels, data.test.images, data.test.labels, data.c
 from convlet.datasets.cache import cache_folder
 from convlet.datasets.census import census
 from convlet.datasets.dataset import Dataset, Split
-from convlet.datasets.idx import read_idx, write_idx
 from convlet.datasets.loading import load, names
+from convlet.datasets.numeric.idx import read_idx, write_idx
 from convlet.datasets.single import read_image, read_images
 from convlet.preparation import Preparation
 

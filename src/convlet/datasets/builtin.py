@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.arrays import Pair, held, make
 from convlet.datasets.dataset import Dataset
-from convlet.datasets.idx_folder import EXAMPLES, find_idx, load_idx
-from convlet.datasets.source import Part
+from convlet.datasets.naming import Part
+from convlet.datasets.numeric.arrays import Pair, held, make
+from convlet.datasets.numeric.idx_folder import EXAMPLES, find_idx, load_idx
 from convlet.datasets.wishes import Wishes
 from convlet.errors import FileError, MissingDependencyError
 from convlet.preparation import Preparation

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.dataset import Dataset, Split
-from convlet.datasets.source import Part
+from convlet.datasets.naming import Part
 from convlet.datasets.strata import Groups, first_of_each, whole_groups
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from convlet.datasets.cache import cache_folder
 from convlet.datasets.dataset import Dataset
-from convlet.datasets.idx_folder import find_idx, load_idx
+from convlet.datasets.numeric.idx_folder import find_idx, load_idx
 from convlet.errors import ConvletError, DataError, FileError, MissingDependencyError, one_line
 from convlet.files.atomic import write_atomic
 from convlet.files.paths import file_error

@@ -10,7 +10,7 @@
 A class is called by its name, or by its number in the data.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.dataset import label
-from convlet.datasets.source import sorted_classes
 from convlet.errors import DataError
 from convlet.wording import listed
 
@@ -218,3 +217,10 @@ def _check_count(count: int, name: str) -> None:
         raise DataError(
             f"{name}: expected at most {MAX_CLASSES} classes, found {count}: are these labels?"
         )
+
+
+def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """By name, or by value if all of them are whole numbers."""
+    names = set(names)
+    numbers = all(name.isascii() and name.isdecimal() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name), name) if numbers else (0, name)))

@@ -6,8 +6,18 @@ x_train, trainX, train_images, images_train, kmnist-train-imgs and their like.
 import re
 from typing import Literal
 
-from convlet.datasets.source import PARTS, Part
+Part = Literal["train", "validation", "test"]
 
+PARTS: dict[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+}
+"""What people call the parts of their data, in small letters."""
 Role = Literal["images", "labels"]
 
 ROLES: dict[str, Role] = {

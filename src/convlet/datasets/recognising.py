@@ -6,16 +6,17 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from convlet.datasets import array_files, cifar, csv_images, parquet, tar_shards
 from convlet.datasets.dataset import Dataset
-from convlet.datasets.folders import image_files, list_folder
-from convlet.datasets.idx_folder import FILE, find_idx, find_idx_below, load_idx
-from convlet.datasets.images import load_images
+from convlet.datasets.encoded import parquet, tar_shards
+from convlet.datasets.encoded.folders import image_files, list_folder
+from convlet.datasets.encoded.images import load_images
+from convlet.datasets.encoded.shards import BELOW, find_shards
 from convlet.datasets.kinds import KINDS, refusal
 from convlet.datasets.listing import entries_of, files_in, is_folder
 from convlet.datasets.naming import part_of, role_of
-from convlet.datasets.npz import load_npz
-from convlet.datasets.shards import BELOW, find_shards
+from convlet.datasets.numeric import array_files, cifar, csv_images
+from convlet.datasets.numeric.idx_folder import FILE, find_idx, find_idx_below, load_idx
+from convlet.datasets.numeric.npz import load_npz
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.dataset import as_float32
-from convlet.datasets.figure import figure
-from convlet.datasets.npy import parse_npy, read_npy
-from convlet.datasets.pictures import MAX_BYTES, opened, quiet
-from convlet.datasets.pixels import prepared, read_picture
+from convlet.datasets.encoded.figure import figure
+from convlet.datasets.encoded.pictures import MAX_BYTES, opened, quiet
+from convlet.datasets.encoded.pixels import prepared, read_picture
+from convlet.datasets.numeric.npy import parse_npy, read_npy
 from convlet.errors import DataError
 from convlet.files.paths import file_name
 from convlet.files.streams import read_up_to

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NewType
 from numpy.typing import NDArray
 
 from convlet import wording
-from convlet.datasets.pictures import pillow
+from convlet.datasets.encoded.pictures import pillow
 from convlet.plots.rendering import render
 from convlet.plots.style import BLUE, GREY, INK
 from convlet.wording import file_label, label

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet import measures
-from convlet.datasets.pictures import pillow
+from convlet.datasets.encoded.pictures import pillow
 from convlet.measures import Predictions
 from convlet.network import Network
 from convlet.plots import calibration as reliability

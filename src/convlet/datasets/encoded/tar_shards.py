@@ -18,10 +18,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from convlet.datasets.encoded.pictures import SUFFIXES as IMAGES
+from convlet.datasets.encoded.shards import MAX_IMAGE, Shard, parts_of, source_of
+from convlet.datasets.encoded.source import Source
 from convlet.datasets.listing import is_junk_member
-from convlet.datasets.pictures import SUFFIXES as IMAGES
-from convlet.datasets.shards import MAX_IMAGE, Shard, parts_of, source_of
-from convlet.datasets.source import Part, Source
+from convlet.datasets.naming import Part
 from convlet.errors import ConvletError, DataError, one_line
 from convlet.files.streams import open_regular, read_up_to
 

@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
+from convlet.datasets.encoded.layout import labelled
+from convlet.datasets.encoded.pictures import is_image
+from convlet.datasets.encoded.source import Entry, Source, fingerprint
 from convlet.datasets.kinds import KINDS, unknown
-from convlet.datasets.layout import labelled
 from convlet.datasets.listing import entries_of, is_folder
-from convlet.datasets.pictures import is_image
-from convlet.datasets.source import Entry, Source, fingerprint
 from convlet.errors import DataError, FileError
 from convlet.files.paths import file_error
 from convlet.files.streams import open_regular

@@ -12,12 +12,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from convlet.datasets import emnist
-from convlet.datasets.arrays import Pair, Stored, make
 from convlet.datasets.dataset import Dataset
-from convlet.datasets.idx import read_idx, read_idx_header
 from convlet.datasets.listing import entries_of, files_in
-from convlet.datasets.source import Part
+from convlet.datasets.naming import Part
+from convlet.datasets.numeric import emnist
+from convlet.datasets.numeric.arrays import Pair, Stored, make
+from convlet.datasets.numeric.idx import read_idx, read_idx_header
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 

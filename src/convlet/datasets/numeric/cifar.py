@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.arrays import Pair, held, make
 from convlet.datasets.dataset import Dataset
-from convlet.datasets.source import Part
+from convlet.datasets.naming import Part
+from convlet.datasets.numeric.arrays import Pair, held, make
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 from convlet.files.streams import MAX_BYTES, open_regular, read_up_to

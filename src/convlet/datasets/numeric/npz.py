@@ -13,13 +13,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.arrays import Pair, Stored, make
 from convlet.datasets.dataset import Dataset
 from convlet.datasets.labels import as_classes
 from convlet.datasets.listing import is_junk_member
-from convlet.datasets.naming import Role, role_of
-from convlet.datasets.npy import checked_header, read_array
-from convlet.datasets.source import Part
+from convlet.datasets.naming import Part, Role, role_of
+from convlet.datasets.numeric.arrays import Pair, Stored, make
+from convlet.datasets.numeric.npy import checked_header, read_array
 from convlet.datasets.wishes import Wishes
 from convlet.errors import ConvletError, DataError
 from convlet.files.streams import MAX_BYTES, open_regular

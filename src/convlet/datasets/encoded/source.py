@@ -2,27 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import IO, Literal, TypeVar
+from typing import IO, TypeVar
 
-from convlet.datasets.pictures import quiet
+from convlet.datasets.encoded.pictures import quiet
+from convlet.datasets.naming import Part
 from convlet.threads import available
 
-Part = Literal["train", "validation", "test"]
-
-PARTS: dict[str, Part] = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-}
-"""What people call the parts of their data, in small letters."""
 AT_ONCE = 64  # images between two looks at progress and signals
 
 Progress = Callable[[str, int, int], None]
@@ -92,13 +81,6 @@ def fingerprint(*parts: str | bytes) -> str:
         data = part if isinstance(part, bytes) else part.encode(errors="surrogateescape")
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:32]
-
-
-def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """By name, or by value if all of them are whole numbers."""
-    names = set(names)
-    numbers = all(name.isascii() and name.isdecimal() for name in names)
-    return tuple(sorted(names, key=lambda name: (int(name), name) if numbers else (0, name)))
 
 
 def in_parallel(

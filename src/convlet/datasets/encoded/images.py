@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.choice import choose, words
 from convlet.datasets.dataset import Dataset, Split
 from convlet.datasets.division import divided, groups_of, main_part
-from convlet.datasets.image_cache import decoded
-from convlet.datasets.source import Entry, Part, Source, sorted_classes
-from convlet.datasets.survey import survey
+from convlet.datasets.encoded.choice import choose, words
+from convlet.datasets.encoded.image_cache import decoded
+from convlet.datasets.encoded.looking import survey
+from convlet.datasets.encoded.source import Entry, Source
+from convlet.datasets.labels import sorted_classes
+from convlet.datasets.naming import Part
 from convlet.datasets.taking import taken
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.arrays import Pair, held
-from convlet.datasets.csv_layout import FEWEST, Layout, is_number
-from convlet.datasets.csv_rows import Lines, rows_of, smallest, split_rows
-from convlet.datasets.naming import part_of
-from convlet.datasets.source import Part
+from convlet.datasets.naming import Part, part_of
+from convlet.datasets.numeric.arrays import Pair, held
+from convlet.datasets.numeric.csv_layout import FEWEST, Layout, is_number
+from convlet.datasets.numeric.csv_rows import Lines, rows_of, smallest, split_rows
 from convlet.errors import DataError
 from convlet.files.streams import MAX_BYTES
 

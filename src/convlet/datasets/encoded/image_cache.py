@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.cache import cache_folder, earlier
-from convlet.datasets.pictures import opened, pillow, why_not
-from convlet.datasets.pixels import prepared
-from convlet.datasets.source import Progress, Source, in_parallel
+from convlet.datasets.encoded.pictures import opened, pillow, why_not
+from convlet.datasets.encoded.pixels import prepared
+from convlet.datasets.encoded.source import Progress, Source, in_parallel
 from convlet.errors import ConvletError, DataError, FileError, MissingDependencyError
 from convlet.files.atomic import make_folder, write_atomic
 from convlet.files.paths import file_error

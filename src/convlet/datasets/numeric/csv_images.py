@@ -11,14 +11,13 @@ from itertools import product
 from math import isqrt, prod
 from pathlib import Path
 
-from convlet.datasets import emnist
-from convlet.datasets.arrays import Pair, make
-from convlet.datasets.csv_layout import LABELS, Disordered, Missing, layout_of
-from convlet.datasets.csv_rows import Lines
-from convlet.datasets.csv_table import Table, read_table
 from convlet.datasets.dataset import Dataset
-from convlet.datasets.naming import part_of
-from convlet.datasets.source import Part
+from convlet.datasets.naming import Part, part_of
+from convlet.datasets.numeric import emnist
+from convlet.datasets.numeric.arrays import Pair, make
+from convlet.datasets.numeric.csv_layout import LABELS, Disordered, Missing, layout_of
+from convlet.datasets.numeric.csv_rows import Lines
+from convlet.datasets.numeric.csv_table import Table, read_table
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError, InputError
 from convlet.preparation import Preparation

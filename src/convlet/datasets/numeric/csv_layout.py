@@ -15,7 +15,7 @@ from enum import Enum
 from math import prod
 from typing import NamedTuple
 
-from convlet.datasets.csv_rows import Lines
+from convlet.datasets.numeric.csv_rows import Lines
 
 LABELS = ("label", "labels", "class", "target", "y", "emotion", "digit", "character")
 NUMBERS = ("", "id", "index", "unnamed: 0", "imageid", "image_id")

@@ -14,10 +14,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convlet.datasets.encoded.source import Entry, Source, fingerprint
 from convlet.datasets.labels import as_classes
 from convlet.datasets.listing import entries_of, is_folder
-from convlet.datasets.naming import part_of
-from convlet.datasets.source import Entry, Part, Source, fingerprint
+from convlet.datasets.naming import Part, part_of
 from convlet.errors import DataError
 
 MAX_IMAGE = 1 << 28  # bytes of an encoded image

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.figure import NONE, figure
-from convlet.datasets.pictures import (
+from convlet.datasets.encoded.figure import NONE, figure
+from convlet.datasets.encoded.pictures import (
     ORIENTATION,
     check_mode,
     is_deep,

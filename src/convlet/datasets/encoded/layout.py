@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
-from convlet.datasets.source import PARTS, Entry, Part
+from convlet.datasets.encoded.source import Entry
+from convlet.datasets.naming import PARTS, Part
 from convlet.errors import DataError
 from convlet.inputs import is_unicode
 

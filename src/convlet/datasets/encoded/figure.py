@@ -10,7 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.ground import components, ground_of, halved, level_at, spread_of, widened
+from convlet.datasets.encoded.ground import (
+    components,
+    ground_of,
+    halved,
+    level_at,
+    spread_of,
+    widened,
+)
 
 LEAST_CONTRAST = 32  # of 255, between figure and ground: less is no figure
 GROUND = 0.25  # of the contrast: what differs less from the ground belongs to it

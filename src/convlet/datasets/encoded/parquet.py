@@ -18,8 +18,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.shards import MAX_IMAGE, Shard, parts_of, source_of
-from convlet.datasets.source import Part, Source
+from convlet.datasets.encoded.shards import MAX_IMAGE, Shard, parts_of, source_of
+from convlet.datasets.encoded.source import Source
+from convlet.datasets.naming import Part
 from convlet.errors import ConvletError, DataError, MissingDependencyError, one_line
 from convlet.files.streams import MAX_BYTES, open_regular
 

@@ -7,11 +7,11 @@ memory of their own, as long as the data have a test part.
 from functools import partial
 from pathlib import Path
 
-from convlet.datasets.arrays import Pair, Stored, make
 from convlet.datasets.dataset import Dataset
 from convlet.datasets.naming import role_of
-from convlet.datasets.npy import map_npy, npy_shape
-from convlet.datasets.npz import EXPECTED, left_out, pairs_of, single
+from convlet.datasets.numeric.arrays import Pair, Stored, make
+from convlet.datasets.numeric.npy import map_npy, npy_shape
+from convlet.datasets.numeric.npz import EXPECTED, left_out, pairs_of, single
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 

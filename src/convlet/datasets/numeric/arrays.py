@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from convlet.datasets.arrangement import Arrangement, arranged, arrangement, levelled
 from convlet.datasets.dataset import Dataset, Split
 from convlet.datasets.division import divided
 from convlet.datasets.labels import as_classes
-from convlet.datasets.source import Part
+from convlet.datasets.naming import Part
+from convlet.datasets.numeric.arrangement import Arrangement, arranged, arrangement, levelled
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 

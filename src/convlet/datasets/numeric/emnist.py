@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from convlet.datasets.arrangement import arranged, arrangement
-from convlet.datasets.arrays import Pair, Stored
+from convlet.datasets.numeric.arrangement import arranged, arrangement
+from convlet.datasets.numeric.arrays import Pair, Stored
 
 _MERGED = digits + ascii_uppercase + "abdefghnqrt"
 DIVISIONS = {

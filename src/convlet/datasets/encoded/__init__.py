@@ -1,0 +1,1 @@
+"""Images that are encoded one by one, as photographs are: read, looked at, decoded, prepared."""

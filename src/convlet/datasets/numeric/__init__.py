@@ -1,0 +1,1 @@
+"""Images as numbers: arrays, and the files that hold them."""
