@@ -46,7 +46,7 @@ PARTS = {
     ],
 )
 def test_what_each_part_is_for(parts, judged, expected, drawn, said):
-    wishes = as_wishes(judged=judged, test_share=None if judged else 0.2)
+    wishes = as_wishes(judged=judged, test_share=None)
     splits = {name: PARTS[name] for name in parts}
     data = divided("made", "there", splits, ("a", "b"), wishes, ["first"])
     levels = tuple(
@@ -64,6 +64,21 @@ def test_without_a_training_part_nothing_is_trained():
     message = r"there: expected a part of training images \(train\), found test, validation"
     with pytest.raises(DataError, match=message):
         divided("made", "there", splits, ("a", "b"), as_wishes(), [])
+
+
+def test_a_share_beside_a_test_part_is_refused_and_leaves_validation_what_it_is(tmp_path):
+    share = as_wishes(test_share=0.5)
+    message = "test_share is 0.5, but there has a test part: leave it out"
+    with pytest.raises(InputError, match=message):
+        divided("made", "there", {n: PARTS[n] for n in ("train", "test")}, ("a", "b"), share, [])
+    with pytest.raises(InputError, match="but mnist has a test part"):
+        datasets.load("mnist", test_share=0.5)
+    splits = {name: PARTS[name] for name in ("train", "validation")}
+    for wishes in (share, as_wishes(test_share=0.5, judged=True)):
+        data = divided("made", "there", splits, ("a", "b"), wishes, [])
+        assert (len(data.train), len(data.test), data.drawn, data.said) == (6, 4, True, ())
+        assert data.test.images.max() == PARTS["train"].images.max()
+        assert data.validation is PARTS["validation"]
 
 
 def test_arrays_without_parts_are_drawn_from_too(tmp_path):

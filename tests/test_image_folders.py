@@ -466,7 +466,6 @@ def test_images_of_one_size_stay_as_they_are_unless_they_are_large(side, size, t
         ({"fit": "figure"}, "fit is 'figure', expected crop, pad or stretch"),
         ({"test_share": 0}, "test_share is 0, expected a number above 0 and below 1"),
         ({"test_share": 1}, "test_share is 1, expected a number above 0 and below 1"),
-        ({"test_share": None}, "test_share is None, expected a number above 0"),
         ({"group_by": "("}, r"group_by is '\(', expected a regular expression"),
         ({"group_by": 3}, "group_by is 3, expected a regular expression"),
         ({"seed": -1}, "seed is -1"),

@@ -446,6 +446,15 @@ LAYOUTS: dict[str, tuple[Layout, tuple[str, ...], tuple[str, ...], str]] = {
         CLASSES,
         "mnist.csv has no header: its first column is the label",
     ),
+    "CSV without header, names last": (
+        one(
+            text(d__csv=table(header=False, last=True, y=np.array(["a", "b", "c"])[LABELS])),
+            "d.csv",
+        ),
+        ALONE,
+        ("a", "b", "c"),
+        "d.csv has no header: its last column is the label",
+    ),
     "CSV of Excel": (
         one(
             text(d__csv=b"\xef\xbb\xbf" + table(separator=";").replace("\n", "\r\n").encode()),
@@ -1066,6 +1075,14 @@ REFUSED: dict[str, tuple[Layout, str]] = {
     "arrays beside folders of images": (
         lambda d: (npy(**named("x y"))(d), picture(d / "cats" / "a.png"))[0],
         r"expected arrays or folders of images, found x.npy beside cats: name x.npy if you want",
+    ),
+    "a table without header, its labels last": (
+        text(d__csv=table(header=False, last=True, x=np.where(MADE[:, :1, :1] == MADE, 0, MADE))),
+        "expected labels in its first column, .* found 0 in all rows: give it a header, as label,",
+    ),
+    "a table beside folders of images": (
+        lambda d: (text(train__csv=table())(d), picture(d / "cats" / "a.png"))[0],
+        r"expected tables of pixels or folders of images, found \S+ beside cats: name",
     ),
     "an .npy and an .npz of one name": (
         lambda folder: (

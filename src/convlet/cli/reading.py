@@ -99,8 +99,8 @@ OPTIONS: Decorator = together(
         ),
         real(
             "--test-share",
-            help="Share of each class to test with, where a folder has no test part.",
-            show_default="0.2",
+            help="Share of each class to test with, of data without a test part.",
+            show_default="0.2, or the validation part",
         ),
         *_DIVISION,
     ],

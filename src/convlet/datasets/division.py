@@ -14,6 +14,7 @@ from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 from convlet.preparation import Preparation
 
+SHARE = 0.2  # to test with, where nobody says another
 ALL = "no test part: all images are test images, also those trained with"
 VALIDATION = "no test part: the validation images are the test images"
 
@@ -21,10 +22,14 @@ VALIDATION = "no test part: the validation images are the test images"
 def main_part(parts: Collection[Part | None], wishes: Wishes, source: str) -> Part | None:
     """The part that is trained with; of data that are judged only, the one that is tested with.
 
-    None is that of data without parts.  source: for messages.  Raises `DataError` without one.
+    None is that of data without parts.  source: for messages.  Raises `DataError` without one,
+    `InputError` for a share to test with beside a part for that.
     """
+    if "test" in parts:
+        wishes.refuse_share(source)
     rest: tuple[Part | None, ...] = ("train", None)
-    order = ("test", "validation", *rest) if wishes.judged else rest
+    draws = not wishes.judged or wishes.test_share is not None
+    order = rest if draws else ("test", "validation", *rest)
     for part in order:
         if part in parts:
             return part
@@ -46,7 +51,8 @@ def divided(
     """The data set of these parts.  source: the file or folder, for messages.
 
     The test images are those of the test part, else of the validation part, else a share of the
-    others.  Of data that are judged only nothing else is wanted.  Raises `DataError`.
+    others; a share also where one is asked for beside a validation part.  Of data that are judged
+    only nothing else is wanted.  Raises `DataError`, `InputError`.
     """
     if len(classes) == 1 and not wishes.judged:
         raise DataError(f"{source}: expected at least two classes, found one, {classes[0]}")
@@ -54,18 +60,19 @@ def divided(
     whole, validation, notes, drawn = splits[main], None, list(said), False
     if main not in ("train", None):
         train, test = whole.take(slice(0)), whole
-    elif wishes.test_share is None:
+    elif wishes.judged and wishes.test_share is None:
         train, test = whole.take(slice(0)), whole
         notes.append(ALL)
     elif "test" in splits:
         train, test, validation = whole, splits["test"], splits.get("validation")
-    elif "validation" in splits:
+    elif "validation" in splits and wishes.test_share is None:
         train, test = whole, splits["validation"]
     else:
-        held = held_back(whole, classes, wishes.test_share, wishes.seed, source)
+        share = SHARE if wishes.test_share is None else wishes.test_share
+        held = held_back(whole, classes, share, wishes.seed, source)
         train, test = (whole.take(np.flatnonzero(side)) for side in (~held, held))
-        drawn = True
-    if "validation" in splits and "test" not in splits:
+        drawn, validation = True, splits.get("validation")
+    if "validation" in splits and "test" not in splits and not drawn:
         notes.append(VALIDATION)
     return Dataset(name, train, test, classes, validation, preparation, tuple(notes), drawn)
 

@@ -34,7 +34,7 @@ def load(
     colour: str | None = None,
     fit: str | None = None,
     *,
-    test_share: float = 0.2,
+    test_share: float | None = None,
     group_by: str | None = None,
     seed: int = 0,
     skip_damaged: bool = False,
@@ -55,11 +55,11 @@ def load(
     For image files: size, rows and columns or one number for both, colour, "grey" or "rgb", and
     fit, "crop", "pad" or "stretch"; None chooses by the images.  preparation: that of a network, in
     their place.  test_share: of each class, above 0 and below 1, to test with where there is no
-    test part.  group_by: a regular expression that finds the name of an image's subject in its
-    path; one subject is trained or tested with, after `hold_out` and in `folds` too.  seed: of the
-    division.  skip_damaged: leave damaged images out, which `Dataset.said` tells.  progress: show a
-    bar while images are decoded; None: where a person types.  Decoded images are kept in
-    `cache_folder()`.  See docs/data.md.
+    test part; None is 0.2 where there is no validation part either.  group_by: a regular
+    expression that finds the name of an image's subject in its path; one subject is trained or
+    tested with, after `hold_out` and in `folds` too.  seed: of the division.  skip_damaged: leave
+    damaged images out, which `Dataset.said` tells.  progress: show a bar while images are decoded;
+    None: where a person types.  Decoded images are kept in `cache_folder()`.  See docs/data.md.
 
     Raises `InputError` for a name that is not known, `FileError` for a path that cannot be read,
     `DataError` for files that do not hold what they should, `MissingDependencyError`.
@@ -91,7 +91,7 @@ def load_tested(
     """As `load`, a data set of which only the test images matter: those that a network meets.
 
     preparation: that of the network, None where it has none.  test_share: None for all images where
-    there is no test part, which is said.
+    there is neither a test nor a validation part, which is said.
     """
     wishes = as_wishes(
         test_share=test_share,
@@ -109,6 +109,7 @@ def _read(name_or_path: str | os.PathLike[str], wishes: Wishes) -> Dataset:
     """The data set of a name or path."""
     if isinstance(name_or_path, str) and name_or_path in BUILTIN:
         wishes.refuse_for_arrays(name_or_path)
+        wishes.refuse_share(name_or_path)
         return BUILTIN[name_or_path]()
     text = file_name(name_or_path, "name_or_path", "file or folder")
     path = Path(text)

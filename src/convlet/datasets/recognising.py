@@ -21,6 +21,8 @@ from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 
 Reader = Callable[[Wishes], Dataset]
+PICTURES = ("assets", "docs")
+"""Folders beside tables and arrays with pictures for those who read about the data."""
 
 
 def reader_of_folder(path: Path) -> Reader:
@@ -40,19 +42,17 @@ def reader_of_folder(path: Path) -> Reader:
         return partial(cifar.load_cifar, name, path, names, kind)
     tables_of_images = find_shards(path, parquet.SUFFIX)
     if tables_of_images:
+        _refuse_images_beside(path, str(tables_of_images[0].relative_to(path)), "Parquet files")
         return lambda wishes: load_images(
             name, parquet.parquet_source(path, tables_of_images), wishes
         )
     arrays = array_files.find_array_files(names)
     if arrays:
-        if photographs := _folder_of_images(path):
-            raise DataError(
-                f"{path}: expected arrays or folders of images, found {arrays[0]} beside"
-                f" {photographs}: name {arrays[0]} if you want the arrays, else move them away"
-            )
+        _refuse_images_beside(path, arrays[0], "arrays")
         return partial(array_files.load_array_files, name, path, arrays)
     tables = csv_images.find_csv(path, names)
     if tables:
+        _refuse_images_beside(path, tables[0], "tables of pixels")
         return partial(csv_images.load_csv_folder, name, path, tables)
     shards = find_shards(path, tar_shards.SUFFIX)
     if shards and not _has_other_folders(path):
@@ -91,13 +91,20 @@ def _beside(path: Path) -> Reader:
     return partial(array_files.load_array_files, _name(path.parent), path.parent, names)
 
 
-def _folder_of_images(path: Path) -> str | None:
-    """The first of the folders in it that has an image."""
+def _refuse_images_beside(path: Path, file: str, what: str) -> None:
+    """Refuse a folder with other data than this file and its like.  Raises `DataError`."""
     for entry in entries_of(path):
-        with suppress(DataError):  # none in there
-            if is_folder(entry) and image_files(Path(entry.path)):
-                return entry.name
-    return None
+        if entry.name.lower() not in PICTURES and is_folder(entry) and _has_images(entry.path):
+            raise DataError(
+                f"{path}: expected {what} or folders of images, found {file} beside {entry.name}:"
+                f" name {file} if you want the {what}, else move them away"
+            )
+
+
+def _has_images(folder: str) -> bool:
+    with suppress(DataError):  # none in there
+        return bool(image_files(Path(folder)))
+    return False
 
 
 def _has_other_folders(path: Path) -> bool:

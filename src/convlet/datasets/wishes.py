@@ -24,14 +24,14 @@ NOT_OF_ARRAYS: Mapping[str, str] = {
 class Wishes:
     """How a caller wants images: see `datasets.load`.
 
-    judged: images to test with are wanted, no others; test_share may then be None, all images,
-    where there is no test part.  given: arguments as they came, for messages.
+    judged: images to test with are wanted, no others.  test_share: None is what division.py says.
+    given: arguments as they came, for messages.
     """
 
     size: tuple[int, int] | None = None
     colour: Colour | None = None
     fit: Fit | None = None
-    test_share: float | None = 0.2
+    test_share: float | None = None
     group_by: re.Pattern[str] | None = None
     seed: int = 0
     skip_damaged: bool = False
@@ -51,12 +51,21 @@ class Wishes:
                 but = f"{what} has arrays, {why}"
                 raise InputError(name, self.given.get(name, value), but=but, hint="leave it out")
 
+    def refuse_share(self, what: str) -> None:
+        """Refuse a share of data that have images to test with.  what: they are.
+
+        Raises `InputError`.
+        """
+        if self.test_share is not None:
+            but, hint = f"{what} has a test part", "leave it out"
+            raise InputError("test_share", self.test_share, but=but, hint=hint)
+
 
 def as_wishes(
     size: Any = None,
     colour: Any = None,
     fit: Any = None,
-    test_share: Any = 0.2,
+    test_share: Any = None,
     group_by: Any = None,
     seed: Any = 0,
     skip_damaged: Any = False,
@@ -80,7 +89,7 @@ def as_wishes(
         except (re.error, TypeError) as error:
             hint = str(error)
             raise InputError("group_by", group_by, "a regular expression", hint) from None
-    if not (judged and test_share is None):
+    if test_share is not None:
         test_share = plain(test_share)
         if not is_number(test_share) or not 0 < test_share < 1:
             raise InputError("test_share", test_share, "a number above 0 and below 1")

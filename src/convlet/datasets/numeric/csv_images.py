@@ -66,7 +66,8 @@ def load_csv(name: str, files: Sequence[tuple[Part | None, Path]], wishes: Wishe
                 " or rename the columns"
             )
         if not layout.header:
-            said.append(f"{path.name} has no header: its first column is the label")
+            where = "first" if layout.label == 0 else "last"
+            said.append(f"{path.name} has no header: its {where} column is the label")
         elif not layout.names and not layout.text:
             where = "first" if layout.label == 0 else "second"
             said.append(f"the header of {path.name} only counts: its {where} column is the label")
@@ -75,6 +76,7 @@ def load_csv(name: str, files: Sequence[tuple[Part | None, Path]], wishes: Wishe
         tables.append(read_table(lines, layout, part))
     if not tables:
         raise DataError(f"{source}: expected a table with labels, found none")
+    _refuse_constant(tables)
     parts = _together(source, tables)
     shape = _stated(tables, wishes)
     _compare_names(tables)
@@ -129,6 +131,20 @@ def _together(source: str, tables: Sequence[Table]) -> dict[Part | None, Pair]:
                 )
             parts[part] = pair
     return parts
+
+
+def _refuse_constant(tables: Sequence[Table]) -> None:
+    """Refuse a first column that nobody called a label and that tells no two images apart.
+
+    Where the label is in the last column the first is a corner of the images, often 0 in all.
+    """
+    for table in tables:
+        found = {value for pair in table.parts.values() for value in pair.labels.read().tolist()}
+        if not table.layout.names and not table.layout.text and len(found) == 1:
+            raise DataError(
+                f"{table.path}: expected labels in its first column, as it has no names of columns,"
+                f" found {found.pop()!r} in all rows: give it a header, as label,pixel0,pixel1, ..."
+            )
 
 
 def _compare_names(tables: Sequence[Table]) -> None:

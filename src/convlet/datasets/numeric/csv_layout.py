@@ -90,7 +90,7 @@ def layout_of(lines: Lines) -> Layout | Missing | Disordered:
 
 
 def _without_names(lines: Lines, fields: Sequence[str]) -> Layout | Missing:
-    """The first column is the label, after that of an index."""
+    """The first column is the label, after that of an index; the last where only that has words."""
     if len(fields) <= FEWEST:
         return Missing.PIXELS
     # 0, 0.1, 0.2, ...: what pandas makes of a first row of zeros that it takes for names
@@ -99,6 +99,9 @@ def _without_names(lines: Lines, fields: Sequence[str]) -> Layout | Missing:
     )
     index = int(fields[0] == "")
     counted = list(fields[index:]) == [str(n) for n in range(len(fields) - index)]  # so do columns
+    if not is_number(fields[-1]) and all(map(is_number, fields[:-1])):
+        last = len(fields) - 1
+        return Layout(False, len(fields), last, str(last + 1), tuple(range(last)))
     called = fields[index] if zeros or counted else "1"
     label = index if counted else 0
     pixels = tuple(range(label + 1, len(fields)))
