@@ -80,6 +80,21 @@ def test_orientation_is_followed_wherever_it_is_written(how, turn, tmp_path):
     assert done == ""
 
 
+@pytest.mark.parametrize(("ink", "paper"), [(0, 255), (100, 255), (255, 0), (250, 0)])
+def test_a_white_drawing_on_nothing_is_put_on_black(ink, paper, tmp_path):
+    drawing = np.zeros((4, 3, 4), np.uint8)
+    drawing[1:3, 1] = ink, ink, ink, 255
+    Image.fromarray(drawing).save(tmp_path / "image.png")
+    found = read_picture(tmp_path / "image.png", Preparation(4, 3, "grey"))[0][..., 0]
+    np.testing.assert_array_equal(found, np.where(drawing[..., 3] == 255, ink, paper))
+
+
+def test_an_image_of_which_nothing_shows_is_white(tmp_path):
+    for ink in (0, 255):
+        Image.fromarray(np.full((4, 3, 4), (ink, ink, ink, 0), np.uint8)).save(tmp_path / "i.png")
+        assert (read_picture(tmp_path / "i.png", Preparation(4, 3, "grey"))[0] == 255).all()
+
+
 def test_a_colour_profile_is_followed_and_srgb_is_left_as_it_is(tmp_path):
     from PIL import ImageCms
 

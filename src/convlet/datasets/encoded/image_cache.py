@@ -30,7 +30,7 @@ from convlet.files.paths import file_error
 from convlet.preparation import Preparation
 from convlet.wording import size
 
-RULES = "rules 4"
+RULES = "rules 5"
 """Of decoding: pictures.py, pixels.py, figure.py, ground.py, preparation.BACKGROUND; a change
 of one that changes pixels counts it up."""
 IMAGES, MARKS, ABOUT = "images.u8", "marks.u8", "about.json"

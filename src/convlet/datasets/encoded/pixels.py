@@ -9,7 +9,7 @@ Each kind of image becomes 8-bit grey or RGB in one way:
 - TIFF in which 0 is white: inverted;
 - palettes and 1-bit images: the colours that they stand for;
 - CMYK, YCbCr, Lab: converted to RGB; an embedded colour profile that is not sRGB is followed;
-- transparency: over white.
+- transparency: over white; over black where all would be white, as of a white drawing.
 """
 
 import io
@@ -34,6 +34,7 @@ from convlet.preparation import BACKGROUND, Preparation
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+BLANK = 8  # levels between the darkest and the brightest pixel of an image that shows nothing
 Pixels = NDArray[np.uint8]
 
 
@@ -82,8 +83,7 @@ def _in_colours(picture: "Image", preparation: Preparation) -> "Image":
     if profile:
         picture = _in_srgb(picture, profile)
     if clear:
-        paper = pillow().new("RGBA", picture.size, (BACKGROUND,) * 3 + (255,))
-        picture = pillow().alpha_composite(paper, picture)
+        picture = _on_paper(picture)
     if picture.mode not in ("1", "L", "RGB", "RGBA"):  # the luma is that of red, green and blue
         picture = picture.convert("RGB")
     return picture.convert("L" if preparation.colour == "grey" else "RGB")
@@ -100,6 +100,18 @@ def _high_bits(picture: "Image", negative: bool) -> "Image":
         return grey
     grey.putalpha(pillow().fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)))
     return grey
+
+
+def _on_paper(picture: "Image") -> "Image":
+    """Opaque: on white, on black where white shows nothing and black does."""
+    for level in (BACKGROUND, 255 - BACKGROUND):
+        paper = pillow().new("RGBA", picture.size, (level,) * 3 + (255,))
+        opaque: Image = pillow().alpha_composite(paper, picture).convert("RGB")
+        if level == BACKGROUND:
+            usual = opaque
+        if np.ptp(np.asarray(opaque), axis=(0, 1)).max() > BLANK:
+            return opaque
+    return usual
 
 
 def _has_clear_pixels(picture: "Image") -> bool:
