@@ -9,8 +9,8 @@
 Prints a line a seed and their mean, standard deviation, least and greatest; --json adds one object.
 With --hold-out it is the accuracy on so many training images, others for each seed, after training
 on the rest: the recipes were chosen so (docs/recipes.md), never on the test images.  With --images
-training has only so many images, others for each seed.  With --folds the lines are of folds: each
-tests the network that was trained on the other folds, whatever parts the data have.
+training has only so many images, others for each seed.  With --folds the lines are of folds, as
+`Dataset.folds` draws them: each tests the network that was trained on the others.
 """
 
 import argparse
@@ -19,10 +19,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import mean, median, pstdev
 
-import numpy as np
-
 import convlet
-from convlet.datasets import Dataset, Split
+from convlet.datasets import Dataset
 
 
 def accuracy(name: str, data: Dataset, seed: int, threads: int | None) -> tuple[float, float]:
@@ -38,22 +36,10 @@ def accuracy(name: str, data: Dataset, seed: int, threads: int | None) -> tuple[
     return result.accuracy, sum(row.seconds for row in history)
 
 
-def folds(data: Dataset, count: int) -> Iterator[Dataset]:
-    """Each of so many equal parts of all images to test with, with its share of every class."""
-    images = np.concatenate([data.train.images, data.test.images])
-    labels = np.concatenate([data.train.labels, data.test.labels])
-    order = np.random.default_rng(0).permutation(len(labels))
-    fold = np.empty(len(labels), np.int64)
-    fold[order[np.argsort(labels[order], kind="stable")]] = np.arange(len(labels)) % count
-    for n in range(count):
-        parts = (Split(images[of], labels[of]) for of in (fold != n, fold == n))
-        yield replace(data, **dict(zip(("train", "test"), parts, strict=True)))
-
-
 def parts(data: Dataset, options: argparse.Namespace) -> Iterator[Dataset]:
     """What each training has."""
     if options.folds is not None:
-        yield from folds(data, options.folds)
+        yield from data.folds(options.folds)
         return
     for seed in range(options.seeds):
         part = data if options.hold_out is None else data.hold_out(options.hold_out, seed)

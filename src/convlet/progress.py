@@ -45,13 +45,7 @@ def counted(show: bool) -> Iterator[Callable[[str, int, int], None]]:
     if console is None or not can_redraw(console):
         yield lambda what, done, total: None
         return
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    what, state = TextColumn("{task.description}"), TextColumn("{task.fields[state]}")
-    columns = what, BarColumn(bar_width=None), state
-    with Progress(
-        *columns, console=console, transient=True, expand=True, auto_refresh=False
-    ) as bar:
+    with _bar(console) as bar:
         task = bar.add_task("", total=None, state="")
         drawn = 0.0
 
@@ -85,6 +79,21 @@ def _console() -> "Console":
     return Console(markup=False, emoji=False, highlight=False)
 
 
+def _bar(console: "Console") -> "Progress":
+    """What is done, a bar, and how it stands; it wipes itself out at the end."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[state]}"),
+        console=console,
+        transient=True,
+        expand=True,
+        auto_refresh=False,  # no thread draws while a signal ends the run
+    )
+
+
 class Lines(Callback):
     """One line an epoch."""
 
@@ -113,23 +122,13 @@ class Bar(Callback):
         self.progress: Progress | None = None
 
     def on_begin(self, run: Run) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn
-
         # no step follows in a run that is resumed at the end of an epoch
         self.start = self.mark = self.now = self.drawn = self.begun = perf_counter()
         self.first = self.marked = _seen(run)  # not 0 in a run that is resumed
         self.rate = "-"  # images a second, not known yet
         self.accuracy = ""  # of the last validation
         self.close()
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[state]}"),
-            console=self.console,
-            transient=True,
-            expand=True,
-            auto_refresh=False,  # no thread draws while a signal ends the run
-        )
+        self.progress = _bar(self.console)
         total = run.epochs * run.samples
         self.task = self.progress.add_task(_name(run.epoch, run), total=total, state="")
         try:

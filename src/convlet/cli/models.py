@@ -11,14 +11,14 @@ from convlet import datasets
 from convlet.cli.console import warn
 from convlet.datasets import Dataset
 from convlet.datasets.builtin import FIGURE
-from convlet.datasets.dataset import MOST_SHOWN, label
+from convlet.datasets.dataset import LONGEST, MOST_SHOWN
 from convlet.datasets.loading import load_tested
 from convlet.errors import InputError, blaming
 from convlet.formats.records import OtherKindError
 from convlet.loading import load, load_checkpoint
 from convlet.network import Network
 from convlet.preparation import MOST_SIDE, Preparation
-from convlet.wording import listed, size
+from convlet.wording import label, listed, size
 
 
 def load_data(name: str, json: bool = False, **how: Any) -> Dataset:
@@ -110,12 +110,12 @@ def _matched(dataset: Dataset, classes: Sequence[str], data: str, model: Path) -
     used = np.unique(dataset.test.labels)
     unknown = [dataset.classes[k] for k in used if dataset.classes[k] not in classes]
     if unknown:
-        known = listed([label(name) for name in classes], MOST_SHOWN)
+        known = listed([label(name, LONGEST) for name in classes], MOST_SHOWN)
         raise InputError(
             "data",
             data,
             subject=dataset.name,
-            found=f"has the class {label(unknown[0])}",
+            found=f"has the class {label(unknown[0], LONGEST)}",
             but=f"{model} knows {known}",
             hint="rename it, or move it away",
         )

@@ -14,9 +14,10 @@ from convlet.errors import DataError
 from convlet.inputs import as_count, as_seed
 from convlet.preparation import Preparation
 from convlet.tables import Table
-from convlet.wording import listed, size
+from convlet.wording import label, listed, size
 
 MOST_SHOWN = 10  # classes in a description
+LONGEST = 30  # characters of their names there
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,7 @@ class Dataset:
         count = len(self.classes)
         counts = [np.bincount(part.labels, minlength=count) for part in (self.train, self.test)]
         rows = [
-            (label(name), f"{n:,}", f"{m:,}")
+            (label(name, LONGEST), f"{n:,}", f"{m:,}")
             for name, n, m in zip(self.classes[:MOST_SHOWN], *counts, strict=False)
         ]
         rows.append(("all", f"{len(self.train):,}", f"{len(self.test):,}"))
@@ -85,7 +86,7 @@ class Dataset:
         return Table(("class", "training", "test"), rows, "<>>", caption).html
 
     def _words(self) -> str:
-        names = listed([label(name) for name in self.classes], MOST_SHOWN)
+        names = listed([label(name, LONGEST) for name in self.classes], MOST_SHOWN)
         return (
             f"{len(self.train):,} training and {len(self.test):,} test images,"
             f" {size(self.train.images.shape[1:])} {self.train.images.dtype},"
@@ -146,12 +147,6 @@ def _chained(texts: Sequence[tuple[str, ...] | None]) -> tuple[str, ...] | None:
     """All of them, one after the other; None where some have none."""
     there = [part for part in texts if part is not None]
     return sum(there, ()) if len(there) == len(texts) else None
-
-
-def label(name: str) -> str:
-    """The name of a class, short and on one line."""
-    text = "".join(c if c.isprintable() else "?" for c in name)
-    return text if len(text) <= 30 else f"{text[:27]}..."
 
 
 def as_float32(images: NDArray[Any], name: str) -> NDArray[np.float32]:

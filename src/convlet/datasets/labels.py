@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.dataset import label
+from convlet.datasets.dataset import LONGEST
 from convlet.errors import DataError
-from convlet.wording import listed
+from convlet.wording import label, listed
 
 MAX_CLASSES = 1 << 16
 MOST_NAMED = 10  # classes in a line
@@ -205,7 +205,7 @@ def _without(names: Sequence[str], what: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    return listed([label(name) for name in names], MOST_NAMED)
+    return listed([label(name, LONGEST) for name in names], MOST_NAMED)
 
 
 def _no_label(number: int) -> str:
