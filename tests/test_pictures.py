@@ -10,7 +10,8 @@ import pytest
 
 import children
 from convlet import DataError, InputError, datasets
-from convlet.datasets.encoded.pictures import PictureError, kind_of, open_picture, opened, quiet
+from convlet.datasets.encoded.kind import kind_of
+from convlet.datasets.encoded.pictures import PictureError, open_picture, opened, quiet
 from convlet.datasets.encoded.pixels import prepared, read_picture
 from convlet.datasets.single import read_prepared
 from convlet.preparation import Preparation

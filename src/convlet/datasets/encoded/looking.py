@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from convlet.datasets.cache import cache_folder, earlier
-from convlet.datasets.encoded.pictures import Kind, kind_of, opened, pillow, why_not
+from convlet.datasets.encoded.kind import Kind, kind_of
+from convlet.datasets.encoded.pictures import opened, pillow, why_not
 from convlet.datasets.encoded.source import Entry, Progress, Source, in_parallel
 from convlet.datasets.survey import Survey
 from convlet.errors import ConvletError, MissingDependencyError

@@ -21,14 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.encoded.figure import NONE, figure
-from convlet.datasets.encoded.pictures import (
-    ORIENTATION,
-    check_mode,
-    is_deep,
-    is_negative,
-    open_picture,
-    pillow,
-)
+from convlet.datasets.encoded.kind import ORIENTATION, check_mode, is_deep, is_negative
+from convlet.datasets.encoded.pictures import open_picture, pillow
 from convlet.preparation import BACKGROUND, Preparation
 
 if TYPE_CHECKING:
