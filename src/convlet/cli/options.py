@@ -157,7 +157,8 @@ MODEL = argument("model", "A file that train saved, or a checkpoint.", type=FILE
 _OFFER_DATA = offering(datasets.names(), "file")
 DATA = argument(
     "data",
-    "mnist, fashion-mnist, digits, a folder (IDX, or images by class) or an .npz file."
+    "mnist, fashion-mnist, digits, a folder (of images by class, or of files) or a file: .npz,"
+    " .npy, IDX, .csv, .parquet, .tar."
     "  [default: mnist]",
     default="mnist",
     type=_Data(),
