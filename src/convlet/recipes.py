@@ -72,7 +72,7 @@ class Recipe:
     side: int = 28
     count: int = 60_000
     rows_behind: int = 56
-    most_repeats: int = 20
+    most_repeats: float = 20
     few: Augmentation | None = None
     why: str = ""
 
@@ -170,7 +170,7 @@ BEST_PHOTOS = Recipe(
     "best-photos",
     WIDE,
     WIDE_PADDED,
-    epochs=30,
+    epochs=48,
     batch_size=128,
     learning_rate=0.002,
     optimizer=AdamW(weight_decay=0.1),
@@ -179,7 +179,7 @@ BEST_PHOTOS = Recipe(
     side=32,
     count=50_000,
     rows_behind=16,
-    most_repeats=2,
+    most_repeats=1.25,
     few=Augmentation(shift=2, rotation=10, scale=0.1, flip=True),
 )
 """The same for images that fill their frame, as photographs do."""

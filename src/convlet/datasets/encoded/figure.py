@@ -24,6 +24,8 @@ GROUND = 0.25  # of the contrast: what differs less from the ground belongs to i
 NOISE = 6  # standard deviations of the ground: a figure differs more
 SPECK = 0.1  # of the pixels of the largest piece: smaller ones are dirt
 BOX = 20 / 28  # of the side of the result
+SIDES = 13 / 28, 21 / 28  # of a figure of MNIST by that of its image: 14 to 20 pixels of 28
+OFF = 1.5 / 28  # of its centre of mass from that of the image: 0.85 pixels at most
 NONE = "no figure found"
 
 Levels = NDArray[np.float32]
@@ -39,15 +41,14 @@ class _Ink(NamedTuple):
 def figure(grey: NDArray[np.uint8], rows: int, columns: int) -> tuple[NDArray[np.uint8], str]:
     """A grey image (H, W) as MNIST would have it (rows, columns), and what was done, in words.
 
-    Done with a dark figure on light ground, and with one in a frame of another size.  Where none is
-    found the image comes back as it is, with words that begin with `NONE`.
+    Done with a dark figure on light ground, with one in a frame of another size, and with one that
+    is smaller, larger or elsewhere than any of MNIST.  Where none is found the image comes back as
+    it is, with words that begin with `NONE`.
     """
-    if grey.shape == (rows, columns):
-        ink = _on_even_ground(grey)
-        if ink is None:
-            return grey, NONE
-        return (255 - grey, "dark on light, inverted") if ink.dark else (grey, "")
-    ink = _on_paper(grey)
+    even = _on_even_ground(grey) if grey.shape == (rows, columns) else None
+    if even is not None and _is_placed(even.levels):
+        return (255 - grey, "dark on light, inverted") if even.dark else (grey, "")
+    ink = _on_paper(grey) or even
     if ink is None:
         return grey, NONE
     box = _box(ink.levels)
@@ -64,7 +65,20 @@ def _on_even_ground(grey: NDArray[np.uint8]) -> _Ink | None:
     ground = np.float32(np.median(border))
     dark = bool(ground > np.mean([grey.min(), grey.max()]))
     ink = np.clip(ground - grey if dark else grey - ground, 0, None)
-    return _Ink(ink, dark) if ink.max() >= LEAST_CONTRAST else None
+    contrast = ink.max()
+    if contrast < LEAST_CONTRAST:
+        return None
+    return _Ink(np.where(ink < GROUND * contrast, 0, ink * (255 / contrast)), dark)
+
+
+def _is_placed(ink: Levels) -> bool:
+    """Whether the figure has its size and place already, as all 70,000 of MNIST have."""
+    side, mass = max(_box(ink).shape) / min(ink.shape), ink.sum()
+    off = [
+        abs(float((place * ink).sum() / mass) - length / 2) / length
+        for place, length in zip(np.indices(ink.shape), ink.shape, strict=True)
+    ]
+    return bool(SIDES[0] <= side <= SIDES[1] and max(off) <= OFF)
 
 
 def _on_paper(grey: NDArray[np.uint8]) -> _Ink | None:
