@@ -1012,7 +1012,15 @@ REFUSED: dict[str, tuple[Layout, str]] = {
     "levels to 16": (
         npz(**named(NAMES, x=MADE.astype(int) // 16)),
         r"expected whole numbers with one above 127, found int64 from 0 to 15, of which nothing"
-        r" says which is white: save array.astype\(numpy.uint8\) if it is 255, array / 15 if it is",
+        r" says which is white: save array / numpy.float32\(255\) if it is 255, array / 15 if",
+    ),
+    "levels to 15 as uint8": (
+        npz(x=np.tile(MADE, (2, 1, 1)) // 16, y=np.tile(LABELS, 2)),
+        r"expected whole numbers with one above 127, found uint8 from 0 to 15, of which nothing",
+    ),
+    "levels to 15 in a table": (
+        text(d__csv=2 * table(x=MADE // 16, header=False)),
+        r"expected whole numbers with one above 127, found uint8 from 0 to 15, of which nothing",
     ),
     "levels to 127": (
         npz(**named(NAMES, x=MADE.astype(int) // 2)),

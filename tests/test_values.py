@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import convlet
 from convlet import InputError, Network
@@ -60,6 +61,18 @@ WRONG = {
         r"x has dtype bool, expected uint8 \(0 to 255\) or a float: convert it with x",
     ),
     "int64": (X.astype(np.int64), r"has dtype int64, .*: convert it with x.astype\(numpy.uint8\)"),
+    "int64 to 15": (X.astype(np.int64) // 16, r"has dtype int64, .*: if 15 is white, x / 15$"),
+    "uint16": (X.astype(np.uint16) * 257, r"has dtype uint16, .*: if 6\d+ is white, x / 65535$"),
+    "int8": ((X // 2).astype(np.int8) - 64, r"has dtype int8, .*: if 6. is white, \(x - mean\) / "),
+    "uint8 to 15": (
+        X // 16,
+        r"x holds uint8 that never exceeds 15, expected white as 255: x \* 17 if 15 is white,",
+    ),
+    "a list of images of Pillow": (
+        [Image.fromarray(x[..., 0]).convert("P") for x in X],
+        r"x holds images of Pillow, .*: numpy.stack\(\[numpy.asarray\(image.convert",
+    ),
+    "a list of masked images": ([np.ma.masked_equal(x, 0) for x in X], r"x has \d+ masked entries"),
     "NaN": (
         np.where(X == 0, np.nan, FLOATS),
         r"x\[\d+, \d, \d, 0\] is nan, expected finite .*: clean .* numpy.nan_to_num\(x\)",
@@ -145,10 +158,10 @@ def test_the_end_of_what_is_far_is_a_root_mean_square():
 @pytest.mark.parametrize("place", [0, 5000, 9_999_999])
 def test_a_single_level_above_1_is_found_wherever_it_is(place):
     x = np.ones((10, 1000, 1000, 1), np.uint8)
-    assert highest_level(x) == 1
+    assert highest_level(x, 1) == highest_level(x, 127) == 1
     x.reshape(-1)[place] = 2
-    assert highest_level(x) == 255
-    assert highest_level(x * np.uint8(0)) == 0
+    assert highest_level(x, 1) == highest_level(x, 127) == 2
+    assert highest_level(x * np.uint8(0), 1) == 0
 
 
 # ----------------------------------------------------------------------------- training, validation
@@ -370,6 +383,14 @@ def test_levels_and_shares_of_white_are_one_scale(tmp_path):
     network.predict(np.zeros((1, 4, 4), np.uint8))  # a black image is one of them
     with pytest.raises(convlet.InputError, match="x is on another scale: its lowest number is -"):
         network.predict(levels.astype(np.float32) / 255 - 0.5)
+
+
+def test_levels_are_refused_where_training_divided_twice(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 256, (40, 4, 4), np.uint8)
+    network = trained_on(levels / np.float32(255 * 255), tmp_path)
+    for x in (levels, levels[:1]):
+        with pytest.raises(convlet.InputError, match="x is on another scale: root mean square 0.5"):
+            network.predict(x)
 
 
 @pytest.mark.parametrize("wrong", [(1,), "ab", (0, -1), (float("nan"), 1), 3])

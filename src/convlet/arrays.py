@@ -33,9 +33,8 @@ def _arranged(x: Any, input_shape: Shape, name: str) -> Array:
     expected = f"(n, {', '.join(map(str, input_shape))})"
     x = values.as_array(x, name, expected)
     if x.dtype != np.uint8 and x.dtype.kind != "f":
-        kind = "numpy.float32" if x.dtype == bool else "numpy.uint8"
-        mend = f"convert it with {values.in_code(name)}.astype({kind})"
-        expected, hint = "uint8 (0 to 255) or a float", mend if x.dtype.kind in "bui" else ""
+        hint = values.conversion(x, values.in_code(name)) if x.dtype.kind in "bui" else ""
+        expected = "uint8 (0 to 255) or a float"
         raise InputError(name, x.dtype, expected, hint, found=f"has dtype {x.dtype}")
     if x.ndim == 3 and input_shape[2] == 1 and x.shape[1:] == input_shape[:2]:
         x = x[..., None]

@@ -2,11 +2,11 @@
 
 Containers become NumPy arrays where that is exact (the array protocol, DLPack).  Whatever would
 have to be guessed is refused with the line of Python that mends it: masked entries, sparse and
-quantized tensors, NaN, levels 0 to 255 as floats (white is 1 for them), uint8 that never exceeds 1
-(white is 255 for it), training and validation images on different scales.
+quantized tensors, NaN, levels 0 to 255 as floats (white is 1 for them), uint8 that never exceeds 1,
+or of many images 32 (white is 255 for it), training and validation images on different scales.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf, isfinite, sqrt
 from typing import Any, NamedTuple
 
@@ -23,6 +23,10 @@ BELOW = -0.1
 """A lowest number under this is one of standardised images."""
 ENOUGH = 32
 """Images whose numbers together show their scale."""
+DARK = 32
+"""The highest level of many uint8 images is above it: up to 16, say, white is 16."""
+FAINT = 1 / 256
+"""A root mean square under this is that of no levels 0 to 255 as 0 to 1."""
 PIECE = 1 << 22  # numbers looked at in one go
 SAMPLE = 1 << 24  # numbers that a scale is measured on
 WIDER = ("bfloat16", "float8")
@@ -39,6 +43,10 @@ def as_array(value: Any, name: str, expected: str) -> Array:
     library = type(value).__module__.partition(".")[0]
     if library == "torch":
         value = _plain_tensor(value, name)
+    if isinstance(value, list | tuple) and value:
+        value = _stacked(value, name, expected)
+    if library == "PIL":
+        raise _refused(value, name, expected, "is an image of Pillow", _of_pictures(name))
     if library == "scipy" and callable(getattr(value, "toarray", None)):
         raise _refused(
             value, name, expected, "is sparse", f"{in_code(name)}.toarray().reshape(...)"
@@ -73,14 +81,19 @@ class Wrong(NamedTuple):
 def wrong_levels(images: Array, name: str) -> Wrong | None:
     """What is wrong with the levels of images, None if nothing is.
 
-    images: (n, ...) of uint8 that never exceeds 1, or of float32 far above 1, or not finite, are
-    wrong.  name: of the array in the line that mends them.
+    images: (n, ...) of uint8 that never exceeds 1, or of many images 32, or of float32 far above 1,
+    or not finite, are wrong.  name: of the array in the line that mends them.
     """
     if images.dtype == np.uint8:
-        if highest_level(images) != 1:
+        limit = DARK if len(images) >= ENOUGH else 1
+        top = highest_level(images, limit)
+        if not 0 < top <= limit:
             return None
         mend = f"{name} * 255, or {name}.astype(numpy.float32)"
-        return Wrong("uint8 that never exceeds 1", "white as 255", mend)
+        if top > 1:
+            as_dark = f"{name} / numpy.float32(255) if they are that dark"
+            mend = f"{name} * {255 // top} if {top} is white, {as_dark}"
+        return Wrong(f"uint8 that never exceeds {top}", "white as 255", mend)
     squares, lowest, highest = 0.0, inf, -inf
     with np.errstate(over="ignore", invalid="ignore"):
         for piece in pieces(images):
@@ -91,6 +104,16 @@ def wrong_levels(images: Array, name: str) -> Wrong | None:
         lowest, highest = min(lowest, float(piece.min())), max(highest, float(piece.max()))
     found = f"floats from {lowest:g} to {highest:g}"
     return Wrong(found, "black as 0 and white as 1", division(lowest, highest, name))
+
+
+def conversion(images: Array, name: str) -> str:
+    """The line that makes images of truth values, or of whole numbers that are not uint8."""
+    if images.dtype == bool or images.size == 0:
+        return f"convert it with {name}.astype(numpy.float32)"
+    lowest, highest = int(images.min()), int(images.max())
+    if lowest >= 0 and DARK < highest <= 255:
+        return f"convert it with {name}.astype(numpy.uint8)"
+    return f"if {highest} is white, {division(lowest, highest, name)}"
 
 
 def division(lowest: float, highest: float, name: str) -> str:
@@ -133,9 +156,9 @@ def check_scale(images: Array, trained: Scale | None, name: str) -> None:
     images: as `check_images` takes them.  Of a few images only that is judged which no image can
     be: levels, where training had numbers around 0.  Raises `InputError`.
     """
-    if trained is None or (images.dtype == np.uint8 and trained.lowest > BELOW):
+    if trained is None or (images.dtype != np.uint8 and len(images) < ENOUGH):
         return
-    if images.dtype != np.uint8 and len(images) < ENOUGH:
+    if images.dtype == np.uint8 and trained.lowest > BELOW and trained.size >= FAINT:
         return
     if difference := _difference(trained, scale_of(images)):
         raise InputError(
@@ -153,7 +176,7 @@ def check_same_scale(x: Array, other: Array, name: str, other_name: str) -> None
     x, other: uint8, or float32.  Raises `InputError`.
     """
     if x.dtype == other.dtype == np.uint8:
-        return
+        return  # neither is dark: `wrong_levels`
     if difference := scale_difference(x, other):
         raise InputError(
             other_name,
@@ -179,15 +202,13 @@ def _difference(trained: Scale, other: Scale) -> str:
     return ""
 
 
-def highest_level(images: Array) -> int:
-    """Of uint8 images (n, ...): 0 or 1, or 255 for all above.  Ends at the first of those."""
-    if images[tuple(n // 2 for n in images.shape)] > 1:  # mostly: none need be looked at
-        return 255
-    highest = 0
-    for piece in pieces(images):
+def highest_level(images: Array, limit: int) -> int:
+    """Of uint8 images (n, ...), or one above the limit: it ends where one is found."""
+    highest = int(images[tuple(n // 2 for n in images.shape)])  # mostly one that ends it
+    for piece in () if highest > limit else pieces(images):
         highest = max(highest, int(piece.max()))
-        if highest > 1:
-            return 255
+        if highest > limit:
+            break
     return highest
 
 
@@ -212,14 +233,23 @@ def _unmasked(array: Array, name: str) -> Array:
     if not isinstance(array, np.ma.MaskedArray):
         return np.asarray(array)
     if count := int(np.ma.getmaskarray(array).sum()):
-        raise InputError(
-            name,
-            None,
-            "a number everywhere",
-            f"{in_code(name)}.filled(0)",
-            found=f"has {count} masked entries",
-        )
+        one, found = in_code(name), f"has {count} masked entries"
+        hint = f"{one}.filled(0)" if one == "x" else f"leave those out, in x as well: ~{one}.mask"
+        raise InputError(name, None, "a number everywhere", hint, found=found)
     return np.asarray(array.data)
+
+
+def _stacked(values: Sequence[Any], name: str, expected: str) -> Any:
+    """Images in a list: a masked one keeps its mask; what Pillow opened may be of palettes."""
+    if any(type(one).__module__.partition(".")[0] == "PIL" for one in values):
+        raise _refused(values, name, expected, "holds images of Pillow", _of_pictures(name))
+    if any(isinstance(one, np.ma.MaskedArray) for one in values):
+        return np.ma.stack(values)
+    return values
+
+
+def _of_pictures(name: str) -> str:
+    return f'numpy.stack([numpy.asarray(image.convert("RGB")) for image in {in_code(name)}])'
 
 
 def _plain_tensor(tensor: Any, name: str) -> Any:
@@ -240,6 +270,9 @@ def _plain_tensor(tensor: Any, name: str) -> Any:
             f"has layout {tensor.layout}",
             f"{in_code(name)}.to_dense()",
         )
+    if type(tensor).__name__ == "MaskedTensor":
+        hint = f"{in_code(name)}.to_tensor(0)"
+        raise _refused(tensor, name, "a tensor of plain numbers", "is masked", hint)
     if not callable(getattr(tensor, "detach", None)):
         return tensor  # a storage, a size, a dtype: NumPy says what it is
     tensor = tensor.detach().cpu()

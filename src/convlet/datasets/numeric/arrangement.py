@@ -4,14 +4,15 @@ Shapes: (n, rows, columns) is grey.  Rows of pixels (n, pixels) are grey squares
 stated.  Channels come last where the last axis is 1 to 4 long, first where the second axis is; more
 of them are told by the equal sides of the image.  What two rules fit, or none, is refused.
 
-Levels: uint8 stays; whole numbers 0 to 255 of another dtype become uint8 if one of them is above
-MOST_DARK, else nothing says which is white; True and False, or 0 and 1 of any whole dtype, are
-black and white; floats stay, and have to have white as 1 or be standardised.
+Levels: uint8 stays, unless none of many images exceeds 32; whole numbers 0 to 255 of another dtype
+become uint8 if one of them is above MOST_DARK, else nothing says which is white; True and False,
+or 0 and 1 of any whole dtype, are black and white; floats stay, and have to have white as 1 or be
+standardised.
 
 Parts have to have one scale: whole numbers of which one part ends FAR below another are refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isqrt
 from typing import Any, NamedTuple
 
@@ -150,8 +151,10 @@ def levelled(parts: Mapping[str, NDArray[Any]]) -> tuple[list[NDArray[Any]], tup
     known = [top for top in tops if top is not None]
     if len(known) == len(tops):
         top = max(known)
-        _compare_tops(dict(zip(parts, known, strict=True)))
-        if dtypes == {np.dtype(np.uint8)} and top != 1:
+        _compare_tops(parts, known)
+        many = sum(map(len, parts.values())) >= values.ENOUGH
+        is_dark = top == 1 or (many and 1 < top <= values.DARK)
+        if dtypes == {np.dtype(np.uint8)} and not is_dark:
             return [_ordered(images) for images in parts.values()], ()
         if top > MOST_DARK:
             said = f"levels 0 to {top} as {_list(dtypes)} are taken as uint8"
@@ -169,17 +172,19 @@ def levelled(parts: Mapping[str, NDArray[Any]]) -> tuple[list[NDArray[Any]], tup
     raise _mixed(parts)
 
 
-def _compare_tops(tops: Mapping[str, int]) -> None:
+def _compare_tops(parts: Mapping[str, NDArray[Any]], tops: Sequence[int]) -> None:
     """Refuse whole numbers of which one part ends far below another, as 0 and 1 beside 0 to 255.
 
-    tops: highest level of each part; one that is black has any scale.
+    tops: highest level of each part; one that is black has any scale, and a few images may be dark.
     """
-    bright = max(tops, key=tops.__getitem__)
-    for name, top in tops.items():
-        if 0 < top * FAR <= tops[bright]:
+    top, bright = max(zip(tops, parts, strict=True))
+    for (name, images), found in zip(parts.items(), tops, strict=True):
+        tells = images.dtype != np.uint8 or found == 1 or len(images) >= values.ENOUGH
+        if tells and 0 < found * FAR <= top:
             raise DataError(
-                f"{name}: expected the scale of {bright}, found levels 0 to {top} beside 0 to"
-                f" {tops[bright]}: if {top} is white, save array.astype(numpy.uint8) * {255 // top}"
+                f"{name}: expected the scale of {bright}, found levels 0 to {found} beside 0 to"
+                f" {int(parts[bright].max())}: if {found} is white, save"
+                f" array.astype(numpy.uint8) * {255 // found}"
             )
 
 
@@ -197,7 +202,7 @@ def _mixed(parts: Mapping[str, NDArray[Any]]) -> DataError:
         return DataError(
             f"{', '.join(parts)}: expected whole numbers with one above {MOST_DARK}, found"
             f" {kinds[0]} from {lowest} to {highest}, of which nothing says which is white: save"
-            f" array.astype(numpy.uint8) if it is 255, array / {highest} if it is {highest}"
+            f" array / numpy.float32(255) if it is 255, array / {highest} if it is {highest}"
         )
     return DataError(
         f"{', '.join(parts)}: expected levels 0 to 255, or floats with white as 1, found {kinds[0]}"
@@ -219,9 +224,9 @@ def _check_scales(parts: Mapping[str, NDArray[np.float32]]) -> None:
 
 
 def _highest_level(images: NDArray[Any]) -> int | None:
-    """The highest level, if all are whole numbers from 0 to 255; of uint8 only whether it is 1."""
+    """The highest level, if all are whole numbers from 0 to 255; of uint8 one above MOST_DARK."""
     if images.dtype == np.uint8:
-        return values.highest_level(images)
+        return values.highest_level(images, MOST_DARK)
     highest = 0
     for piece in values.pieces(images):
         if piece.dtype == bool:
