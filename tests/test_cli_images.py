@@ -15,9 +15,14 @@ from command_line import assert_refused
 from convlet import datasets
 from convlet.cli import main
 from convlet.datasets.loading import load_tested
+from convlet.held_back import HeldBack
 from convlet.preparation import Preparation
 from image_files import Image, encoded, picture, save
 
+ALL_TESTED = (
+    "no test part: all images are test images (those that training held back: --test-share 0.2"
+    " --seed 0)"
+)
 HOW = ["--layers", "flatten, dense 2, softmax", "--recipe", "plain", "--epochs", "3"]
 
 
@@ -97,7 +102,9 @@ def test_damaged_images(capsys):
 def test_a_checkpoint_knows_the_preparation_too():
     assert main(["train", "pets", *HOW, "--size", "8", "--checkpoint", "run"]) == 0
     newest = convlet.checkpoint.newest("run")
-    assert convlet.load_checkpoint(newest).preparation == Preparation(8, 8, "rgb", "crop")
+    network = convlet.load_checkpoint(newest)
+    assert network.preparation == Preparation(8, 8, "rgb", "crop")
+    assert network.held_back == HeldBack(0.2)
     how = ["train", "pets", *HOW, "--size", "8", "--checkpoint", "run", "--resume"]
     assert main(how) == 0
 
@@ -110,7 +117,7 @@ def test_evaluate_takes_all_of_a_folder_or_the_share_of_training(model, capsys):
     said = lines(capsys)
     assert said[-1].split()[0] == "dog"
     assert any(line.startswith("pets: 30 test images") for line in said)
-    assert "no test part: all images are test images, also those trained with" in said
+    assert ALL_TESTED in said
     assert main(["evaluate", model, "pets", "--test-share", "0.2", "--json"]) == 0
     answer = json.loads(lines(capsys)[-1])
     assert sum(row["images"] for row in answer["classes"]) == 6
@@ -118,6 +125,30 @@ def test_evaluate_takes_all_of_a_folder_or_the_share_of_training(model, capsys):
     found = network.evaluate(data.test.images, data.test.labels)
     assert answer["accuracy"] == found.accuracy
     assert answer["loss"] == pytest.approx(found.loss)
+
+
+def test_evaluate_says_where_other_images_are_tested_than_training_held_back(capsys):
+    how = ["--seed", "5", "--group-by", r"(\d)\.png"]
+    assert main(["train", "pets", *HOW, "--size", "8", *how, "--out", "m.safetensors"]) == 0
+    held_back = HeldBack(0.2, 5, r"(\d)\.png")
+    assert convlet.load("m.safetensors").held_back == held_back
+    said = "other images than training held back (--test-share 0.2 --seed 5 --group-by"
+    for other in ([], how[:2], [*how, "--test-share", "0.3"]):
+        capsys.readouterr()
+        command = ["evaluate", "m.safetensors", "pets", "--test-share", "0.2", *other, "--json"]
+        assert main(command) == 0
+        assert json.loads(lines(capsys)[-1])["said"][-2].startswith(said)
+    assert main(["evaluate", "m.safetensors", "pets", "--test-share", "0.2", *how]) == 0
+    assert said not in capsys.readouterr().out
+
+
+def test_folders_around_the_classes_change_no_division(tmp_path):
+    Path("archive").mkdir()
+    shutil.copytree("pets", "archive/photos")
+    shutil.copytree("pets", "archive2/train")
+    once, again, part = (datasets.load(p, 8) for p in ("pets", "archive", "archive2"))
+    for other in (again, part):
+        np.testing.assert_array_equal(once.test.images, other.test.images)
 
 
 def test_evaluate_refuses_what_divides_nothing(model, capsys):
@@ -159,7 +190,7 @@ def test_evaluate_matches_classes_by_name(model, capsys):
         answers.append(json.loads(lines(capsys)[-1]))
     said = [answer.pop("said") for answer in answers]
     assert [lines[1:] for lines in said] == [
-        ["no test part: all images are test images, also those trained with"],
+        [ALL_TESTED],
         [],
         ["no test part: the validation images are the test images"],
     ]

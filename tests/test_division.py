@@ -7,9 +7,10 @@ import pytest
 
 from convlet import DataError, InputError, datasets
 from convlet.datasets import Dataset, Split
-from convlet.datasets.division import ALL, VALIDATION, divided, groups_of, held_back
+from convlet.datasets.division import ALL, VALIDATION, divided, groups_of, held_back, shared_groups
 from convlet.datasets.loading import load_tested
 from convlet.datasets.wishes import as_wishes
+from convlet.held_back import HeldBack
 from image_files import save
 
 # ------------------------------------------------------------------------------------------ parts
@@ -54,7 +55,7 @@ def test_what_each_part_is_for(parts, judged, expected, drawn, said):
         for part in (data.train, data.test, data.validation)
     )
     assert levels == expected
-    assert data.drawn == drawn
+    assert (data.held_back is not None) == drawn
     assert list(data.said) == ["first", *said]
     assert len(data.test) == (2 if drawn else 10)
 
@@ -76,7 +77,12 @@ def test_a_share_beside_a_test_part_is_refused_and_leaves_validation_what_it_is(
     splits = {name: PARTS[name] for name in ("train", "validation")}
     for wishes in (share, as_wishes(test_share=0.5, judged=True)):
         data = divided("made", "there", splits, ("a", "b"), wishes, [])
-        assert (len(data.train), len(data.test), data.drawn, data.said) == (6, 4, True, ())
+        assert (len(data.train), len(data.test), data.held_back, data.said) == (
+            6,
+            4,
+            HeldBack(0.5),
+            (),
+        )
         assert data.test.images.max() == PARTS["train"].images.max()
         assert data.validation is PARTS["validation"]
 
@@ -86,11 +92,11 @@ def test_arrays_without_parts_are_drawn_from_too(tmp_path):
     images = np.arange(40, dtype=np.uint8).reshape(40, 1, 1)
     np.savez(tmp_path / "d.npz", x=images, y=np.arange(40) % 2)
     data = datasets.load(tmp_path / "d.npz")
-    assert data.drawn
+    assert data.held_back == HeldBack(0.2)
     tested = [n for part in data.folds(4) for n in part.test.images.ravel().tolist()]
     assert sorted(tested) == list(range(40))
     judged = load_tested(tmp_path / "d.npz")
-    assert (len(judged.test), judged.drawn, judged.said[-1]) == (40, False, ALL)
+    assert (len(judged.test), judged.held_back, judged.said[-1]) == (40, None, ALL)
     shared = load_tested(tmp_path / "d.npz", test_share=0.2)
     np.testing.assert_array_equal(shared.test.images, data.test.images)
 
@@ -102,6 +108,23 @@ def views(groups, labels):
     """Images told by their pixels, each of a group."""
     images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
     return Split(images, np.array(labels), None, tuple(groups))
+
+
+def test_groups_in_two_parts_are_said():
+    def named(*names):
+        return Split(np.zeros((len(names), 1, 1, 1), np.uint8), np.zeros(len(names), int), names)
+
+    pattern = re.compile("p[0-9]")
+    splits = {"train": named("p1", "p2", "p3"), "test": named("p2-x", "p1", "p4", "other")}
+    assert list(shared_groups(splits, pattern)) == ["2 groups in both test and train: p1, p2"]
+    splits["test"] = named("p4", "other")
+    assert list(shared_groups(splits, pattern)) == []
+
+
+def test_a_class_that_no_group_brings_to_the_test_images_is_said():
+    part = views("pqr" + "s" * 12, [0, 0, 0] + [1] * 12)
+    data = divided("made", "there", {None: part}, ("a", "b"), as_wishes(), [])
+    assert data.said == ("no test image of b: no group could be held back",)
 
 
 def subjects(part):
@@ -184,7 +207,7 @@ def test_no_fold_gets_all_groups_of_a_class_if_another_can_have_one():
 
 def test_drawn_test_images_keep_their_groups_in_folds(data):
     held = data.hold_out(18, seed=5)
-    again = Dataset("made", held.train, held.test, data.classes, drawn=True)
+    again = Dataset("made", held.train, held.test, data.classes, held_back=HeldBack(0.2))
     for fold in again.folds(4):
         assert not subjects(fold.train) & subjects(fold.test)
         assert len(fold.train) + len(fold.test) == 72

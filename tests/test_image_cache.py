@@ -65,6 +65,24 @@ def test_images_are_decoded_once_whatever_the_division(cache, photos, count):
     assert len(count) == 400
 
 
+def test_folders_that_are_exchanged_are_decoded_anew(photos):
+    """Files of one size and time, as of an archive: only their numbers tell them apart."""
+    for path in photos.rglob("*.png"):
+        os.utime(path, ns=(1, 1))
+    before = datasets.load(photos)
+    (photos / "a").rename(photos / "c")
+    (photos / "b").rename(photos / "a")
+    (photos / "c").rename(photos / "b")
+    after = datasets.load(photos)
+    assert before.classes == after.classes == ("a", "b")
+    means = [
+        [part.images[part.labels == k].mean() for k in (0, 1)]
+        for part in (before.train, after.train)
+    ]
+    assert means[0] == pytest.approx(means[1][::-1], abs=20)
+    assert abs(means[0][0] - means[0][1]) > 20
+
+
 @pytest.mark.parametrize("change", ["time", "size", "name", "more", "less"])
 def test_another_state_of_the_folder_is_decoded_anew(cache, photos, count, change):
     datasets.load(photos)

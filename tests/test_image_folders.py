@@ -9,6 +9,7 @@ import pytest
 from convlet import DataError, InputError, MissingDependencyError, datasets
 from convlet.datasets.encoded.folders import list_folder
 from convlet.datasets.loading import load_tested
+from convlet.held_back import HeldBack
 from image_files import COLOUR, GREY, KINDS, class_folder, huge_png, picture, save, turned
 
 
@@ -324,7 +325,7 @@ def test_without_parts_a_share_of_each_class_is_held_back_by_the_seed(tmp_path):
     assert data.classes == ("jay", "owl")
     assert np.bincount(data.train.labels).tolist() == [8, 16]
     assert np.bincount(data.test.labels).tolist() == [2, 4]
-    assert data.drawn
+    assert data.held_back == HeldBack(0.2)
     assert sorted(data.train.names + data.test.names)[0] == "jay/image-00.png"
     place = data.test.names.index(next(name for name in data.test.names if "owl" in name))
     assert data.test.images[place].max() == 100 + int(data.test.names[place][-6:-4])
@@ -388,7 +389,7 @@ def test_all_images_can_be_test_images(tmp_path):
     make(tmp_path / "x", "a/0.png", "a/1.png")
     data = load_tested(tmp_path / "x")
     assert (len(data.train), len(data.test), data.classes) == (0, 2, ("a",))
-    assert data.said[-1] == "no test part: all images are test images, also those trained with"
+    assert data.said[-1] == "no test part: all images are test images"
     make(tmp_path / "y", "train/a/0.png", "train/b/1.png", "test/b/2.png")
     data = load_tested(tmp_path / "y")
     assert (len(data.train), len(data.test), data.classes) == (0, 1, ("b",))

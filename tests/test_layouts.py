@@ -21,6 +21,7 @@ from convlet.datasets.labels import MAX_CLASSES, as_classes
 from convlet.datasets.loading import load_tested
 from convlet.datasets.naming import role_of
 from convlet.datasets.numeric.csv_rows import rows_of
+from convlet.held_back import HeldBack
 
 RNG = np.random.default_rng(3)
 COUNT, SIDE = 24, 6
@@ -657,7 +658,7 @@ def test_every_layout_is_loaded(tmp_path, name):
     whole = slice(0, 12) if parts == ("train",) else slice(None)
     found = sorted(rows(data.train) + rows(data.test))
     assert found == sorted(rows(datasets.Split(x[whole], y[whole])))
-    assert data.drawn
+    assert data.held_back == HeldBack(0.2)
     assert len(data.test) == (3 if parts == ("train",) else 6)
     assert np.bincount(data.test.labels).tolist() == [len(data.test) // 3] * 3  # stratified
 

@@ -9,6 +9,7 @@ from convlet import datasets
 from convlet.datasets import strata
 from convlet.datasets.dataset import Dataset, Split
 from convlet.errors import InputError
+from convlet.held_back import HeldBack
 
 COUNTS = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any)
 
@@ -23,7 +24,9 @@ def made(counts, drawn=False):
     images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
     test = Split(images[:3] + 100, labels[:3])
     classes = tuple(map(str, range(len(counts))))
-    return Dataset("made", Split(images, labels), test, classes, drawn=drawn)
+    return Dataset(
+        "made", Split(images, labels), test, classes, held_back=HeldBack(0.2) if drawn else None
+    )
 
 
 @given(COUNTS, st.data())

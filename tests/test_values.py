@@ -389,7 +389,9 @@ def test_levels_are_refused_where_training_divided_twice(tmp_path):
     levels = np.random.default_rng(0).integers(0, 256, (40, 4, 4), np.uint8)
     network = trained_on(levels / np.float32(255 * 255), tmp_path)
     for x in (levels, levels[:1]):
-        with pytest.raises(convlet.InputError, match="x is on another scale: root mean square 0.5"):
+        with pytest.raises(
+            convlet.InputError, match=r"x is on another scale: root mean square 0\.\d"
+        ):
             network.predict(x)
 
 

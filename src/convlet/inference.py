@@ -16,6 +16,7 @@ from convlet.engines import make_engine
 from convlet.equations import Array, Float32, Float64
 from convlet.errors import InputError, Name
 from convlet.formats.model import save_network
+from convlet.held_back import HeldBack, as_held_back
 from convlet.initial import initial_weights
 from convlet.layers import Layer
 from convlet.overview import stage_table
@@ -67,7 +68,7 @@ class Inference:
         self._input_shape = inputs.as_input_shape(input_shape)
         self._stages = group(self.layers, self.input_shape)
         self.classes = names
-        self.data = self.preparation = self.scale = None
+        self.data = self.preparation = self.held_back = self.scale = None
         self.settings = None
         self.epochs = 0
         self._shapes = parameter_shapes(self.stages)
@@ -173,6 +174,19 @@ class Inference:
     @preparation.setter
     def preparation(self, value: Preparation | Mapping[str, Any] | None) -> None:
         self._preparation = None if value is None else as_preparation(value, self.input_shape)
+
+    @property
+    def held_back(self) -> HeldBack | None:
+        """Which images of its data were kept from it to test with.
+
+        As a `Dataset` tells it; None where they came as a part, or nobody knows.  Setting it, or
+        its record, raises `InputError` for anything else.
+        """
+        return self._held_back
+
+    @held_back.setter
+    def held_back(self, value: HeldBack | Mapping[str, Any] | None) -> None:
+        self._held_back = None if value is None else as_held_back(value)
 
     @property
     def scale(self) -> Scale | None:

@@ -19,7 +19,7 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
     )
     network.epochs, network.data, network.settings = found.epochs, found.data, found.settings
     network.scale = found.scale
-    network.preparation = found.preparation
+    network.preparation, network.held_back = found.preparation, found.held_back
     return network
 
 
@@ -39,4 +39,5 @@ def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Netwo
     network.epochs, network.data = saved.position.epochs, saved.identity["data"]
     network.settings = settings_in(saved.identity)
     network.preparation = saved.identity.get("preparation")  # none in older ones
+    network.held_back = saved.identity.get("held_back")
     return network

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convlet.engine import Engine, Samples
 from convlet.equations import Float32
+from convlet.held_back import HeldBack
 from convlet.layers import Layer
 from convlet.preparation import Preparation
 from convlet.settings import Settings
@@ -100,6 +101,8 @@ class Trainee(Protocol):
     def data(self) -> str | None: ...
     @property
     def preparation(self) -> Preparation | None: ...
+    @property
+    def held_back(self) -> HeldBack | None: ...
     @property
     def engine(self) -> Engine: ...
     @property

@@ -28,6 +28,7 @@ def identity(run: Run, data: Identity) -> Identity:
         "classes": None if network.classes is None else list(network.classes),
         "data": network.data,
         "preparation": None if network.preparation is None else network.preparation.record(),
+        "held_back": None if network.held_back is None else network.held_back.record(),
         **{f"settings.{name}": value for name, value in run.settings.record().items()},
         **data,
     }
@@ -88,6 +89,8 @@ def refuse_other(found: Identity, run: Run, data: Identity, path: str) -> None:
     for key in [*wanted, *(key for key in found if key not in wanted)]:
         mine, other = wanted.get(key), found.get(key)
         if mine == other and type(mine) is type(other):
+            continue
+        if key == "held_back" and key not in found:  # an older one: the images are compared
             continue
         if key == "settings.epochs" and isinstance(run.settings.schedule, _BY_EPOCH):
             continue

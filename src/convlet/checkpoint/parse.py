@@ -7,6 +7,7 @@ from typing import Any
 from convlet.checkpoint.identity import Identity
 from convlet.equations import Float64
 from convlet.formats.header import Spec, damaged, parse_json
+from convlet.held_back import as_held_back
 from convlet.inputs import as_data_name, as_input_shape
 from convlet.optimizers import BY_NAME
 from convlet.preparation import as_preparation
@@ -119,6 +120,8 @@ def _identity(found: Any) -> tuple[Identity, int]:
     as_data_name(found["data"])
     if found.get("preparation") is not None:  # which older ones do not have
         as_preparation(found["preparation"], found["input_shape"])
+    if found.get("held_back") is not None:
+        as_held_back(found["held_back"])
     if not (isinstance(found["layers"], str) and isinstance(found["validation x"], str)):
         raise ValueError("layers or validation x is no text")
     if type(found["settings.epochs"]) is not int:

@@ -155,6 +155,7 @@ class Choices:
             hint = ("describe one with ", Name("layers"))
             raise InputError("recipe", recipe.name, but=but, hint=hint) from None
         network.preparation = data.preparation
+        network.held_back = data.held_back
         return network
 
     def _layers(self, data: Dataset) -> tuple[Layer, ...] | None:

@@ -21,7 +21,7 @@ def cross_validate(
 ) -> None:
     """Train and test `folds` times, say each result, their mean and their spread."""
     data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
-    whole = training.limited(data.pooled() if data.drawn else data)
+    whole = training.limited(data.pooled() if data.held_back else data)
     call(count="--folds")
     results: list[Evaluation] = []
     for n, part in enumerate(whole.folds(folds, choices.seed), 1):
@@ -54,7 +54,7 @@ def _plan(data: Dataset, images: int, folds: int) -> Iterator[str]:
     """With what it will be done, in words."""
     yield from data.said
     used = "the test images are not used"
-    if data.drawn:
+    if data.held_back:
         everyone = images == len(data.train) + len(data.test)
         used = "all of them" if everyone else "chosen from all of them"
     yield f"{data.name}: {images:,} images in {folds} folds, by --seed; {used}"

@@ -33,7 +33,7 @@ def of_data(data: Dataset, images: int, held_out: int | None = None) -> Iterator
 
 def of_drawn(data: Dataset) -> Iterator[str]:
     """A line where the test images are none that somebody chose."""
-    if data.drawn:
+    if data.held_back:
         yield "no test part: the test images are drawn by the seed"
 
 

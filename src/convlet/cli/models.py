@@ -1,6 +1,6 @@
 """A model and the data that it is looked at with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from convlet.cli.console import warn
 from convlet.datasets import Dataset
 from convlet.datasets.builtin import FIGURE
 from convlet.datasets.dataset import LONGEST, MOST_SHOWN
+from convlet.datasets.division import ALL
 from convlet.datasets.loading import load_tested
 from convlet.errors import InputError, blaming
 from convlet.formats.records import OtherKindError
+from convlet.held_back import HeldBack
 from convlet.loading import load, load_checkpoint
 from convlet.network import Network
 from convlet.preparation import MOST_SIDE, Preparation
@@ -65,6 +67,8 @@ def data_for(network: Network, data: str, model: Path, json: bool = False, **how
     """
     with blaming("data"):
         dataset = load_tested(data, preparation_of(network), progress=not json, **how)
+    if network.held_back is not None:
+        dataset = replace(dataset, said=tuple(_of_held_back(dataset, network.held_back)))
     shape = dataset.test.images.shape[1:]
     hint = "choose the data that it was trained on"
     if shape != network.input_shape:
@@ -81,6 +85,14 @@ def data_for(network: Network, data: str, model: Path, json: bool = False, **how
             warn(f"{dataset.name} has no names of classes: its numbers count those of {model}")
         return replace(dataset, classes=network.classes)
     return _matched(dataset, network.classes, data, model)
+
+
+def _of_held_back(dataset: Dataset, trained: HeldBack) -> Iterator[str]:
+    """What is said of the data, and whether the test images are those that training held back."""
+    for line in dataset.said:
+        yield f"{line} (those that training held back: {trained.options})" if line == ALL else line
+    if dataset.held_back not in (None, trained):
+        yield f"other images than training held back ({trained.options}): it may have seen some"
 
 
 def preparation_of(network: Network) -> Preparation | None:

@@ -11,6 +11,7 @@ from convlet.datasets import strata
 from convlet.datasets.survey import Survey
 from convlet.datasets.taking import joined, taken
 from convlet.errors import DataError
+from convlet.held_back import HeldBack
 from convlet.inputs import as_count, as_seed
 from convlet.preparation import Preparation
 from convlet.tables import Table
@@ -57,7 +58,7 @@ class Dataset:
 
     validation: images to judge each epoch by, where the data have such a part.  preparation: what
     was done with image files.  said: what a reader of the data should know of that, a line each.
-    drawn: whether the test images are a share of those that came, as there was no such part.
+    held_back: how the test images were drawn from those that came; None where such a part came.
     survey: what the image files were, if they were such.
     """
 
@@ -68,7 +69,7 @@ class Dataset:
     validation: Split | None = None
     preparation: Preparation | None = None
     said: tuple[str, ...] = ()
-    drawn: bool = False
+    held_back: HeldBack | None = None
     survey: Survey | None = None
 
     def __repr__(self) -> str:
@@ -122,7 +123,7 @@ class Dataset:
         drawn from it belong to it again.  Raises `InputError`, `FileError`.
         """
         as_count(count, "count", 2)
-        whole = self.pooled() if self.drawn else self
+        whole = self.pooled() if self.held_back else self
         fold = strata.folds(whole.train.labels, count, as_seed(seed), whole.train.groups)
         return (whole._parted(fold == n) for n in range(count))
 
@@ -135,7 +136,7 @@ class Dataset:
             _chained([part.names for part in parts]),
             _chained([part.groups for part in parts]),
         )
-        return replace(self, train=both, test=both, drawn=False)
+        return replace(self, train=both, test=both, held_back=None)
 
     def _parted(self, held: NDArray[np.bool_]) -> "Dataset":
         """The training images at these positions are its test images."""

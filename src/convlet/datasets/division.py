@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,13 @@ from convlet.datasets.naming import Part
 from convlet.datasets.strata import Groups, first_of_each, whole_groups
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
+from convlet.held_back import HeldBack
 from convlet.preparation import Preparation
+from convlet.wording import count, listed
 
+MOST_NAMED = 5  # groups or classes, in a sentence
 SHARE = 0.2  # to test with, where nobody says another
-ALL = "no test part: all images are test images, also those trained with"
+ALL = "no test part: all images are test images"
 VALIDATION = "no test part: the validation images are the test images"
 
 
@@ -57,7 +61,8 @@ def divided(
     if len(classes) == 1 and not wishes.judged:
         raise DataError(f"{source}: expected at least two classes, found one, {classes[0]}")
     main = main_part(splits, wishes, source)
-    whole, validation, notes, drawn = splits[main], None, list(said), False
+    drawn: HeldBack | None
+    whole, validation, notes, drawn = splits[main], None, list(said), None
     if main not in ("train", None):
         train, test = whole.take(slice(0)), whole
     elif wishes.judged and wishes.test_share is None:
@@ -71,7 +76,12 @@ def divided(
         share = SHARE if wishes.test_share is None else wishes.test_share
         held = held_back(whole, classes, share, wishes.seed, source)
         train, test = (whole.take(np.flatnonzero(side)) for side in (~held, held))
-        drawn, validation = True, splits.get("validation")
+        missing = np.setdiff1d(train.labels, test.labels).tolist()
+        if missing:  # whole groups may leave a class out
+            names = listed([classes[k] for k in missing], MOST_NAMED)
+            notes.append(f"no test image of {names}: no group could be held back")
+        grouped = None if wishes.group_by is None else wishes.group_by.pattern
+        drawn, validation = HeldBack(share, wishes.seed, grouped), splits.get("validation")
     if "validation" in splits and "test" not in splits and not drawn:
         notes.append(VALIDATION)
     return Dataset(name, train, test, classes, validation, preparation, tuple(notes), drawn)
@@ -103,8 +113,22 @@ def held_back(
             f"{source}: class {classes[k]!r}: expected at least 2 images, one of them to test with,"
             " found one: add some, or divide the images into parts train and test"
         )
-    names = part.names or tuple(map(str, range(len(part))))
-    return first_of_each(part.labels, np.array(_drawn(seed, names)), places)
+    return first_of_each(part.labels, np.array(_drawn(seed, _keys(part, classes))), places)
+
+
+def _keys(part: Split, classes: Sequence[str]) -> Sequence[str]:
+    """What tells the images of a part apart: their names from the folder of the class on."""
+    if part.names is None:
+        return [str(n) for n in range(len(part))]
+    paths = [name.split("/") for name in part.names]
+    labels = [classes[k] for k in part.labels]
+    around = 0
+    while all(
+        len(path) > around + 1 and path[around] == paths[0][around] != label
+        for path, label in zip(paths, labels, strict=True)
+    ):
+        around += 1
+    return ["/".join(path[around:]) for path in paths]
 
 
 def groups_of(paths: Iterable[str], pattern: re.Pattern[str], source: str) -> tuple[str, ...]:
@@ -114,8 +138,7 @@ def groups_of(paths: Iterable[str], pattern: re.Pattern[str], source: str) -> tu
     """
     found = []
     for path in paths:
-        match = pattern.search(path)
-        name = None if match is None else match[1] if pattern.groups else match[0]
+        name = _group(path, pattern)
         if name is None:
             raise DataError(
                 f"{source}: {path}: expected the name of a group where {pattern.pattern!r} matches,"
@@ -123,6 +146,24 @@ def groups_of(paths: Iterable[str], pattern: re.Pattern[str], source: str) -> tu
             )
         found.append(name)
     return tuple(found)
+
+
+def shared_groups(splits: Mapping[Part | None, Split], pattern: re.Pattern[str]) -> Iterator[str]:
+    """What is said of groups of which two parts have images."""
+    groups = {
+        part: {_group(name, pattern) for name in split.names or ()} - {None}
+        for part, split in splits.items()
+    }
+    for one, other in combinations(sorted(splits, key=str), 2):
+        both = sorted(map(str, groups[one] & groups[other]))
+        if both:
+            names = listed(both, MOST_NAMED)
+            yield f"{count(len(both), 'group')} in both {one} and {other}: {names}"
+
+
+def _group(path: str, pattern: re.Pattern[str]) -> str | None:
+    match = pattern.search(path)
+    return None if match is None else match[1] if pattern.groups else match[0]
 
 
 def _drawn(seed: int, names: Sequence[str]) -> list[int]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convlet.errors import InputError
-from convlet.inputs import as_bool, as_seed, is_number, plain
+from convlet.held_back import as_share
+from convlet.inputs import as_bool, as_seed
 from convlet.preparation import Colour, Fit, Preparation, as_colour, as_fit, as_size
 
 _AS_THEY_ARE = "whose images are as they are"
@@ -90,14 +91,12 @@ def as_wishes(
             hint = str(error)
             raise InputError("group_by", group_by, "a regular expression", hint) from None
     if test_share is not None:
-        test_share = plain(test_share)
-        if not is_number(test_share) or not 0 < test_share < 1:
-            raise InputError("test_share", test_share, "a number above 0 and below 1")
+        test_share = as_share(test_share)
     return Wishes(
         as_size(size),
         None if colour is None else as_colour(colour),
         None if fit is None else as_fit(fit),
-        None if test_share is None else float(test_share),
+        test_share,
         group_by,
         as_seed(seed),
         as_bool(skip_damaged, "skip_damaged"),

@@ -16,6 +16,7 @@ from convlet.files.atomic import write_atomic
 from convlet.files.paths import file_name
 from convlet.formats.header import Spec, damaged, parse_json
 from convlet.formats.records import pack, unpack
+from convlet.held_back import HeldBack, as_held_back
 from convlet.inputs import MOST_EPOCHS, as_data_name, as_input_shape
 from convlet.layers import Layer
 from convlet.preparation import Preparation, as_preparation
@@ -27,6 +28,7 @@ from convlet.values import Scale, as_scale
 
 KIND = "convlet-model"
 VERSION = 1
+OPTIONAL = {"classes", "data", "held_back", "preparation", "scale", "settings"}
 INPUT_SCALING = "uint8/255"
 """What a uint8 image means to the network: levels / 255.  Floats are taken as they are."""
 
@@ -47,6 +49,8 @@ class Saveable(Protocol):
     @property
     def preparation(self) -> Preparation | None: ...
     @property
+    def held_back(self) -> HeldBack | None: ...
+    @property
     def settings(self) -> Settings | None: ...
     @property
     def scale(self) -> Scale | None: ...
@@ -65,6 +69,7 @@ class Description:
     epochs: int
     data: str | None
     preparation: Preparation | None
+    held_back: HeldBack | None
     settings: Settings | None  # of the last training
     scale: Scale | None
 
@@ -96,6 +101,8 @@ def save_network(network: Saveable, path: str | os.PathLike[str]) -> None:
         metadata["data"] = network.data
     if network.preparation is not None:
         metadata["preparation"] = json.dumps(network.preparation.record())
+    if network.held_back is not None:
+        metadata["held_back"] = json.dumps(network.held_back.record())
     if network.settings is not None:
         metadata["settings"] = json.dumps(network.settings.record())
     if network.scale is not None:
@@ -132,7 +139,7 @@ def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str
 def _describe(name: str, metadata: dict[str, str]) -> Description:
     """Metadata as a description, or `ModelFileError`."""
     keys = {"layers", "input_shape", "input_scaling", "epochs"}
-    if set(metadata) - {"classes", "data", "preparation", "scale", "settings"} != keys:
+    if set(metadata) - OPTIONAL != keys:
         raise damaged(name, "the list of fields", sorted(metadata), f"{sorted(keys)}")
     if metadata["input_scaling"] != INPUT_SCALING:
         raise damaged(name, "input_scaling", metadata["input_scaling"], repr(INPUT_SCALING))
@@ -159,13 +166,19 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
         data = as_data_name(metadata.get("data"))
     except ValueError as error:
         raise damaged(name, "data", metadata["data"], "the name of a data set") from error
-    preparation = settings = None
+    preparation = held_back = settings = None
     if "preparation" in metadata:
         try:
             preparation = _read_preparation(metadata["preparation"], shape)
         except ValueError as error:
             what = f"one of {shape} ({error!s:.200})"
             raise damaged(name, "preparation", metadata["preparation"], what) from error
+    if "held_back" in metadata:
+        try:
+            held_back = _read_held_back(metadata["held_back"])
+        except ValueError as error:
+            what = f"test_share, seed and group_by ({error!s:.200})"
+            raise damaged(name, "held_back", metadata["held_back"], what) from error
     if "settings" in metadata:
         try:
             settings = _read_settings(metadata["settings"])
@@ -179,7 +192,9 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
         raise damaged(name, "scale", metadata["scale"], what) from error
     epochs = int(metadata["epochs"])
     shapes = parameter_shapes(stages)
-    return Description(layers, shape, shapes, classes, epochs, data, preparation, settings, scale)
+    return Description(
+        layers, shape, shapes, classes, epochs, data, preparation, held_back, settings, scale
+    )
 
 
 def _read_scale(text: str | None) -> Scale | None:
@@ -196,6 +211,13 @@ def _read_preparation(text: str, shape: Shape) -> Preparation:
     if json.dumps(preparation.record()) != text:
         raise ValueError("it is not in the form in which it is written")
     return preparation
+
+
+def _read_held_back(text: str) -> HeldBack:
+    held_back = as_held_back(parse_json(text))
+    if json.dumps(held_back.record()) != text:
+        raise ValueError("it is not in the form in which it is written")
+    return held_back
 
 
 def _read_settings(text: str) -> Settings:

@@ -8,7 +8,7 @@ from typing import IO
 
 from convlet.datasets.encoded.layout import labelled
 from convlet.datasets.encoded.pictures import is_image
-from convlet.datasets.encoded.source import Entry, Source, fingerprint
+from convlet.datasets.encoded.source import Entry, Source, fingerprint, state_of
 from convlet.datasets.kinds import KINDS, unknown
 from convlet.datasets.listing import entries_of, is_folder
 from convlet.errors import DataError, FileError
@@ -26,7 +26,7 @@ Seen = dict[tuple[int, int], str]
 
 def list_folder(folder: Path) -> Source:
     """Every image below a folder.  Raises `DataError`, `FileError`."""
-    images: list[tuple[str, str]] = []  # path, size and time
+    images: list[tuple[str, str]] = []  # path, state
     others: list[str] = []
     seen: Seen = {}
     for path, facts in _files(folder, "", seen):
@@ -75,7 +75,7 @@ def image_files(folder: Path) -> list[str]:
 
 
 def _files(folder: Path, below: str, seen: Seen) -> Iterator[tuple[str, str]]:
-    """Each file's path from the folder, with its size and time; junk is left aside.
+    """Each file's path from the folder, with its state; junk is left aside.
 
     below: the path from the folder to where to look.
     """
@@ -104,9 +104,8 @@ def _files(folder: Path, below: str, seen: Seen) -> Iterator[tuple[str, str]]:
 
 
 def _facts(entry: "os.DirEntry[str]") -> str:
-    """Size and time; what cannot be asked will not open either, and is listed then."""
+    """What tells its state; what cannot be asked will not open either, and is listed then."""
     try:
-        found = entry.stat()
+        return state_of(entry.stat())
     except OSError as error:
         return f"{error.strerror}"
-    return f"{found.st_size} {found.st_mtime_ns}"

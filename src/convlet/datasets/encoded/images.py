@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.dataset import Dataset, Split
-from convlet.datasets.division import divided, groups_of, main_part
+from convlet.datasets.division import divided, groups_of, main_part, shared_groups
 from convlet.datasets.encoded.choice import choose, words
 from convlet.datasets.encoded.image_cache import decoded
 from convlet.datasets.encoded.looking import survey
@@ -51,6 +51,8 @@ def load_images(name: str, source: Source, wishes: Wishes) -> Dataset:
     for part, pool in pools.items():
         _refuse_unknown(source, part, pool.labels, classes)
     splits = {part: pool.split(classes) for part, pool in pools.items()}
+    if wishes.group_by is not None:
+        said += shared_groups(splits, wishes.group_by)
     if wishes.group_by is not None and main in ("train", None):
         groups = groups_of(splits[main].names or (), wishes.group_by, source.name)
         splits[main] = replace(splits[main], groups=groups)

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.encoded.source import Entry, Source, fingerprint
+from convlet.datasets.encoded.source import Entry, Source, fingerprint, state_of
 from convlet.datasets.labels import as_classes
 from convlet.datasets.listing import entries_of, is_folder
 from convlet.datasets.naming import Part, part_of
@@ -104,8 +104,7 @@ def source_of(
             if places.setdefault(path, (number, place)) != (number, place):
                 raise DataError(f"{folder}: expected images of different names, found two {path}")
             entries.append(Entry(path, found.classes[k], shard.part))
-        facts = os.stat(shard.path)
-        marks += [str(shard.path), f"{facts.st_size} {facts.st_mtime_ns}"]
+        marks += [str(shard.path), state_of(os.stat(shard.path))]
     return Source(
         str(folder),
         tuple(entries),
