@@ -54,6 +54,7 @@ def test_a_distribution_has_the_mean_weight_of_its_classes():
     [
         ("equal", "class_weight is 'equal', expected 'balanced', or a dict"),
         ([1, 2, 3], "class_weight is \\[1, 2, 3\\], expected 'balanced', or a dict"),
+        ({"3": 1}, "class_weight names the class '3', expected a number 0 to 2, or a name"),
         ({3: 1}, "class_weight names the class 3, expected a number 0 to 2, or a name: cat, dog"),
         ({"cow": 1}, "class_weight names the class 'cow', expected a number 0 to 2"),
         ({True: 1}, "class_weight names True, expected a number or name of a class"),
@@ -88,3 +89,10 @@ def test_a_model_says_how_its_classes_weighed(tmp_path):
     assert loaded.settings == net.settings
     assert loaded.settings.class_weight == (("cat", 2.0), (2, 0.5))
     assert loaded.settings.described(net.layers)["class weights"] == "cat 2, 2 0.5"
+
+
+def test_a_number_that_is_the_name_of_another_class_is_refused():
+    net = network(("1", "2", "3"))
+    with pytest.raises(InputError, match="place 1 is called '2', and another one '1': write names"):
+        net.fit(images(), Y, class_weight={1: 2.0})
+    net.fit(images(), Y, class_weight={"1": 2.0}, epochs=1)

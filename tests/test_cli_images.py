@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -235,10 +236,19 @@ def test_predict_equals_the_network_bit_for_bit(model, capsys):
         assert [found["cat"], found["dog"]] == row.tolist()
     assert main(["predict", model, *paths, "--csv", "--top", "1"]) == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
-    assert rows[0] == ["image", "class", "probability"]
-    for (path, name, share), given, row in zip(rows[1:], paths, expected, strict=True):
+    assert rows[0] == ["image", "class", "probability", "done"]
+    for (path, name, share, done), given, row in zip(rows[1:], paths, expected, strict=True):
         assert (path, name) == (given, data.classes[row.argmax()])
+        assert done.startswith("resized from")
         assert np.float32(share) == row.max()
+
+
+def test_predict_goes_on_after_a_folder_that_cannot_be_looked_into(model, capsys):
+    os.symlink("..", "pets/cat/again")
+    assert main(["predict", model, "pets", "--json"]) == 1
+    found = capsys.readouterr()
+    assert len(found.out.splitlines()) == 30
+    assert "a symbolic link to pets" in found.err
 
 
 def test_predict_takes_patterns_folders_and_stdin(model, capsys, monkeypatch):

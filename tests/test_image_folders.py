@@ -384,6 +384,15 @@ def test_what_parts_must_hold(tmp_path):
         datasets.load(tmp_path / "z")
 
 
+def test_persons_around_the_classes_are_told(tmp_path):
+    names = [f"{s}/{k}/{n}.png" for s in ("s1", "s2") for k in ("cat", "dog") for n in range(3)]
+    make(tmp_path, *names)
+    data = datasets.load(tmp_path)
+    assert data.classes == ("s1", "s2")
+    said = "the classes are the outer folders (s1, s2), not those in each of them (cat, dog)"
+    assert said in data.said
+
+
 def test_all_images_can_be_test_images(tmp_path):
     """As evaluate takes them."""
     make(tmp_path / "x", "a/0.png", "a/1.png")

@@ -1015,6 +1015,14 @@ REFUSED: dict[str, tuple[Layout, str]] = {
         r"expected whole numbers with one above 127, found int64 from 0 to 15, of which nothing"
         r" says which is white: save array / numpy.float32\(255\) if it is 255, array / 15 if",
     ),
+    "names that are not UTF-8": (
+        text(d__csv=table(y=np.array(["père", "pêre", "c"])[LABELS]).encode("latin-1")),
+        r"d.csv\[label\]: expected names of classes in UTF-8, found b'p\\xe8re': save them so",
+    ),
+    "bytes that are not UTF-8": (
+        npz(x=MADE, y=np.array([b"p\xe8re", b"p\xeare", b"c"])[LABELS]),
+        r"expected names of classes in UTF-8, found b'p\\xe8re'",
+    ),
     "levels to 15 as uint8": (
         npz(x=np.tile(MADE, (2, 1, 1)) // 16, y=np.tile(LABELS, 2)),
         r"expected whole numbers with one above 127, found uint8 from 0 to 15, of which nothing",

@@ -16,6 +16,7 @@ from convlet import DataError, MissingDependencyError, datasets
 pyarrow = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
+from convlet.datasets.encoded.shards import missing_from  # noqa: E402
 from convlet.datasets.loading import load_tested  # noqa: E402
 
 RNG = np.random.default_rng(5)
@@ -409,6 +410,27 @@ def small(path: Path) -> None:
         tar(path, samples(slice(0, 6)))
     else:
         write(path, table(slice(0, 6), names=THINGS))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("train-00000-of-00002.parquet", ["not there: train-00001-of-00002"]),
+        ("train-00001-of-00002.parquet", ["not there: train-00000-of-00002"]),
+        ("train-00002-of-00002.parquet", ["not there: train-00001-of-00002"]),
+        ("a-00000-of-00002-ab1.parquet a-00001-of-00002-cd2.parquet", []),
+        ("a-001-of-002.tar a-002-of-002.tar", []),
+        ("train-000000.tar train-000002.tar val-0007.tar", ["not there: train-000001"]),
+        ("all.tar", []),
+    ],
+)
+def test_files_that_others_tell_of_are_missed(names, said):
+    assert list(missing_from([Path(name) for name in names.split()])) == said
+
+
+def test_a_missing_shard_is_said(tmp_path):
+    write(tmp_path / "train-00000-of-00002.parquet", table(slice(0, 10)))
+    assert datasets.load(tmp_path).said[-1] == "not there: train-00001-of-00002"
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".parquet"])

@@ -137,6 +137,9 @@ def _class(key: str | int, count: int, names: Sequence[str] | None) -> int:
     if isinstance(key, str) and names is not None and key in names:
         return list(names).index(key)
     if isinstance(key, int) and 0 <= key < count:
+        if names is not None and str(key) in names and names[key] != str(key):
+            but = f"the class in place {key} is called {names[key]!r}, and another one {str(key)!r}"
+            raise InputError("class_weight", key, but=but, hint="write names, as text")
         return key
     known = f"a number 0 to {count - 1}"
     if names is not None:

@@ -39,11 +39,11 @@ class Csv:
         self.write_row: Callable[[Sequence[object]], object] = csv.writer(
             sys.stdout, lineterminator="\n"
         ).writerow
-        self.write_row(("image", "class", "probability"))
+        self.write_row(("image", "class", "probability", "done"))
 
     def write(self, answer: Answer) -> None:
         for name, share in answer.classes:
-            self.write_row((answer.image, name, repr(share)))
+            self.write_row((answer.image, name, repr(share), answer.done))
 
     def end(self) -> None:
         pass

@@ -9,6 +9,7 @@ import numpy as np
 
 from convlet import datasets
 from convlet.cli.console import warn
+from convlet.cli.names import call
 from convlet.datasets import Dataset
 from convlet.datasets.builtin import FIGURE
 from convlet.datasets.dataset import LONGEST, MOST_SHOWN
@@ -65,6 +66,7 @@ def data_for(network: Network, data: str, model: Path, json: bool = False, **how
     Its test images are those of the test part, or all where there is none; test_share in `how` is
     another share.  how: of `load_tested`.  Raises `InputError` where they do not belong together.
     """
+    call(x="DATA (images to test with)", y="DATA (labels to test with)")
     with blaming("data"):
         dataset = load_tested(data, preparation_of(network), progress=not json, **how)
     if network.held_back is not None:
@@ -111,7 +113,7 @@ def _is_unnamed(dataset: Dataset, classes: Sequence[str]) -> bool:
     """Whether the classes of arrays are numbers only, where the network knows names."""
     numbers = tuple(map(str, range(len(dataset.classes))))
     return (
-        dataset.preparation is None
+        dataset.test.names is None
         and dataset.classes == numbers
         and not (set(numbers) & set(classes))
     )

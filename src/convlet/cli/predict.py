@@ -70,7 +70,7 @@ class _Images(click.ParamType[Any]):
 )
 @click.option("--invert", is_flag=True, help="Swap dark and bright.")
 @options.THREADS
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: image, class, probability.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: image, class, probability, done.")
 @options.JSON
 def predict(
     model: Path,
@@ -195,13 +195,16 @@ def _paths(given: Sequence[str]) -> Iterator[str | ConvletError]:
             yield error
             continue
         files: dict[str, None] = {}  # a pattern may find a folder and what is in it
+        wrong: list[ConvletError] = []
         for path in found:
             try:
                 with blaming("images"):
-                    files |= dict.fromkeys(_files(path))
+                    for file in _files(path):
+                        files[file] = None
             except ConvletError as error:
-                yield error
+                wrong.append(error)
         yield from files
+        yield from wrong
 
 
 def _meant(text: str) -> list[str]:
@@ -214,11 +217,13 @@ def _meant(text: str) -> list[str]:
     return found
 
 
-def _files(path: str) -> list[str]:
+def _files(path: str) -> Iterator[str]:
     """A file, or the images below a folder.  Raises `DataError`, `FileError`."""
     if path == STDIN or not os.path.isdir(path):
-        return [path]
-    return [os.path.join(path, image) for image in image_files(Path(path))]
+        yield path
+        return
+    for image in image_files(Path(path)):
+        yield os.path.join(path, image)
 
 
 def inverted(images: Array) -> Array:

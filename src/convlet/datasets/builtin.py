@@ -30,7 +30,7 @@ def load_mnist() -> Dataset:
             f"{MNIST_FOLDER} lacks MNIST files, expected four of them there: install convlet"
             " again, or name a folder that holds them"
         )
-    return replace(load_idx("mnist", files, DIGITS), preparation=FIGURE)
+    return replace(load_idx("mnist", files, DIGITS), said=())
 
 
 def load_digits() -> Dataset:

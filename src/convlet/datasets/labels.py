@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from convlet.datasets.dataset import LONGEST
 from convlet.errors import DataError
+from convlet.inputs import is_unicode
 from convlet.wording import label, listed
 
 MAX_CLASSES = 1 << 16
@@ -41,6 +42,9 @@ def as_classes(parts: Mapping[str, NDArray[Any]], names: Sequence[str] | None = 
     the data have such.  Raises `DataError`.
     """
     columns = {name: _column(labels, name) for name, labels in parts.items()}
+    for name, (labels, _) in columns.items():
+        _refuse_unreadable(labels, name)
+    _refuse_unreadable(np.array(names or [], str), next(iter(parts)))
     kinds = {labels.dtype.kind for labels, _ in columns.values()}
     if "U" in kinds and len(kinds) > 1:
         raise DataError(
@@ -59,7 +63,7 @@ def as_classes(parts: Mapping[str, NDArray[Any]], names: Sequence[str] | None = 
 def _column(labels: NDArray[Any], name: str) -> tuple[NDArray[Any], int]:
     """Labels (n,) of text or whole numbers, and the number of classes where they were one-hot."""
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
+        labels = np.char.decode(labels, "utf-8", "surrogateescape")
     if labels.dtype.kind not in "buifU":
         raise DataError(
             f"{name}: expected labels that are whole numbers or names, found {labels.dtype}"
@@ -85,6 +89,18 @@ def _column(labels: NDArray[Any], name: str) -> tuple[NDArray[Any], int]:
     if labels.dtype.kind == "b":
         return labels.astype(np.int64), 2
     return labels, 0
+
+
+def _refuse_unreadable(labels: NDArray[Any], name: str) -> None:
+    """Refuse names that are not in UTF-8: two of them may look alike."""
+    if labels.dtype.kind != "U":
+        return
+    for name_of_class in np.unique(labels).tolist():
+        if not is_unicode(name_of_class):
+            found = name_of_class.encode("utf-8", "surrogateescape")
+            raise DataError(
+                f"{name}: expected names of classes in UTF-8, found {found!r}: save them so"
+            )
 
 
 def _places_of_ones(labels: NDArray[Any], name: str) -> NDArray[np.int64]:

@@ -103,7 +103,7 @@ def _refuse_images_beside(path: Path, file: str, what: str) -> None:
 
 def _has_images(folder: str) -> bool:
     with suppress(DataError):  # none in there
-        return bool(image_files(Path(folder)))
+        return next(image_files(Path(folder)), None) is not None
     return False
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.dataset import as_float32
-from convlet.datasets.encoded.figure import figure
 from convlet.datasets.encoded.pictures import MAX_BYTES, opened, quiet
 from convlet.datasets.encoded.pixels import prepared, read_picture
+from convlet.datasets.figure import NONE, figure
 from convlet.datasets.numeric.npy import parse_npy, read_npy
 from convlet.errors import DataError
 from convlet.files.paths import file_name
@@ -61,8 +61,8 @@ def read_images(path: str | os.PathLike[str], preparation: How) -> Images:
     An image file (PNG, JPEG, BMP, GIF, WebP, TIFF) holds one, which is prepared to the very bits
     that the same file had in training.  An .npy file holds (rows, columns, channels) or a stack (n,
     rows, columns, channels), without channels if there is one, of uint8 or of finite floats, which
-    become float32 and keep their values; it is not scaled.  For a network of MNIST dark figures of
-    uint8 are inverted, as those of image files are.
+    become float32 and keep their values; it is not scaled.  For a network of MNIST dark figures,
+    and those that are elsewhere, are placed as those of image files are.
 
     Raises `DataError`, `FileError`, `MissingDependencyError`, `InputError` for preparation.
     """
@@ -71,9 +71,9 @@ def read_images(path: str | os.PathLike[str], preparation: How) -> Images:
 
 def read_prepared(path: str | os.PathLike[str], preparation: How) -> Prepared:
     """As `read_images`, with what was done."""
-    name = file_name(path)
+    name = file_name(path, "image")
     if name.lower().endswith(".npy"):
-        return _bright(_stack(read_npy(path), _shape(preparation), name), preparation)
+        return _placed(_stack(read_npy(path), _shape(preparation), name), preparation)
     return _whole(*read_picture(name, _preparation(preparation, name)), preparation, name)
 
 
@@ -81,24 +81,31 @@ def read_given(stream: IO[bytes], name: str, preparation: How) -> Prepared:
     """As `read_prepared`, of a stream that cannot seek; name: of it, for messages."""
     data = bytes(read_up_to(stream, MAX_BYTES + 1))
     if data.startswith(NPY):
-        return _bright(_stack(parse_npy(data, name), _shape(preparation), name), preparation)
+        return _placed(_stack(parse_npy(data, name), _shape(preparation), name), preparation)
     how = _preparation(preparation, name)
     with quiet(), opened(BytesIO(data), name) as picture:
         return _whole(*prepared(picture, how, name), preparation, name)
 
 
-def _bright(stack: Images, how: How) -> Prepared:
-    """For a network of digits, dark ones of uint8 are inverted, as those of image files are."""
-    if not isinstance(how, Preparation) or how.fit != "figure" or stack.dtype != np.uint8:
+def _placed(stack: Images, how: How) -> Prepared:
+    """For a network of digits those that are dark, or elsewhere, become as those of image files."""
+    is_light = stack.dtype == np.uint8 or (stack.min() >= 0 and stack.max() <= 1)
+    if not (isinstance(how, Preparation) and how.fit == "figure" and is_light):
         return Prepared(stack)
-    looked = [figure(image[..., 0], how.rows, how.columns) for image in stack]
-    words = Counter(done for _, done in looked)
+    white = 255 if stack.dtype == np.uint8 else np.float32(1)
+    found, words = stack.copy(), Counter[str]()
+    for n, image in enumerate(stack[..., 0]):
+        levels = np.rint(image * (255 / white)).astype(np.uint8)
+        placed, done = figure(levels, how.rows, how.columns)
+        words[done] += 1
+        if done not in ("", NONE):
+            found[n, ..., 0] = placed * (white / 255)
     done = ", ".join(
         text if count == len(stack) else f"{count:,} of {len(stack):,} {text}"
         for text, count in words.items()
         if text
     )
-    return Prepared(np.stack([image for image, _ in looked])[..., None], done)
+    return Prepared(found, done)
 
 
 def _shape(how: How) -> Shape:

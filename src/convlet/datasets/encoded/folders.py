@@ -66,18 +66,30 @@ def _without_images(folders: Iterable[str], images: Iterable[str]) -> Iterator[s
         yield f"no images in {listed(empty, MOST_NAMED)}"
 
 
-def image_files(folder: Path) -> list[str]:
-    """Paths of the images below a folder, from there.  Raises `DataError`, `FileError`."""
-    found = [path for path, _ in _files(folder, "", {}) if is_image(path)]
+def image_files(folder: Path) -> Iterator[str]:
+    """Paths of the images below a folder, from there, in order of each folder.
+
+    Raises `DataError`, `FileError`, a folder that cannot be looked into after all others.
+    """
+    wrong: list[DataError | FileError] = []
+    found = 0
+    for path, _ in _files(folder, "", {}, wrong):
+        if is_image(path):
+            found += 1
+            yield path
+    if wrong:
+        raise wrong[0]
     if not found:
         raise DataError(f"{folder}: expected images, found none")
-    return found
 
 
-def _files(folder: Path, below: str, seen: Seen) -> Iterator[tuple[str, str]]:
+def _files(
+    folder: Path, below: str, seen: Seen, wrong: list[DataError | FileError] | None = None
+) -> Iterator[tuple[str, str]]:
     """Each file's path from the folder, with its state; junk is left aside.
 
-    below: the path from the folder to where to look.
+    below: the path from the folder to where to look.  wrong: gets the errors of folders in it; if
+    it is None the first of them is raised.
     """
     here = folder / below
     try:
@@ -94,7 +106,12 @@ def _files(folder: Path, below: str, seen: Seen) -> Iterator[tuple[str, str]]:
         for entry in entries_of(here):
             path = os.path.join(below, entry.name)
             if is_folder(entry):
-                yield from _files(folder, path, seen)
+                try:
+                    yield from _files(folder, path, seen, wrong)
+                except (DataError, FileError) as error:
+                    if wrong is None:
+                        raise
+                    wrong.append(error)
             else:
                 yield path, _facts(entry)
     except FileError:

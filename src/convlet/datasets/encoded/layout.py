@@ -12,13 +12,14 @@ any that hold the same classes.
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from convlet.datasets.encoded.source import Entry
 from convlet.datasets.naming import PARTS, Part
 from convlet.errors import DataError
 from convlet.inputs import is_unicode
+from convlet.wording import listed
 
 Names = tuple[str, ...]
 """Those in the path of an image: of folders, and of its file."""
@@ -34,6 +35,7 @@ NAMES: dict[str, Part] = {
 """Words for a part, in the names of folders."""
 UNLABELLED = frozenset(("pred", "prediction", "predictions", "unlabeled", "unlabelled"))
 """Words for a folder of images that have no class."""
+MOST_NAMED = 3  # folders, in a sentence
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 
 
@@ -69,6 +71,7 @@ def labelled(name: str, paths: Sequence[str]) -> tuple[tuple[Entry, ...], tuple[
         ]
     else:
         found = [(path, names, None) for path, names in zip(paths, inner, strict=True)]
+        said = tuple(_alike_inside(inner))
     labels = {names[0] for _, names, _ in found}
     for label in sorted(labels):
         if not is_unicode(label):
@@ -157,6 +160,17 @@ def _parts(name: str, paths: Sequence[Names], shown: Sequence[Names]) -> Mapping
             )
         by_part[part] = top
     return {**called, **dict.fromkeys(left)}
+
+
+def _alike_inside(paths: Sequence[Names]) -> Iterator[str]:
+    """What is said where perhaps the inner folders are the classes, and the outer ones persons."""
+    inside = _inside(paths)
+    outer, inner = sorted(inside), next(iter(inside.values()))
+    if len(inner) > 1 and all(names == inner for names in inside.values()):
+        yield (
+            f"the classes are the outer folders ({listed(outer, MOST_NAMED)}), not those in each of"
+            f" them ({listed(sorted(inner), MOST_NAMED)})"
+        )
 
 
 def _inside(paths: Iterable[Names]) -> dict[str, set[str]]:

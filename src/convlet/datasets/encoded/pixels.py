@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.encoded.figure import NONE, figure
 from convlet.datasets.encoded.kind import ORIENTATION, check_mode, is_deep, is_negative
 from convlet.datasets.encoded.pictures import open_picture, pillow
+from convlet.datasets.figure import NONE, figure
 from convlet.preparation import BACKGROUND, Preparation
 
 if TYPE_CHECKING:

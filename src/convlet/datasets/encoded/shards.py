@@ -5,7 +5,8 @@ folder, tells the part.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,11 @@ from convlet.datasets.labels import as_classes
 from convlet.datasets.listing import entries_of, is_folder
 from convlet.datasets.naming import Part, part_of
 from convlet.errors import DataError
+from convlet.wording import listed
 
 MAX_IMAGE = 1 << 28  # bytes of an encoded image
+MOST_NAMED, MOST_MISSING = 3, 1000  # files in a sentence, and those that are looked for
+_NUMBERED = re.compile(r"(.*?)([0-9]{3,9})(-of-[0-9]{3,9})?", re.IGNORECASE)
 BELOW = ("data", "default", "shards")
 """Folders in which shards are, too, beside those called after parts."""
 
@@ -48,6 +52,24 @@ def find_shards(folder: Path, suffix: str) -> list[Path]:
         elif entry.name.lower() in BELOW or part_of(entry.name):
             found += find_shards(Path(entry.path), suffix)
     return found
+
+
+def missing_from(paths: Sequence[Path]) -> Iterator[str]:
+    """What is said of files that others tell of: train-00001-of-00002, one between 003 and 005."""
+    series: dict[tuple[str, int, str], set[int]] = {}
+    for path in paths:
+        if match := _NUMBERED.match(path.name):
+            before, number, of = match.groups("")
+            series.setdefault((before, len(number), of), set()).add(int(number))
+    for (before, width, of), there in series.items():
+        first, end = min(there), max(there) + 1
+        if of:  # counted from 0, or from 1
+            total = int(of.removeprefix("-of-"))
+            first = int(total in there)
+            end = first + total
+        absent = [n for n in range(first, min(end, first + MOST_MISSING)) if n not in there]
+        if absent:
+            yield f"not there: {listed([f'{before}{n:0{width}}{of}' for n in absent], MOST_NAMED)}"
 
 
 def parts_of(folder: Path, paths: Sequence[Path]) -> list[Part | None]:
@@ -111,7 +133,7 @@ def source_of(
         lambda entry: opened(*places[entry.path]),
         fingerprint(os.path.realpath(folder), *marks),
         classes=found.classes,
-        said=found.said,
+        said=(*found.said, *missing_from([shard.path for shard in shards])),
     )
 
 

@@ -203,7 +203,7 @@ def _first(name: str) -> str:
 
 def _label(name: str, suffix: str, data: bytes) -> str:
     """The label in a small file, "" if there is none."""
-    text = data.decode("utf-8", "replace").strip()
+    text = data.decode("utf-8", "surrogateescape").strip()
     if suffix == ".cls":
         if not text or "\n" in text:
             raise DataError(f"{name}: expected a label on one line, found {text[:40]!r}")

@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from convlet.datasets.dataset import Dataset, Split
 from convlet.datasets.division import divided
+from convlet.datasets.figure import are_figures
 from convlet.datasets.labels import as_classes
 from convlet.datasets.naming import Part
 from convlet.datasets.numeric.arrangement import Arrangement, arranged, arrangement, levelled
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
+from convlet.preparation import Preparation
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,12 @@ def make(
     }
     shapes = dict.fromkeys(how.said for how in found if how.said)
     told = [*said, *shapes, *levels, *labelled.said]
-    return divided(name, source, splits, labelled.classes, wishes, told)
+    preparation = None
+    if are_figures(images[0]):
+        _, side, _, _ = images[0].shape
+        preparation = Preparation(side, side, "grey", "figure")
+        told.append("figures are placed as in MNIST: predict does the same with image files")
+    return divided(name, source, splits, labelled.classes, wishes, told, preparation)
 
 
 def _arrangement(pair: Pair, stated: tuple[int, ...] | None) -> Arrangement:

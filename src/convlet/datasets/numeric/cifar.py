@@ -69,6 +69,11 @@ def find_cifar(folder: Path, names: list[str]) -> Kind | None:
     for kind in KINDS:
         if kind.test in names and any(kind.train.fullmatch(name) for name in names):
             return kind
+    found = next((name for name in names if _BATCH.fullmatch(name)), None)
+    if found is not None:
+        raise DataError(
+            f"{folder}: expected {KINDS[0].test} beside {found}, found none: get it again"
+        )
     return None
 
 
@@ -126,7 +131,7 @@ def _records(path: Path, kind: Kind) -> NDArray[np.uint8]:
 
 def _class_names(path: Path, kind: Kind) -> tuple[str, ...]:
     with open_regular(path) as file:
-        text = bytes(read_up_to(file, MAX_NAMES)).decode("utf-8", "replace")
+        text = bytes(read_up_to(file, MAX_NAMES)).decode("utf-8", "surrogateescape")
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if len(names) != kind.classes:
         raise DataError(

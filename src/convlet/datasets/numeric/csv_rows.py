@@ -29,8 +29,8 @@ class Lines:
         if MAX_LINE in (len(line), len(second)):
             raise _too_long(self.path)
         line = line.removeprefix(b"\xef\xbb\xbf")  # the mark of UTF-8 that some programs write
-        self.first = line.decode("utf-8", "replace").strip("\r\n")
-        self.second = second.decode("utf-8", "replace").strip("\r\n")
+        self.first = line.decode("utf-8", "surrogateescape").strip("\r\n")
+        self.second = second.decode("utf-8", "surrogateescape").strip("\r\n")
         self.separator = max(SEPARATORS, key=line.count)
 
     def fields(self, line: str | None = None) -> list[str]:
@@ -88,7 +88,7 @@ def split_rows(block: bytes, number: int) -> Iterator[tuple[int, list[str]]]:
     """The fields of each line that has any, with the number of the line."""
     for place, line in enumerate(block.split(b"\n"), start=number):
         if line.strip():
-            yield place, _fields(line.decode("utf-8", "replace"), ",")
+            yield place, _fields(line.decode("utf-8", "surrogateescape"), ",")
 
 
 def smallest(numbers: NDArray[np.int64]) -> NDArray[Any]:

@@ -115,7 +115,7 @@ def _text_pixels(path: str, texts: Sequence[tuple[int, str]]) -> NDArray[Any]:
                 f"{path}: expected {max(width, FEWEST)} pixels in each line, found {len(row)} in"
                 f" line {place}"
             )
-    fast = rows_of("\n".join(map(",".join, words)).encode("utf-8", "replace"), width)
+    fast = rows_of("\n".join(map(",".join, words)).encode("utf-8", "surrogateescape"), width)
     if fast is not None:
         return smallest(fast)
     return np.stack(

@@ -89,7 +89,7 @@ def _names(
     with suppress(DataError):
         array = _stored(archive, source, key, True).read()
         if array.dtype.kind == "S":
-            array = np.char.decode(array, "utf-8", "replace")
+            array = np.char.decode(array, "utf-8", "surrogateescape")
         names = tuple(map(str, array.tolist())) if array.ndim == 1 else ()
         if array.dtype.kind == "U" and len(set(names)) == len(names) and "" not in names:
             as_classes({stored.name: stored.read() for stored in labels}, names)

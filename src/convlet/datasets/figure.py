@@ -5,12 +5,12 @@ proportions kept, and its centre of mass put at the centre of 28 x 28 pixels.  A
 of a digit is another thing to a network, unless the same is done with it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.encoded.ground import (
+from convlet.datasets.ground import (
     components,
     ground_of,
     halved,
@@ -26,6 +26,9 @@ SPECK = 0.1  # of the pixels of the largest piece: smaller ones are dirt
 BOX = 20 / 28  # of the side of the result
 SIDES = 13 / 28, 21 / 28  # of a figure of MNIST by that of its image: 14 to 20 pixels of 28
 OFF = 1.5 / 28  # of its centre of mass from that of the image: 0.85 pixels at most
+LEAST_SIDE = 20  # of images that hold such figures
+LOOKED = 200  # images of a data set
+FULL = 0.9  # of them with a figure that fills the box
 NONE = "no figure found"
 
 Levels = NDArray[np.float32]
@@ -57,6 +60,26 @@ def figure(grey: NDArray[np.uint8], rows: int, columns: int) -> tuple[NDArray[np
     how = "dark on light, " if ink.dark else ""
     side = round(BOX * min(rows, columns))
     return placed, f"{how}prepared as a digit of MNIST (box, {side} pixels, centre of mass)"
+
+
+def are_figures(images: NDArray[Any]) -> bool:
+    """Whether images (n, side, side, 1), uint8 or floats with white as 1, were prepared so.
+
+    All of some that are looked at: bright on black, nearly all with a longer side of 20 pixels of
+    28, in place.
+    """
+    _, rows, columns, channels = images.shape
+    if rows != columns or channels != 1 or rows < LEAST_SIDE:
+        return False
+    some = images[:: max(1, len(images) // LOOKED)][..., 0]
+    levels = some if some.dtype == np.uint8 else np.clip(some * np.float32(255), 0, 255)
+    full = 0
+    for image in levels:
+        ink = _on_even_ground(image)
+        if ink is None or ink.dark or not _is_placed(ink.levels):
+            return False
+        full += max(_box(ink.levels).shape) == round(BOX * rows)
+    return full >= FULL * len(levels)
 
 
 def _on_even_ground(grey: NDArray[np.uint8]) -> _Ink | None:
