@@ -434,7 +434,7 @@ def test_every_kind_of_image_in_one_folder(tmp_path):
         "1 turned as their orientation says",
         "4 of which the first of several frames is taken",
         "3 of 16 bits cut to the high 8",
-        "1 other files left out (notes.txt)",
+        "1 other file left out (notes.txt)",
     ):
         assert part in said
     found = {entry.path: n for n, entry in enumerate(list_folder(tmp_path).entries)}

@@ -13,6 +13,7 @@ from convlet import DataError, InputError, datasets
 from convlet.datasets.encoded.kind import kind_of
 from convlet.datasets.encoded.pictures import PictureError, open_picture, opened, quiet
 from convlet.datasets.encoded.pixels import prepared, read_picture
+from convlet.datasets.figure import are_figures
 from convlet.datasets.single import read_prepared
 from convlet.preparation import Preparation
 from image_files import (
@@ -261,6 +262,7 @@ def _figure(stroke, ground, shape, box):
 
 
 FIGURE = Preparation(28, 28, "grey", "figure")
+HOW = " (box, 20 pixels, centre of mass)"
 
 
 @pytest.mark.parametrize(
@@ -290,6 +292,43 @@ def test_an_image_as_those_of_mnist_keeps_its_bits(tmp_path):
         found, done = read_picture(save(tmp_path / f"{n}.png", 255 - digit), FIGURE)
         assert done == "dark on light, inverted"
         np.testing.assert_array_equal(found[..., 0], digit)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("kind", ["png", "uint8", "float"])
+def test_a_digit_elsewhere_in_28_pixels_is_placed(kind, dark, tmp_path):
+    off = []
+    for n, digit in enumerate(datasets.load("mnist").test.images[:20, ..., 0]):
+        moved = np.roll(digit, (-3, 3), (0, 1))
+        moved = 255 - moved if dark else moved
+        if kind == "png":
+            found, done = read_picture(save(tmp_path / f"{n}.png", moved), FIGURE)
+        else:
+            np.save(tmp_path / "x.npy", moved if kind == "uint8" else moved / np.float32(255))
+            found, done, _ = read_prepared(tmp_path / "x.npy", FIGURE)
+        white = 1 if kind == "float" else 255
+        assert done == f"{'dark on light, ' * dark}prepared as a digit of MNIST{HOW}"
+        off.append(np.abs(found.reshape(28, 28) * (255 / white) - digit.astype(float)).mean())
+    assert np.median(off) < 8  # a pixel to the side some have 25, three pixels 45
+
+
+def test_a_float_digit_in_place_keeps_its_bits(tmp_path):
+    digits = datasets.load("mnist").test.images[:20] / np.float32(255)
+    np.save(tmp_path / "x.npy", digits * np.float32(0.97))
+    found = read_prepared(tmp_path / "x.npy", FIGURE)
+    np.testing.assert_array_equal(found.images, digits * np.float32(0.97))
+    assert found.done == ""
+
+
+def test_data_of_such_figures_are_known_by_their_images():
+    mnist = datasets.load("mnist")
+    assert mnist.preparation == FIGURE
+    assert are_figures(mnist.test.images)
+    assert are_figures(mnist.test.images / np.float32(255))
+    assert not are_figures(255 - mnist.test.images)
+    assert not are_figures(np.roll(mnist.test.images, 3, axis=1))
+    assert not are_figures(np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), np.uint8))
+    assert datasets.load("digits").preparation is None
 
 
 def test_enlarged_digits_in_a_frame_come_back_nearly(tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from convlet.datasets.survey import Survey
 from convlet.preparation import Colour, Fit, Preparation
-from convlet.wording import listed
+from convlet.wording import count, listed
 
 CAP = 64
 """The longest side that is chosen where nobody asks for a size: small networks see enough there."""
@@ -48,7 +48,8 @@ def words(found: Survey, preparation: Preparation, others: Sequence[str] = ()) -
         spread = sorted(resized, key=lambda size: [int(n) for n in size.split("x")])
         between = spread[0] if len(spread) == 1 else f"{spread[0]}..{spread[-1]}"
         how = HOW[preparation.fit]
-        parts.append(f"{sum(resized.values()):,} images resized from {between} to {want} ({how})")
+        images = count(sum(resized.values()), "image")
+        parts.append(f"{images} resized from {between} to {want} ({how})")
     target = "grey" if preparation.colour == "grey" else "RGB"
     same = ("grey",) if preparation.colour == "grey" else ("RGB",)
     converted = [f"{n:,} {kind}" for kind, n in found.kinds.items() if kind not in same]
@@ -56,24 +57,24 @@ def words(found: Survey, preparation: Preparation, others: Sequence[str] = ()) -
         *most, last = converted
         kinds = f"{', '.join(most)} and {last}" if most else last
         parts.append(f"{kinds} converted to {target}")
-    for count, text in (
+    for number, text in (
         (found.turned, "turned as their orientation says"),
         (found.several, "of which the first of several frames is taken"),
         (found.deep, "of 16 bits cut to the high 8"),
     ):
-        if count:
-            parts.append(f"{count:,} {text}")
+        if number:
+            parts.append(f"{number:,} {text}")
     if others:
         names = listed([os.path.basename(name) for name in others], 3)
-        parts.append(f"{len(others):,} other files left out ({names})")
-    return ", ".join(parts) or f"{found.images:,} images as they are"
+        parts.append(f"{count(len(others), 'other file')} left out ({names})")
+    return ", ".join(parts) or f"{count(found.images, 'image')} as they are"
 
 
 def _median_side(shapes: Sequence[tuple[int, int, int]]) -> int:
     sides = sorted((min(rows, columns), count) for rows, columns, count in shapes)
     half, seen = sum(count for _, count in sides) / 2, 0
-    for side, count in sides:
-        seen += count
+    for side, images in sides:
+        seen += images
         if seen >= half:
             return min(CAP, side)
     return CAP

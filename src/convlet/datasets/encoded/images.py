@@ -18,6 +18,7 @@ from convlet.datasets.taking import taken
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 from convlet.progress import counted
+from convlet.wording import count
 
 MOST_NAMED = 20  # damaged files in a message
 
@@ -46,7 +47,7 @@ def load_images(name: str, source: Source, wishes: Wishes) -> Dataset:
     if not wishes.skip_damaged or not pools[main].whole:
         _refuse_damaged(source, lost)
     if lost:
-        said.append(f"{len(lost):,} damaged images left out: {', '.join(sorted(lost))}")
+        said.append(f"{count(len(lost), 'damaged image')} left out: {', '.join(sorted(lost))}")
     classes = source.classes or sorted_classes(pools[main].labels)
     for part, pool in pools.items():
         _refuse_unknown(source, part, pool.labels, classes)
@@ -104,8 +105,7 @@ def _refuse_damaged(source: Source, damaged: Mapping[str, str]) -> None:
     wrong = [f"{path}: {why}" for path, why in sorted(damaged.items())]
     shown = "; ".join(wrong[:MOST_NAMED])
     more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
-    count = f"{len(wrong):,} damaged image{'s' * (len(wrong) > 1)}"
     raise DataError(
-        f"{source.name}: {count}: {shown}{more}; mend or delete them, or leave them out by"
-        " skip_damaged=True (--skip-damaged)"
+        f"{source.name}: {count(len(wrong), 'damaged image')}: {shown}{more}; mend or delete them,"
+        " or leave them out by skip_damaged=True (--skip-damaged)"
     )

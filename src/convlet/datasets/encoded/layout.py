@@ -19,7 +19,7 @@ from convlet.datasets.encoded.source import Entry
 from convlet.datasets.naming import PARTS, Part
 from convlet.errors import DataError
 from convlet.inputs import is_unicode
-from convlet.wording import listed
+from convlet.wording import count, listed
 
 Names = tuple[str, ...]
 """Those in the path of an image: of folders, and of its file."""
@@ -58,7 +58,9 @@ def labelled(name: str, paths: Sequence[str]) -> tuple[tuple[Entry, ...], tuple[
         loose = {path[0] for path in bare if len(path) == 2}
         without = sum(path[0] in loose for path in bare)
         if without:
-            said = (f"{without:,} images without a class left out in {', '.join(sorted(loose))}",)
+            said = (
+                f"{count(without, 'image')} without a class left out in {', '.join(sorted(loose))}",
+            )
         found = [
             (path, names[1:], parts[names[0]])
             for path, names in zip(paths, bare, strict=True)
