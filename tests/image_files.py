@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convlet.datasets.encoded.pictures import opened, quiet
+from convlet.datasets.encoded.pixels import prepared
+
 Image = pytest.importorskip("PIL.Image")
 from PIL import ImageCms, PngImagePlugin  # noqa: E402
 
@@ -21,6 +24,21 @@ XMP = (
     ' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description'
     ' xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="%d"/></rdf:RDF></x:xmpmeta>'
 )
+
+
+SPELLINGS = {
+    "attribute": XMP,
+    "single quotes": XMP.replace('tiff:Orientation="%d"', "tiff:Orientation='%d'"),
+    "blanks": XMP.replace('tiff:Orientation="%d"', "tiff:Orientation = '%d'"),
+    "element": XMP.replace(
+        '" tiff:Orientation="%d"/>', '"><tiff:Orientation>%d</tiff:Orientation>'
+    ),
+    "element of a kind": XMP.replace(
+        '" tiff:Orientation="%d"/>', '"><tiff:Orientation rdf:datatype="n"> %d </tiff:Orientation>'
+    ),
+    "another prefix": XMP.replace("xmlns:tiff", "xmlns:t").replace("tiff:O", "t:O"),
+}
+"""Of the same words in XMP."""
 
 
 def picture(pixels):
@@ -45,6 +63,12 @@ def encoded(image, kind, **options):
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def pixels_of(data, preparation):
+    """What is read from the bytes of a file."""
+    with quiet(), opened(io.BytesIO(data), "x") as image:
+        return prepared(image, preparation, "x")[0]
 
 
 def over_white(pixels, alpha):
@@ -89,6 +113,16 @@ def png(kind, data):
     """A chunk."""
     body = kind + data
     return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def gama(gamma):
+    """The chunk of the power from light to levels."""
+    return png(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+
+
+def with_chunks(data, chunks):
+    """A PNG file with others behind its header."""
+    return data[:33] + chunks + data[33:]
 
 
 def huge_png(columns, rows):
@@ -197,7 +231,8 @@ TURNS = {
 }
 
 
-def _turned(how, turn):
+def turned(how, turn, xmp=XMP):
+    """The bytes of a file with this orientation, that is looked at as GREY.  xmp: its words."""
     image = picture(np.ascontiguousarray(TURNS[turn]))
     exif = Image.Exif()
     exif[0x0112] = turn
@@ -212,16 +247,25 @@ def _turned(how, turn):
             )
         case "xmp in png":
             info = PngImagePlugin.PngInfo()
-            info.add_itxt("XML:com.adobe.xmp", XMP % turn)
+            info.add_itxt("XML:com.adobe.xmp", xmp % turn)
+            return encoded(image, "PNG", pnginfo=info)
+        case "xmp in png, packed":
+            info = PngImagePlugin.PngInfo()
+            info.add_itxt("XML:com.adobe.xmp", xmp % turn, zip=True)
+            return encoded(image, "PNG", pnginfo=info)
+        case "xmp in png, as digits":  # of ImageMagick
+            info = PngImagePlugin.PngInfo()
+            data = (xmp % turn).encode()
+            info.add_text("Raw profile type xmp", f"\nxmp\n{len(data):8}\n{data.hex()}\n", zip=True)
             return encoded(image, "PNG", pnginfo=info)
         case "exif in webp":
             return encoded(image.convert("RGB"), "WEBP", lossless=True, exif=exif)
         case "xmp in webp":
-            return encoded(image.convert("RGB"), "WEBP", lossless=True, xmp=(XMP % turn).encode())
+            return encoded(image.convert("RGB"), "WEBP", lossless=True, xmp=(xmp % turn).encode())
         case "tag of tiff":
             return encoded(image, "TIFF", tiffinfo={274: turn})
         case "xmp in tiff":
-            return encoded(image, "TIFF", tiffinfo={700: (XMP % turn).encode()})
+            return encoded(image, "TIFF", tiffinfo={700: (xmp % turn).encode()})
     raise ValueError(how)
 
 
@@ -229,6 +273,8 @@ PLACES = {
     "exif in png": ".png",
     "exif after the pixels of png": ".png",
     "xmp in png": ".png",
+    "xmp in png, packed": ".png",
+    "xmp in png, as digits": ".png",
     "exif in webp": ".webp",
     "xmp in webp": ".webp",
     "tag of tiff": ".tif",
@@ -237,6 +283,39 @@ PLACES = {
 """Where an orientation may be written, and the suffix of such a file."""
 
 
-def turned(how, turn):
-    """The bytes of a file with this orientation, that is looked at as GREY."""
-    return _turned(how, turn)
+def tiff(channels, photometric, bits=8, order="<", planar=1, tags=(), pack=bytes):
+    """The bytes of a TIFF file in strips.
+
+    channels (rows, columns, channels) of whole numbers; planar: 2 for planes; tags: others, and
+    such as take the place of those here, each a number, its type and its values; pack: of a strip.
+    """
+    rows, columns, count = channels.shape
+    planes = [channels] if planar == 1 else [channels[..., n] for n in range(count)]
+    number = np.dtype(f"{order}{'i' if channels.min() < 0 else 'u'}{bits // 8}")
+    strips = [pack(plane.astype(number).tobytes()) for plane in planes]
+    starts = [8 + sum(map(len, strips[:n])) for n in range(len(strips))]
+    entries = {
+        256: (4, [columns]),
+        257: (4, [rows]),
+        258: (3, [bits] * count),
+        259: (3, [1]),
+        262: (3, [photometric]),
+        273: (4, starts),
+        277: (3, [count]),
+        278: (4, [rows]),
+        279: (4, list(map(len, strips))),
+        284: (3, [planar]),
+    } | {number: (kind, values) for number, kind, values in tags}
+    at = 8 + sum(map(len, strips))
+    behind = at + 2 + 12 * len(entries) + 4
+    directory, more = struct.pack(f"{order}H", len(entries)), b""
+    for number, (kind, values) in sorted(entries.items()):
+        data = struct.pack(f"{order}{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        if len(data) > 4:
+            place = struct.pack(f"{order}I", behind + len(more))
+            more += data
+        else:
+            place = data.ljust(4, b"\0")
+        directory += struct.pack(f"{order}HHI", number, kind, len(values)) + place
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", at)
+    return head + b"".join(strips) + directory + bytes(4) + more

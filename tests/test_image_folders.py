@@ -10,7 +10,19 @@ from convlet import DataError, InputError, MissingDependencyError, datasets
 from convlet.datasets.encoded.folders import list_folder
 from convlet.datasets.loading import load_tested
 from convlet.held_back import HeldBack
-from image_files import COLOUR, GREY, KINDS, class_folder, huge_png, picture, save, turned
+from image_files import (
+    COLOUR,
+    GREY,
+    KINDS,
+    class_folder,
+    encoded,
+    gama,
+    huge_png,
+    picture,
+    save,
+    turned,
+    with_chunks,
+)
 
 
 def labels(folder):
@@ -421,6 +433,8 @@ def test_every_kind_of_image_in_one_folder(tmp_path):
             place.write_bytes(data)
     (tmp_path / "a" / "t.png").write_bytes(turned("xmp in png", 6))
     (tmp_path / "a" / "notes.txt").write_text("no image")
+    light = with_chunks(encoded(picture(COLOUR), "PNG"), gama(1))
+    (tmp_path / "a" / "light.png").write_bytes(light)
     data = load_tested(tmp_path)
     assert data.preparation.record() == {"rows": 4, "columns": 3, "colour": "rgb", "fit": "crop"}
     (said, _) = data.said
@@ -434,6 +448,7 @@ def test_every_kind_of_image_in_one_folder(tmp_path):
         "1 turned as their orientation says",
         "4 of which the first of several frames is taken",
         "3 of 16 bits cut to the high 8",
+        "1 of another colour space brought to sRGB",
         "1 other file left out (notes.txt)",
     ):
         assert part in said

@@ -18,6 +18,7 @@ class Survey:
     turned: int = 0
     several: int = 0  # files with more than one image
     deep: int = 0  # with 16 bits a channel
+    recoloured: int = 0  # of other colours than those of sRGB
     damaged: dict[str, str] = field(default_factory=dict)
 
     def shapes(self) -> list[tuple[int, int, int]]:

@@ -61,6 +61,7 @@ def words(found: Survey, preparation: Preparation, others: Sequence[str] = ()) -
         (found.turned, "turned as their orientation says"),
         (found.several, "of which the first of several frames is taken"),
         (found.deep, "of 16 bits cut to the high 8"),
+        (found.recoloured, "of another colour space brought to sRGB"),
     ):
         if number:
             parts.append(f"{number:,} {text}")

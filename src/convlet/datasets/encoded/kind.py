@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convlet.datasets.encoded.pictures import bytes_of, wrong
+from convlet.datasets.encoded import tiff
+from convlet.datasets.encoded.colours import grey_mode, profile_of, unknown_colours
+from convlet.datasets.encoded.orientation import PLACES, orientation
+from convlet.datasets.encoded.pictures import bytes_of, wrong, wrong_kind, wrong_levels
+from convlet.datasets.encoded.profiles import is_other
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ORIENTATION = 0x0112  # EXIF's tag
-BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # of TIFF
-SIGNED = 2  # a SampleFormat
-TURNS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # of PNG: what may tell orientation
-
-GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
 NAMES = {
     "1": "1-bit",
     "L": "grey",
@@ -45,7 +43,8 @@ class Kind:
 
     rows, columns: as it is looked at, turned.  name: of its kind, as in "palette".  grey: whether
     it has no colour.  turned: whether its orientation is another than that of its pixels.  several:
-    whether other images follow in the file.  deep: whether a channel has 16 bits.
+    whether other images follow in the file.  deep: whether a channel has 16 bits.  recoloured:
+    whether its levels stand for other colours than those of sRGB.
     """
 
     rows: int
@@ -55,29 +54,43 @@ class Kind:
     turned: bool
     several: bool
     deep: bool
+    recoloured: bool
 
 
 def kind_of(picture: "Image", name: str) -> Kind:
     """Of an open image.  Raises `PictureError` for one that no rule brings to 8 bits."""
     check_mode(picture, name)
-    rows, columns, turn = _turned(picture)
+    grey, profile = grey_mode(picture), profile_of(picture)
+    deep = is_deep(picture) or _cut(picture)
+    rows, columns, turn = _turned(picture)  # last, as it may decode the image
     return Kind(
         rows,
         columns,
-        "16-bit grey" if picture.mode == "I" else NAMES[picture.mode],
-        grey=picture.mode in (*GREY_MODES, "I") or _grey_palette(picture),
-        turned=turn in range(2, 9),
+        NAMES[grey or picture.mode],
+        grey=bool(grey) or _grey_palette(picture),
+        turned=turn != 1,
         several=bool(getattr(picture, "is_animated", False)),
-        deep=is_deep(picture) or _cut(picture),
+        deep=deep,
+        recoloured=profile is not None and is_other(picture, profile),
     )
 
 
 def check_mode(picture: "Image", name: str) -> None:
-    """Refuse levels of which nothing says which is white.  Raises `PictureError`."""
+    """Refuse levels of which nothing says which is white, and what is decoded to others.
+
+    Raises `PictureError`.
+    """
     found = _unknown_levels(picture)
     if found:
-        why = f"expected 8 or 16 bits a channel, found {found}"
-        raise wrong(name, why, "nothing says which level is white: save it with 8 bits")
+        raise wrong_levels(name, found)
+    found = unknown_colours(picture)
+    if found:
+        why = f"expected colours that can be those of sRGB, found {found}"
+        raise wrong(name, why, "nothing says which level is white: save it as sRGB")
+    if picture.format == "TIFF":
+        found = tiff.misread(picture.tag_v2, picture.mode)  # type: ignore[attr-defined]
+        if found:
+            raise wrong_kind(name, found)
     if isinstance(picture.info.get("transparency"), tuple) and _cut(picture):
         # Pillow has only the high 8 bits of the pixels, which do not tell what is clear
         why = "expected an alpha channel, found one transparent colour of 16 bits a channel"
@@ -87,16 +100,12 @@ def check_mode(picture: "Image", name: str) -> None:
 def _unknown_levels(picture: "Image") -> str:
     """What the levels are, if no rule brings them to 8 bits."""
     if picture.format == "TIFF":  # Pillow takes them for what they are not
-        bits = _tag(picture, BITS, 1)
-        odd = [n for n in bits if 8 < n < 16]
-        if odd:
-            return f"{odd[0]} bits"
-        if SIGNED in _tag(picture, SAMPLE_FORMAT, 1) and max(bits) <= 16:
-            return "signed levels"
+        found = tiff.unknown_levels(picture.tag_v2)  # type: ignore[attr-defined]
+        if found:
+            return found
     if picture.mode in NAMES or is_deep(picture):
         return ""
-    bits_of = {"F": "floating-point levels", "I": "levels of 32 bits"}
-    return bits_of.get(picture.mode, f"Pillow's mode {picture.mode}")
+    return f"Pillow's mode {picture.mode}"
 
 
 def is_negative(picture: "Image") -> bool:
@@ -104,14 +113,13 @@ def is_negative(picture: "Image") -> bool:
     return (
         picture.format == "TIFF"
         and picture.mode.startswith("I;16")
-        and _tag(picture, PHOTOMETRIC, 1) == (0,)
+        and _tag(picture, tiff.PHOTOMETRIC, 1) == (tiff.WHITE_IS_0,)
     )
 
 
 def _tag(picture: "Image", number: int, default: int) -> tuple[int, ...]:
     """The values of a tag of a TIFF file."""
-    found = picture.tag_v2.get(number, default)  # type: ignore[attr-defined]
-    return tuple(found) if isinstance(found, tuple) else (found,)
+    return tiff.tag(picture.tag_v2, number, default)  # type: ignore[attr-defined]
 
 
 def is_deep(picture: "Image") -> bool:
@@ -119,16 +127,27 @@ def is_deep(picture: "Image") -> bool:
     return picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
 
 
+def white_level(picture: "Image") -> int:
+    """That of a PNG file of 2 or 4 bits, before it is decoded; else 255."""
+    return {"L;2": 3, "L;4": 15}.get(_raw_mode(picture), 255) if picture.format == "PNG" else 255
+
+
+def _raw_mode(picture: "Image") -> str:
+    """What Pillow calls the levels in a PNG file, before it is decoded."""
+    tiles = getattr(picture, "tile", ())
+    return str(tiles[0][3]) if tiles else ""
+
+
 def _turned(picture: "Image") -> tuple[int, int, int]:
     """Rows and columns as the image is looked at, and its orientation, as EXIF counts them."""
     columns, rows = picture.size
     if picture.format == "TIFF":  # Pillow has turned the size, if the orientation is in its tag
-        columns, rows = picture.tag_v2[256], picture.tag_v2[257]  # type: ignore[attr-defined]
+        columns, rows = _tag(picture, tiff.WIDTH, 0)[0], _tag(picture, tiff.LENGTH, 0)[0]
     if picture.format == "PNG":
         data = bytes_of(picture.fp)  # type: ignore[attr-defined]
-        if not any(mark in data for mark in TURNS):
+        if not any(mark in data for mark in PLACES):
             return rows, columns, 1  # Pillow would decode it all, as EXIF may stand at its end
-    turn = int(picture.getexif().get(ORIENTATION, 1))
+    turn = orientation(picture)
     return (columns, rows, turn) if turn in (5, 6, 7, 8) else (rows, columns, turn)
 
 
@@ -144,7 +163,7 @@ def _grey_palette(picture: "Image") -> bool:
 def _cut(picture: "Image") -> bool:
     """Whether Pillow cuts channels of 16 bits to their high 8: it tells for PNG and TIFF."""
     if picture.format == "PNG":
-        return any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+        return ";16" in _raw_mode(picture)
     if picture.format == "TIFF":
-        return max(_tag(picture, BITS, 1)) > 8
+        return max(_tag(picture, tiff.BITS, 1)) > 8
     return False

@@ -13,7 +13,7 @@ from convlet.datasets.survey import Survey
 from convlet.errors import ConvletError, MissingDependencyError
 from convlet.files.atomic import make_folder, write_atomic
 
-VERSION = "survey 4"
+VERSION = "survey 5"
 
 
 def survey(source: Source, progress: Progress) -> Survey:
@@ -62,5 +62,6 @@ def _look(source: Source, progress: Progress) -> Survey:
         found.turned += one.turned
         found.several += one.several
         found.deep += one.deep
+        found.recoloured += one.recoloured
     found.sizes, found.kinds = dict(sizes), dict(kinds)
     return found

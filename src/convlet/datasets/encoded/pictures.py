@@ -8,6 +8,7 @@ from threading import Condition
 from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
+from convlet.datasets.encoded import tiff
 from convlet.errors import ConvletError, DataError, FileError, MissingDependencyError
 from convlet.files.streams import open_regular
 
@@ -39,6 +40,17 @@ def wrong(name: str, why: str, hint: str) -> PictureError:
     error = PictureError(f"{name}: {why}: {hint}")
     error.why = why
     return error
+
+
+def wrong_levels(name: str, found: str) -> PictureError:
+    """The error of levels of which none is known to be white."""
+    why = f"expected 8 or 16 bits a channel, found {found}"
+    return wrong(name, why, "nothing says which level is white: save it with 8 bits")
+
+
+def wrong_kind(name: str, found: str) -> PictureError:
+    """The error of a TIFF file that Pillow does not read, or not rightly."""
+    return wrong(name, f"expected a TIFF file as Pillow reads it, found {found}", "save it as PNG")
 
 
 def pillow() -> ModuleType:
@@ -87,7 +99,7 @@ def opened(file: IO[bytes], name: str) -> Iterator["Image"]:
 
     try:
         _check_bytes(file, name)
-        with library.open(file, formats=FORMATS) as picture:
+        with _open(file, name) as picture:
             _check_work(picture, file, name)
             with _room.taken(picture.width * picture.height):
                 yield picture
@@ -103,6 +115,21 @@ def opened(file: IO[bytes], name: str) -> Iterator["Image"]:
         found = "no whole image" if unknown else f"a damaged one ({error})"
         why = f"expected a {', '.join(FORMATS)} image, found {found}"
         raise wrong(name, why, "convert it, or get it again") from error
+
+
+def _open(file: IO[bytes], name: str) -> "Image":
+    from PIL import UnidentifiedImageError
+
+    try:
+        picture: Image = pillow().open(file, formats=FORMATS)
+        return picture
+    except (UnidentifiedImageError, KeyError) as error:  # KeyError: of an unknown compression
+        levels, kind = tiff.unread(file)
+        if levels:
+            raise wrong_levels(name, levels) from error
+        if kind:
+            raise wrong_kind(name, kind) from error
+        raise
 
 
 def _check_bytes(file: IO[bytes], name: str) -> None:

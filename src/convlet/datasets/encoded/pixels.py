@@ -8,20 +8,22 @@ Each kind of image becomes 8-bit grey or RGB in one way:
   refused, as nothing says which level is white;
 - TIFF in which 0 is white: inverted;
 - palettes and 1-bit images: the colours that they stand for;
-- CMYK, YCbCr, Lab: converted to RGB; an embedded colour profile that is not sRGB is followed;
+- CMYK, YCbCr, Lab: converted to RGB; what says that colours are others than those of sRGB, a
+  profile or chunks of PNG, is followed;
 - transparency: over white; over black where all would be white, as of a white drawing.
 """
 
-import io
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.datasets.encoded.kind import ORIENTATION, check_mode, is_deep, is_negative
+from convlet.datasets.encoded.colours import profile_of
+from convlet.datasets.encoded.kind import check_mode, is_deep, is_negative, white_level
+from convlet.datasets.encoded.orientation import load_upright
 from convlet.datasets.encoded.pictures import open_picture, pillow
+from convlet.datasets.encoded.profiles import in_srgb
 from convlet.datasets.figure import NONE, figure
 from convlet.preparation import BACKGROUND, Preparation
 
@@ -62,23 +64,26 @@ def prepared(picture: "Image", preparation: Preparation, name: str) -> tuple[Pix
 
 def _in_colours(picture: "Image", preparation: Preparation) -> "Image":
     """8-bit grey or RGB, turned, opaque, of the size that it has."""
-    from PIL import ImageOps
-
-    negative = is_negative(picture)
-    picture.load()  # which turns TIFF, and finds what stands behind the pixels of PNG
-    if picture.getexif().get(ORIENTATION, 1) != 1:
-        picture = ImageOps.exif_transpose(picture)
-    profile = picture.info.get("icc_profile")
+    negative, profile = is_negative(picture), profile_of(picture)
+    white = white_level(picture)
+    picture = load_upright(picture)
     clear = _has_clear_pixels(picture)
     if is_deep(picture):  # as Pillow itself cuts those of colours
         picture = _high_bits(picture, negative)
-    if clear or picture.mode in ("P", "PA"):
-        picture = picture.convert("RGBA" if clear else "RGB")
-    if profile:
-        picture = _in_srgb(picture, profile)
+    if clear and white < 255:  # Pillow has scaled the levels, but not the one that is clear
+        level = picture.info["transparency"] & white
+        picture.info["transparency"] = level * 255 // white
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    if clear:
+        picture = picture.convert("RGBA")
+    elif picture.mode not in ("1", "L", "RGB", "CMYK", "LAB"):
+        picture = picture.convert("RGB")
+    if profile and picture.mode != "1":
+        picture = in_srgb(picture, profile)
     if clear:
         picture = _on_paper(picture)
-    if picture.mode not in ("1", "L", "RGB", "RGBA"):  # the luma is that of red, green and blue
+    if picture.mode not in ("1", "L", "RGB"):  # the luma is that of red, green and blue
         picture = picture.convert("RGB")
     return picture.convert("L" if preparation.colour == "grey" else "RGB")
 
@@ -110,27 +115,6 @@ def _on_paper(picture: "Image") -> "Image":
 
 def _has_clear_pixels(picture: "Image") -> bool:
     return picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
-
-
-def _in_srgb(picture: "Image", profile: bytes) -> "Image":
-    """By an embedded profile, where it is one of its colours; else as if it were sRGB."""
-    if picture.mode not in ("RGB", "RGBA", "CMYK", "LAB"):
-        return picture
-    from PIL import ImageCms
-
-    with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if picture.mode in ("RGB", "RGBA") and "sRGB" in ImageCms.getProfileDescription(given):
-            return picture
-        alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
-        base = picture.convert("RGB") if alpha is not None else picture
-        usual = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(base, given, usual, outputMode="RGB")
-        if converted is not None:
-            if alpha is not None:
-                converted.putalpha(alpha)
-            return converted
-    return picture
 
 
 def _fitted(picture: "Image", preparation: Preparation) -> "Image":
