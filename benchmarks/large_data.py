@@ -4,10 +4,11 @@
     python benchmarks/large_data.py FOLDER --images 20000 --rounds 3 --memory 200
 
 Fills FOLDER, which must be new, with JPEG files of 64x64 pixels in colour in ten classes, and 1,000
-more to test with, loads them twice, and trains one epoch from the cache and one from the same images in memory, in turns.
-Then one more epoch from the cache in a process that may have --memory MB, its share of the pages of
-files included, which needs the right to make a memory control group (version 1).  The weights must
-be the same each time.  The figures of docs/data.md are of the first command, as root.
+more to test with, loads them twice, and trains one epoch from the cache and one from the same
+images in memory, in turns.  Then one more epoch from the cache in a process that may have --memory
+MB, its share of the pages of files included, which needs the right to make a memory control group
+(version 1).  The weights must be the same each time.  The figures of docs/data.md are of the first
+command, as root.
 """
 
 import argparse
