@@ -9,7 +9,7 @@ from convlet import arrays, inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.callbacks import Callback, as_callbacks
 from convlet.checkpoint import Folder
-from convlet.engine import as_floats
+from convlet.engine import Samples, as_floats
 from convlet.equations import Float32
 from convlet.errors import InputError
 from convlet.inference import Inference
@@ -114,13 +114,30 @@ class Network(Inference):
         held_out = None if pair is None else self.samples(*pair, name="validation ")
         if held_out is not None:
             check_same_scale(data.images, held_out.images, "x", "validation x")
-        patience = [one.patience for one in told if isinstance(one, EarlyStopping)]
+        folder = checkpoint, every, resume
+        return self.fit_samples(data, held_out, settings, told, threads, *folder, data_name=name)
+
+    def fit_samples(
+        self,
+        data: Samples,
+        validation: Samples | None,
+        settings: Settings,
+        callbacks: Sequence[Callback] = (),
+        threads: int | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        every: int | None = None,
+        resume: bool = False,
+        *,
+        data_name: str | None = None,
+    ) -> History:
+        """`fit` for samples and settings that are already checked."""
+        patience = [one.patience for one in callbacks if isinstance(one, EarlyStopping)]
         self.settings = replace(settings, patience=patience[0] if patience else None)
-        self.data, self.scale = name, scale_of(data.images)
+        self.data, self.scale = data_name, scale_of(data.images)
         if checkpoint is None:
-            return training.fit(self, data, held_out, settings, told, threads)
-        with Folder(checkpoint, every, resume, data, held_out) as folder:
-            return training.fit(self, data, held_out, settings, told, threads, folder)
+            return training.fit(self, data, validation, settings, callbacks, threads)
+        with Folder(checkpoint, every, resume, data, validation) as folder:
+            return training.fit(self, data, validation, settings, callbacks, threads, folder)
 
     def find_learning_rate(
         self,

@@ -130,6 +130,7 @@ class Run:
     samples: int  # images an epoch
     first_epoch: int  # of the network's life when this call began
     slots: tuple[Float32, ...]  # of the optimiser, like the flat vector
+    earlier: int = 0  # steps that filled the slots before this call, where it goes on with them
     epoch: int = 1  # of this call, from 1
     step: int = 0  # minibatches done in this epoch
     total: float = 0.0  # of costs times weights in this epoch

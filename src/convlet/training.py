@@ -150,7 +150,7 @@ def _train(
     network, size = run.network, run.settings.batch_size
     chosen = order[run.seen : run.seen + steps * size]
     rates = _rates(run, np.arange(run.updates, run.updates - (-len(chosen) // size)))
-    taken = Steps(chosen, rates, run.updates, network.epochs)
+    taken = Steps(chosen, rates, run.earlier + run.updates, network.epochs)
     start = perf_counter()
     result = network.engine.train(network.flat, run.slots, data, taken, run.settings, threads)
     run.seconds += perf_counter() - start
