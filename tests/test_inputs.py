@@ -199,7 +199,7 @@ def test_weights_become_float32_and_none_stays():
         ([1, 1, np.nan], r"sample_weight\[2\] is nan, expected a finite number"),
         ([np.inf, 1, 1], r"sample_weight\[0\] is inf, expected a finite number"),
         ([1e39, 1, 1], r"sample_weight\[0\] is inf, expected a finite number"),
-        ([0, 0, 0], r"sample_weight is 0 everywhere, expected at least one positive weight"),
+        ([0, 0, 0], r"sample_weight is zero everywhere, expected at least one positive weight"),
         ([0, 1e-300, 0], r"sample_weight is at most 1e-300, which float32 rounds to 0: scale"),
         (
             [1, 1],

@@ -264,7 +264,7 @@ def test_wrong_samples_are_refused_before_any_work(method):
         ((x, np.ones((5, 3))), {}, r"y\[0\] adds up to 3, expected 1"),
         ((x, y), {"sample_weight": np.ones(4)}, r"sample_weight has shape \(4,\)"),
         ((x, y), {"sample_weight": -np.ones(5)}, r"sample_weight\[0\] is -1.0, expected a finite"),
-        ((x, y), {"sample_weight": np.zeros(5)}, r"sample_weight is 0 everywhere"),
+        ((x, y), {"sample_weight": np.zeros(5)}, r"sample_weight is zero everywhere"),
         ((x, y), {"sample_weight": np.full(5, np.nan)}, r"sample_weight\[0\] is nan"),
     ):
         with pytest.raises(InputError, match=message):

@@ -5,6 +5,7 @@ A public name is loaded when it is first asked for, and NumPy with it: so the co
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from convlet._version import __version__
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         MissingDependencyError,
         ModelFileError,
     )
+    from convlet.estimator import CNNClassifier as CNNClassifier
     from convlet.inference import Evaluation
     from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
     from convlet.loading import load, load_checkpoint
@@ -99,12 +101,16 @@ _HOMES = (  # of the other names
     "stopping",
     "text",
 )
+_WITH_EXTRAS = {"CNNClassifier": "convlet.estimator"}
+"""Names that need a library of their own to be there at all: no "import *" asks for them."""
 
 
 def __getattr__(name: str) -> Any:
     """A public name, from its module."""
     if name in _MODULES:
         return import_module(f"convlet.{name}")
+    if name in _WITH_EXTRAS:
+        return getattr(import_module(_WITH_EXTRAS[name]), name)
     if name in __all__:
         homes = (import_module(f"convlet.{home}") for home in _HOMES)
         found = globals()[name] = next(vars(home)[name] for home in homes if name in vars(home))
@@ -113,5 +119,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, for whoever completes them."""
-    return [*__all__]
+    """The public names, for whoever completes them and looks at what is there."""
+    return [*__all__, *(_WITH_EXTRAS if find_spec("sklearn") else ())]

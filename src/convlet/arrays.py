@@ -149,7 +149,7 @@ def as_sample_weight(weight: Any, count: int, name: str = "sample_weight") -> Ar
         if weight.any():
             found = f"is at most {weight.max():g}, which float32 rounds to 0"
             raise InputError(name, float(weight.max()), hint="scale it up", found=found)
-        raise InputError(name, 0, "at least one positive weight", found="is 0 everywhere")
+        raise InputError(name, 0, "at least one positive weight", found="is zero everywhere")
     return omega
 
 

@@ -3,7 +3,8 @@
 import os
 
 from convlet.checkpoint import read, settings_in
-from convlet.formats.model import read_network
+from convlet.equations import Float32
+from convlet.formats.model import Description, read_network
 from convlet.network import Network
 
 
@@ -13,7 +14,12 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
     engine: as for `Network`.  Raises `FileError` if the file cannot be read, `ModelFileError` if it
     is damaged or describes no network that this version knows.  Nothing in a file is ever run.
     """
-    found, flat = read_network(path)
+    found, flat, _ = read_network(path)
+    return network_of(found, flat, engine)
+
+
+def network_of(found: Description, flat: Float32, engine: str = "auto") -> Network:
+    """The network that a model file describes, with these parameters."""
     network = Network(
         found.layers, found.input_shape, classes=found.classes, engine=engine, flat=flat
     )

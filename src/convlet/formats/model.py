@@ -3,8 +3,9 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from convlet.equations import Float32
 from convlet.errors import InputError, Name
 from convlet.files.atomic import write_atomic
 from convlet.files.paths import file_name
+from convlet.formats.estimator import EstimatorRecord, read_estimator
 from convlet.formats.header import Spec, damaged, parse_json
 from convlet.formats.records import pack, unpack
 from convlet.held_back import HeldBack, as_held_back
@@ -31,6 +33,9 @@ VERSION = 1
 OPTIONAL = {"classes", "data", "held_back", "preparation", "scale", "settings"}
 INPUT_SCALING = "uint8/255"
 """What a uint8 image means to the network: levels / 255.  Floats are taken as they are."""
+
+
+OPTIONAL = {"classes", "data", "estimator", "preparation", "scale", "settings"}
 
 
 class Saveable(Protocol):
@@ -72,15 +77,34 @@ class Description:
     held_back: HeldBack | None
     settings: Settings | None  # of the last training
     scale: Scale | None
+    estimator: EstimatorRecord | None  # of scikit-learn, whose network it is
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the vectors of the optimiser, which an estimator goes on with."""
+        return () if self.estimator is None else slot_names(self.estimator.slots)
 
 
-def save_network(network: Saveable, path: str | os.PathLike[str]) -> None:
+def slot_names(count: int) -> tuple[str, ...]:
+    """Of the vectors of an optimiser, in the order of the file."""
+    return tuple(f"slot{n}" for n in range(count))
+
+
+def save_network(
+    network: Saveable,
+    path: str | os.PathLike[str],
+    estimator: EstimatorRecord | None = None,
+    slots: Sequence[Float32] = (),
+) -> None:
     """Write a network to a file, atomically; equal networks give equal bytes.
+
+    estimator: whose network it is, with the vectors of its optimiser.
 
     Raises `InputError` if a parameter is not finite, `FileError` if the system refuses; an old file
     then stays as it was.
     """
-    for where, value in _not_finite(network.parameters):
+    arrays = {**network.parameters, **dict(zip(slot_names(len(slots)), slots, strict=True))}
+    for where, value in _not_finite(arrays):
         raise InputError(
             "network",
             value,
@@ -107,11 +131,15 @@ def save_network(network: Saveable, path: str | os.PathLike[str]) -> None:
         metadata["settings"] = json.dumps(network.settings.record())
     if network.scale is not None:
         metadata["scale"] = json.dumps(network.scale)
-    write_atomic(path, pack(KIND, VERSION, metadata, network.parameters))
+    if estimator is not None:
+        metadata["estimator"] = estimator.text()
+    write_atomic(path, pack(KIND, VERSION, metadata, arrays))
 
 
-def read_network(path: str | os.PathLike[str]) -> tuple[Description, Float32]:
-    """What a model file says, and the flat vector of its parameters.
+def read_network(
+    path: str | os.PathLike[str],
+) -> tuple[Description, Float32, tuple[Float32, ...]]:
+    """What a model file says, the flat vector of its parameters, and those of the optimiser.
 
     Raises `FileError` if the file cannot be read, `ModelFileError` if it is damaged or describes no
     network that this version knows.  Nothing in a file is ever run.
@@ -119,13 +147,17 @@ def read_network(path: str | os.PathLike[str]) -> tuple[Description, Float32]:
     name = file_name(path)
 
     def expected(metadata: dict[str, str]) -> dict[str, Spec]:
-        return {key: ("F32", shape) for key, shape in _describe(name, metadata).shapes.items()}
+        found = _describe(name, metadata)
+        count = sum(map(prod, found.shapes.values()))
+        shapes = {**found.shapes, **{key: (count,) for key in found.slots}}
+        return {key: ("F32", shape) for key, shape in shapes.items()}
 
     record = unpack(path, KIND, (VERSION,), expected)
     for where, value in _not_finite(record.arrays):
         raise damaged(name, where, value, "finite numbers")
-    flat = np.concatenate([values.ravel() for values in record.arrays.values()])
-    return _describe(name, record.metadata), flat
+    found = _describe(name, record.metadata)
+    flat = np.concatenate([record.arrays[key].ravel() for key in found.shapes])
+    return found, flat, tuple(record.arrays[key].copy() for key in found.slots)
 
 
 def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str, float]]:
@@ -166,7 +198,7 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
         data = as_data_name(metadata.get("data"))
     except ValueError as error:
         raise damaged(name, "data", metadata["data"], "the name of a data set") from error
-    preparation = held_back = settings = None
+    preparation = held_back = settings = estimator = None
     if "preparation" in metadata:
         try:
             preparation = _read_preparation(metadata["preparation"], shape)
@@ -190,10 +222,24 @@ def _describe(name: str, metadata: dict[str, str]) -> Description:
     except ValueError as error:
         what = "two numbers, the lowest and the root mean square"
         raise damaged(name, "scale", metadata["scale"], what) from error
-    epochs = int(metadata["epochs"])
-    shapes = parameter_shapes(stages)
+    if "estimator" in metadata:
+        try:
+            estimator = read_estimator(metadata["estimator"], count, prod(shape))
+        except (ValueError, TypeError) as error:
+            what = f"what is kept of one ({error!s:.200})"
+            raise damaged(name, "estimator", metadata["estimator"], what) from error
     return Description(
-        layers, shape, shapes, classes, epochs, data, preparation, held_back, settings, scale
+        layers,
+        shape,
+        parameter_shapes(stages),
+        classes,
+        int(metadata["epochs"]),
+        data,
+        preparation,
+        held_back,
+        settings,
+        scale,
+        estimator,
     )
 
 
