@@ -15,6 +15,7 @@ import children
 import convlet
 
 HEAVY = ["sklearn", "PIL", "click", "rich", "matplotlib", "pooch", "scipy", "onnx", "hypothesis"]
+NEEDS_AN_EXTRA = {"CNNClassifier"}  # and is no part of "import *"
 BASE = {"numpy", "click", "rich", "markdown-it-py", "mdurl", "pygments"}
 
 
@@ -45,7 +46,7 @@ def test_what_type_checkers_see_is_what_is_there():
     tree = ast.parse(Path(convlet.__file__).read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     seen = {alias.name: line.module for line in block.body for alias in line.names}
-    assert {*seen, "__version__"} == {*convlet.__all__} == {*dir(convlet)}
+    assert {*seen, "__version__"} == {*convlet.__all__, *NEEDS_AN_EXTRA} == {*dir(convlet)}
     for name, module in seen.items():
         home = importlib.import_module(module)
         assert getattr(convlet, name) is getattr(home, name)
@@ -89,3 +90,25 @@ def test_every_dependency_is_imported():
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.split(".")[0])
     assert needed <= imported
+
+
+@pytest.mark.parametrize("breaking", ["['sklearn'] = None", "['sklearn.utils.validation'] = sys"])
+def test_without_scikit_learn_its_estimator_says_how_to_get_it(breaking):
+    """None: it is not there; a module without the names of 1.6: it is older."""
+    said = children.output(
+        f"import sys; sys.modules{breaking}\nfrom convlet import *\nimport convlet\n"
+        "try: convlet.CNNClassifier\n"
+        "except convlet.MissingDependencyError as error: print(error)"
+    )
+    assert said == (
+        "CNNClassifier needs scikit-learn 1.6 or later, which is not installed:"
+        ' pip install "convlet[sklearn]"\n'
+    )
+
+
+def test_the_estimator_is_there_when_it_is_named():
+    code = (
+        "import sys; from convlet import *; import convlet; print('sklearn' in sys.modules); "
+        "from convlet import CNNClassifier; print(CNNClassifier is convlet.CNNClassifier)"
+    )
+    assert children.output(code).split() == ["False", "True"]
