@@ -114,8 +114,8 @@ class Network(Inference):
         held_out = None if pair is None else self.samples(*pair, name="validation ")
         if held_out is not None:
             check_same_scale(data.images, held_out.images, "x", "validation x")
-        folder = checkpoint, every, resume
-        return self.fit_samples(data, held_out, settings, told, threads, *folder, data_name=name)
+        self.data, self.scale = name, scale_of(data.images)
+        return self.fit_samples(data, held_out, settings, told, threads, checkpoint, every, resume)
 
     def fit_samples(
         self,
@@ -127,13 +127,10 @@ class Network(Inference):
         checkpoint: str | PathLike[str] | None = None,
         every: int | None = None,
         resume: bool = False,
-        *,
-        data_name: str | None = None,
     ) -> History:
-        """`fit` for samples and settings that are already checked."""
+        """`fit` for samples and settings that are already checked; `scale` stays as it is."""
         patience = [one.patience for one in callbacks if isinstance(one, EarlyStopping)]
         self.settings = replace(settings, patience=patience[0] if patience else None)
-        self.data, self.scale = data_name, scale_of(data.images)
         if checkpoint is None:
             return training.fit(self, data, validation, settings, callbacks, threads)
         with Folder(checkpoint, every, resume, data, validation) as folder:

@@ -97,10 +97,13 @@ def _train(
     weights = by_class(settings.class_weight, data.targets, network.class_count, network.classes)
     data = Samples(data.images, data.targets, omega(weights, data.targets, data.weight))
     threads, kept.steps = choices.threads_of(estimator.n_jobs), 0
+    if network.scale is None:  # a network refuses images on another scale; the estimator warns
+        estimator._scale = scale_of(data.images)
     try:
         network.fit_samples(data, validation, settings, told, threads, **folder)
     finally:
         if kept.steps:
+            network.scale = estimator._scale
             estimator._seed = settings.seed
             kept.put_into(estimator, network)
 

@@ -52,7 +52,7 @@ def logits(estimator: Any, X: Any) -> Float64:
     for start in range(0, len(table), pixels.PIECE):
         part = slice(start, start + pixels.PIECE)
         images = pixels.images_of(table[part], shape, estimator.divisor_)
-        pixels.warn_of_scale(images, network.scale)
+        pixels.warn_of_scale(images, estimator._scale)
         out[part] = network.engine.logits(network.flat, images, threads)
     refuse_not_finite(out)
     return out

@@ -57,6 +57,8 @@ def load(kind: type[Kind], path: str | os.PathLike[str]) -> Kind:
     record = found.estimator
     if record is None:
         raise ModelFileError(f"{name}: holds a network and no estimator: read it with convlet.load")
+    if found.scale is None:
+        raise damaged(name, "scale", None, "that of the images of an estimator")
     try:
         estimator = kind(**arguments_of(kind, record.parameters))
     except (ValueError, TypeError, KeyError) as error:
@@ -71,6 +73,7 @@ def load(kind: type[Kind], path: str | os.PathLike[str]) -> Kind:
         image_shape_=found.input_shape,
         divisor_=record.divisor,
         _seed=record.seed,
+        _scale=found.scale,
     )
     if record.features is not None:
         vars(estimator)["feature_names_in_"] = np.array(record.features, object)

@@ -68,6 +68,7 @@ class Told(Callback):
         self.given = {"estimator": estimator, "X": X, "y": y, "metadata": metadata or None}
 
     def on_begin(self, run: Run) -> None:
+        self.network = run.network
         self.fit = self.estimator._init_callback_context(max_subtasks=run.epochs)
         self.fit.call_on_fit_task_begin(**self.given)
         self.epoch: Any = None
@@ -98,4 +99,4 @@ class Told(Callback):
 
     def _fitted(self) -> dict[str, Any]:
         """What makes a copy of the estimator one that has been trained so far."""
-        return {"network_": deepcopy(self.estimator.network_)}
+        return {"network_": deepcopy(self.network)}
