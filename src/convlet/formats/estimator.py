@@ -42,6 +42,11 @@ class EstimatorRecord:
     slots: int
     rows: list[list[float | None]]
 
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            expected = f"one of: {', '.join(DTYPES)}"
+            raise InputError("labels", self.dtype, expected, found=f"have dtype {self.dtype!r:.80}")
+
     def text(self) -> str:
         """JSON, which `read_estimator` reads.  Raises `InputError` for what JSON does not have."""
         try:
@@ -54,9 +59,14 @@ class EstimatorRecord:
     def classes(self) -> NDArray[Any]:
         """The labels as an array.  Raises `ValueError`."""
         array = np.array(self.labels, self.dtype)
-        if array.tolist() != self.labels:
+        found = array.tolist()
+        if found != self.labels or any(map(is_other_kind, found, self.labels)):
             raise ValueError(f"labels are none of {self.dtype}")
         return array
+
+
+def is_other_kind(one: object, other: object) -> bool:
+    return type(one) is not type(other)
 
 
 def read_estimator(text: str, classes: int, features: int) -> EstimatorRecord:
@@ -84,8 +94,6 @@ def read_estimator(text: str, classes: int, features: int) -> EstimatorRecord:
 
 
 def _check_labels(record: EstimatorRecord, count: int) -> None:
-    if record.dtype not in DTYPES:
-        raise ValueError("dtype is none of labels")
     if not any(_is_list(record.labels, count, kind) for kind in (str, int, float, bool)):
         raise ValueError(f"labels is no list of {count} of one kind")
     try:
