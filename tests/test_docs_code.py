@@ -18,6 +18,8 @@ from test_docs import PAGES, ROOT
 from test_pinned_bits import GOLDEN
 
 ANSWERS = ROOT / "docs" / "how-do-i.md"
+BY_SECTION = (ANSWERS, ROOT / "docs" / "scikit-learn.md")
+PEERS = ("optuna",)  # which the tests do not install
 BLOCKS = {"python", "sh", "text", "json"}  # a page's blocks are nothing else
 
 
@@ -45,21 +47,24 @@ def blocks(text: str, first_line: int = 0) -> list[Block]:
 
 
 def runs() -> list[Any]:
-    """One for each page that has Python; in how-do-i.md for each answer, after the first lines."""
+    """One for each page that has Python, or for each of its sections, after the first lines."""
     found = []
     for page in PAGES:
         name, text = page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8")
         every = blocks(text)
-        if page != ANSWERS:
+        if page not in BY_SECTION:
             found += [pytest.param(page, every, id=name)] if every else []
             continue
         opening, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
         line = opening.count("\n")
         for section in sections:
             heading = section.splitlines()[0].removeprefix("## ")
-            chosen = [*blocks(opening), *blocks(section, line)]
-            found.append(pytest.param(page, chosen, id=f"{name}: {heading}"))
+            own = blocks(section, line)
             line += section.count("\n")
+            if not own and page != ANSWERS:
+                continue
+            chosen = [*blocks(opening), *own]
+            found.append(pytest.param(page, chosen, id=f"{name}: {heading}"))
     return found
 
 
@@ -95,6 +100,9 @@ STAND_INS: dict[str, Callable[[Dataset], dict[str, Any]]] = {
 @pytest.mark.parametrize(("page", "chosen"), runs())
 def test_python_of_the_docs_runs(page, chosen, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    for peer in PEERS:
+        if any(f"import {peer}\n" in block.code for block in chosen):
+            pytest.importorskip(peer)
     names: dict[str, Any] = {}
     if stand_in := STAND_INS.get(page.relative_to(ROOT).as_posix()):
         data = small_mnist()
