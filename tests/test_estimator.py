@@ -1,6 +1,7 @@
 """`CNNClassifier`: images and labels of every kind, its parameters, what it learns."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -166,6 +167,15 @@ def test_each_prediction_is_of_its_image_alone():
     assert np.array_equal(classifier.decision_function(many), np.concatenate([whole] * 110))
 
 
+def test_predictions_in_several_threads_at_once():
+    classifier = CNNClassifier(**QUICK).fit(X, Y)
+    whole = classifier.decision_function(TEST)
+    parts = [slice(n, n + 1 + n % 5) for n in range(35)] * 5
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda part: classifier.decision_function(TEST[part]), parts)
+        assert all(np.array_equal(z, whole[p]) for z, p in zip(found, parts, strict=True))
+
+
 def test_the_predictions_belong_together():
     classifier = CNNClassifier(**QUICK).fit(X, Y)
     z, p = classifier.decision_function(TEST), classifier.predict_proba(TEST)
@@ -303,7 +313,13 @@ REFUSED = {
     "recipe for larger images": (
         {"recipe": "plain"}, X[:, :3, :3], Y, "recipe is 'plain', but its layers do not fit .* 3x3"
     ),
-    "layers": ({"layers": "conv 3 9, dense 3, softmax"}, X, Y, "layers"),
+    "layers": ({"layers": "conv 3 9, relu, flatten, dense 3, softmax"}, X, Y, r"layers\[0\], conv"),
+    "layers for other classes": (
+        {"layers": "flatten, dense 4, softmax"}, X, Y, "layers end with 4 units, expected 3, one f"
+    ),
+    "a callback without images": (
+        {"callbacks": [convlet.EarlyStopping()]}, X, Y, "callbacks have EarlyStopping and no image"
+    ),
     "validation without labels": ({"X_val": TEST}, X, Y, "y_val is missing, expected both X_val"),
     "validation without images": ({"y_val": Y_TEST}, X, Y, "X_val is missing, expected both"),
     "validation of other labels": (
@@ -361,6 +377,7 @@ SETTINGS = {
     "schedule": "cosine",
     "augmentation": "shift 1",
     "label_smoothing": 0.1,
+    "clip_norm": 0.2,
 }
 
 

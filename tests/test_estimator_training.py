@@ -175,6 +175,10 @@ def test_checkpoints_and_resuming_give_the_bits_of_one_run(tmp_path):
     CNNClassifier(**{**given, "epochs": 2}).fit(X, Y)
     with pytest.raises(InputError, match="holds a run already"):
         CNNClassifier(**given).fit(X, Y)
+    with pytest.raises(InputError, match=r"^random_state is 1, but .* is of a run with 0"):
+        CNNClassifier(**{**given, "random_state": 1}, resume=True).fit(X, Y)
+    with pytest.raises(InputError, match=r"^X is 60 images"):
+        CNNClassifier(**given, resume=True).fit(X // 2, Y)
     resumed = CNNClassifier(**given, resume=True).fit(X, Y)
     assert np.array_equal(resumed.network_.flat, whole.network_.flat)
     assert resumed.loss_curve_ == whole.loss_curve_

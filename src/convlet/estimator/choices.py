@@ -18,6 +18,7 @@ from convlet.schedules import Constant
 from convlet.settings import Settings
 from convlet.stages import group
 from convlet.stopping import EarlyStopping
+from convlet.text import as_layers, parse_layers
 from convlet.threads import available, inside_a_worker
 
 USUAL = {"epochs": 20, "batch_size": 32, "optimizer": "adam"}
@@ -30,6 +31,7 @@ FREE = (
     "schedule",
     "augmentation",
     "label_smoothing",
+    "clip_norm",
 )
 """Parameters of which None leaves the choice to the recipe."""
 
@@ -76,16 +78,21 @@ def refuse_whole(parameters: dict[str, Any]) -> None:
 
 
 def layers_of(
-    value: Sequence[Layer] | str, shape: ImageShape, classes: int, chosen: Recipe | None
-) -> Sequence[Layer] | str:
+    value: Sequence[Layer] | str | None, shape: ImageShape, classes: int, chosen: Recipe | None
+) -> tuple[Layer, ...]:
     """The layers that are asked for; "auto" takes those of the recipe, or such that fit the shape.
 
-    Raises `InputError` for a recipe whose layers do not fit.
+    Raises `InputError` for layers that do not fit the images, or the classes.
     """
     if not isinstance(value, str) or value != "auto":
-        return value
+        layers = as_layers(value, classes)
+        units = group(layers, shape)[-1].output_shape[0]
+        if units != classes:
+            expected = f"{classes}, one for each class"
+            raise InputError("layers", value, expected, found=f"end with {units} units")
+        return layers
     if chosen is None:
-        return layers_for(shape, classes)
+        return parse_layers(layers_for(shape, classes))
     layers = chosen.layers(classes)
     try:
         group(layers, shape)

@@ -53,6 +53,9 @@ class CNNClassifier(Predicting, CallbackSupportMixin, ClassifierMixin, BaseEstim
     label_smoothing : float or None, default=None
         The share s in (1 - s) y + s / classes. None takes that of the recipe, or 0.
 
+    clip_norm : float or None, default=None
+        The greatest norm of the gradient of a step.
+
     recipe : {"plain", "default", "best", ...} or None, default=None
         Settings that belong together, fitted to the size and the number of the images: see
         ``convlet.recipes``. What is given beside it comes first.
@@ -147,6 +150,7 @@ class CNNClassifier(Predicting, CallbackSupportMixin, ClassifierMixin, BaseEstim
         schedule: Any = None,
         augmentation: Any = None,
         label_smoothing: float | None = None,
+        clip_norm: float | None = None,
         recipe: str | None = None,
         class_weight: Any = None,
         early_stopping: bool | int = False,
@@ -167,6 +171,7 @@ class CNNClassifier(Predicting, CallbackSupportMixin, ClassifierMixin, BaseEstim
         self.schedule = schedule
         self.augmentation = augmentation
         self.label_smoothing = label_smoothing
+        self.clip_norm = clip_norm
         self.recipe = recipe
         self.class_weight = class_weight
         self.early_stopping = early_stopping

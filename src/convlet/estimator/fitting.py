@@ -22,6 +22,9 @@ from convlet.settings import Settings
 from convlet.stopping import EarlyStopping
 from convlet.values import scale_of
 
+NAMES = {"seed": "random_state", "x": "X", "validation x": "X_val", "validation y": "y_val"}
+"""What the arguments of `Network.fit` are called here, where that is another name."""
+
 
 def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
     """Train a new network; see `CNNClassifier.fit`."""
@@ -92,6 +95,9 @@ def _train(
 ) -> None:
     """Train, and keep what comes of it, also where an exception ends training after a step."""
     told = [*as_callbacks(estimator.callbacks or ()), *callbacks, kept]
+    if validation is None and any(isinstance(one, EarlyStopping) for one in told):
+        hint = "give early_stopping=5, or X_val and y_val"
+        raise InputError("callbacks", found="have EarlyStopping and no images to watch", hint=hint)
     if estimator.verbose:
         told.append(progress_callback())
     weights = by_class(settings.class_weight, data.targets, network.class_count, network.classes)
@@ -101,6 +107,10 @@ def _train(
         estimator._scale = scale_of(data.images)
     try:
         network.fit_samples(data, validation, settings, told, threads, **folder)
+    except InputError as error:  # of a checkpoint of another run, for one
+        if error.parameter not in NAMES:
+            raise
+        raise error.remade(parameter=NAMES[error.parameter]) from error
     finally:
         if kept.steps:
             network.scale = estimator._scale

@@ -30,12 +30,9 @@ from convlet.values import Scale, as_scale
 
 KIND = "convlet-model"
 VERSION = 1
-OPTIONAL = {"classes", "data", "held_back", "preparation", "scale", "settings"}
+OPTIONAL = {"classes", "data", "estimator", "held_back", "preparation", "scale", "settings"}
 INPUT_SCALING = "uint8/255"
 """What a uint8 image means to the network: levels / 255.  Floats are taken as they are."""
-
-
-OPTIONAL = {"classes", "data", "estimator", "preparation", "scale", "settings"}
 
 
 class Saveable(Protocol):
