@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -327,6 +328,15 @@ REFUSED = {
     ),
     "validation of another shape": (
         {"X_val": TEST.reshape(40, 4, 9), "y_val": Y_TEST}, X, Y, "has images of shape"
+    ),
+    "masked images": ({}, np.ma.masked_equal(X, X.max()), Y, "X has .* masked entries, expected a"),
+    "masked images in a list": ({}, list(np.ma.masked_equal(X, X.max())), Y, "X has .* masked ent"),
+    "masked labels": ({}, X, np.ma.masked_equal(Y, 1), "y has .* masked entries, expected"),
+    "masked weights": (
+        {"sample_weight": np.ma.masked_equal(Y + 1.0, 1)}, X, Y, "sample_weight has .* masked entr"
+    ),
+    "pictures of Pillow": (
+        {}, [Image.fromarray(x[..., 0]) for x in X], Y, r"X holds images of Pillow, .*numpy.stack\("
     ),
     "callbacks": ({"callbacks": [print]}, X, Y, "expected a convlet.Callback"),
 }  # fmt: skip

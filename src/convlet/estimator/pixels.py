@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from convlet.equations import Array
 from convlet.errors import InputError
 from convlet.estimator.architecture import ImageShape, shape_of
-from convlet.values import ENOUGH, RATIO, Scale, scale_of
+from convlet.values import ENOUGH, RATIO, Scale, as_array, scale_of
 
 DTYPES = (np.float64, np.float32, np.uint8)
 """What a table is taken in; another dtype becomes the first."""
@@ -31,10 +31,23 @@ def table_of(
     scikit-learn takes.  begins: whether the estimator learns the number and names of the features
     here; else they must be those.  Raises `ValueError`, and `TypeError` for another kind.
     """
-    shape, X = _unfolded(X)
+    shape, X = _unfolded(unmasked(X, "X"))
+    y = y if y is None or isinstance(y, str) else unmasked(y, "y")
     found = validate_data(estimator, X, y, reset=begins, dtype=list(DTYPES))
     table, labels = (found, None) if isinstance(y, str) else found
     return np.asarray(table), labels, shape
+
+
+def unmasked(value: Any, name: str) -> Any:
+    """What scikit-learn would take for plain numbers without a word, as an array that it is.
+
+    Masked entries, images of Pillow and tensors without numbers are refused by `InputError`; all
+    else stays as it is.
+    """
+    library = type(value).__module__.partition(".")[0]
+    if isinstance(value, list | tuple | np.ma.MaskedArray) or library in ("PIL", "torch"):
+        return as_array(value, name, "an array of numbers")
+    return value
 
 
 def _unfolded(X: Any) -> tuple[ImageShape | None, Any]:
