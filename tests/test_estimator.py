@@ -236,6 +236,22 @@ SHAPES = [
 ]
 
 
+TEXTS = {
+    (1, 1, 3): "flatten",
+    (1, 3, 1): "conv 8 1x3 padding same, relu, conv 16 1x3 padding same, relu, flatten",
+    (5, 1, 1): "conv 8 3x1 padding same, relu, pool 2x1, conv 16 3x1 padding same, relu, flatten",
+    (8, 8, 1): "conv 8 3 padding same, relu, pool 2, conv 16 3 padding same, relu, pool 2, flatten",
+    (1, 784, 1): "conv 8 1x3 padding same, relu, pool 1x14, conv 16 1x3 padding same, relu, pool"
+    " 1x2, flatten",
+    (224, 224, 3): "conv 8 5, relu, pool 4, conv 16 5, relu, pool 2, flatten",
+}
+
+
+@pytest.mark.parametrize("shape", TEXTS)
+def test_the_layers_of_small_and_large_images(shape):
+    assert layers_for(shape, 2) == f"{TEXTS[shape]}, dense 128, relu, dense 2, softmax"
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_layers_fit_images_of_every_shape(shape):
     stages = group(parse_layers(layers_for(shape, 4)), shape)
@@ -286,7 +302,7 @@ REFUSED = {
         {}, FIRST, Y, r"X has images of shape \(1, 6, 6\), expected images as \(rows, columns, ch.*"
         r"X.transpose\(0, 2, 3, 1\); image_shape=\(1, 6, 6\) where it has 1 rows",
     ),
-    "one class": ({}, X, np.zeros(60), r"y has 1 class, (np.float64\()?0.0"),
+    "one class": ({}, X, np.zeros(60), r"y has 1 class, 0.0, expected two classes"),
     "weights of one class": (
         {"sample_weight": Y == 1}, X, Y, r"sample_weight is above 0 for 1 class only"
     ),
@@ -398,6 +414,14 @@ def test_the_settings_reach_training():
     assert {**said, "seed": 0} == expected
     for name, value in SETTINGS.items():
         assert not np.array_equal(flat(**{name: value}), PLAIN), name
+
+
+def test_wrong_parameters_are_refused_before_the_data_are_looked_at():
+    for wrong in ({"epochs": 0}, {"optimizer": "gd"}, {"n_jobs": 0}, {"callbacks": [1]}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            CNNClassifier(**wrong).fit("no images", None)
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            CNNClassifier(**wrong).partial_fit("no images", None)
 
 
 def test_without_a_choice_it_is_the_usual_one():

@@ -7,7 +7,7 @@ from importlib import import_module
 from inspect import signature
 
 import numpy as np
-from sklearn.utils import shuffle
+from sklearn.utils import get_tags, shuffle
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import children
@@ -83,6 +83,14 @@ def test_weight_0_is_no_row_to_the_last_bit():
 def test_every_parameter_is_explained_in_order():
     said = re.findall(r"^    (\w+) : ", CNNClassifier.__doc__.partition("Attributes\n")[0], re.M)
     assert said == [*signature(CNNClassifier).parameters]
+
+
+def test_tags():
+    tags = get_tags(CNNClassifier())
+    assert tags.estimator_type == "classifier"
+    assert (tags.input_tags.two_d_array, tags.input_tags.three_d_array) == (True, True)
+    assert not tags.input_tags.sparse
+    assert not tags.input_tags.allow_nan
 
 
 def test_every_attribute_is_explained():

@@ -122,7 +122,8 @@ class Trainee(Protocol):
 class Run:
     """Where a call of `fit` stands: all that a checkpoint needs to go on from here.
 
-    Callbacks read it, and may set `stop` to end after the current epoch or call.
+    Callbacks read it, and may set `stop` to end after the current epoch or call.  One that has kept
+    the slots of an earlier call may fill them, and `earlier`, in its `on_begin`.
     """
 
     network: Trainee

@@ -7,11 +7,12 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from convlet.balance import BALANCED
+from convlet.callbacks import as_callbacks
 from convlet.datasets import Dataset, Split
 from convlet.engine import Samples
 from convlet.errors import ArchitectureError, InputError
 from convlet.estimator.architecture import ImageShape, layers_for
-from convlet.inputs import as_count, as_number_below, plain
+from convlet.inputs import as_count, as_number_below, check_checkpoint, plain
 from convlet.layers import Layer
 from convlet.recipes import Recipe, recipe
 from convlet.schedules import Constant
@@ -55,6 +56,15 @@ def settings_of(parameters: dict[str, Any], chosen: Recipe | None, seed: int) ->
     if "optimizer" in given:
         base.pop("learning_rate", None)
     return Settings(**{**base, **given, "seed": seed, "class_weight": parameters["class_weight"]})
+
+
+def check(parameters: dict[str, Any]) -> None:
+    """Refuse values that are wrong whatever the data, before any work.  Raises `InputError`."""
+    check_checkpoint(parameters["checkpoint"], None, parameters["resume"])
+    as_callbacks(parameters["callbacks"] or ())
+    stopping_of(parameters["early_stopping"])
+    threads_of(parameters["n_jobs"])
+    settings_of({**parameters, "class_weight": None}, None, seed=0)
 
 
 def refuse_whole(parameters: dict[str, Any]) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from convlet import inputs
+from convlet.arrays import as_sample_weight
 from convlet.balance import by_class, omega
-from convlet.callbacks import Callback, as_callbacks
+from convlet.callbacks import Callback
 from convlet.datasets import strata
 from convlet.datasets.taking import taken
 from convlet.engine import Samples
@@ -30,7 +30,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: A
     """Train a new network; see `CNNClassifier.fit`."""
     vars(estimator).pop("network_", None)  # whatever goes wrong: the old one is not for the new y
     given = estimator.get_params(deep=False)
-    inputs.check_checkpoint(given["checkpoint"], None, given["resume"])
+    choices.check(given)
     stopping = choices.stopping_of(given["early_stopping"])
     table, y, found = pixels.table_of(estimator, X, y, begins=True)
     classes = labels.classes_in(y)
@@ -59,6 +59,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: A
 def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
     """Train one epoch more; see `CNNClassifier.partial_fit`."""
     given = estimator.get_params(deep=False)
+    choices.check(given)
     choices.refuse_whole(given)
     begins = not hasattr(estimator, "network_")
     known = labels.classes_of(classes) if begins else estimator.classes_
@@ -94,7 +95,7 @@ def _train(
     folder: dict[str, Any],
 ) -> None:
     """Train, and keep what comes of it, also where an exception ends training after a step."""
-    told = [*as_callbacks(estimator.callbacks or ()), *callbacks, kept]
+    told: list[Callback] = [*(estimator.callbacks or ()), *callbacks, kept]
     if validation is None and any(isinstance(one, EarlyStopping) for one in told):
         hint = "give early_stopping=5, or X_val and y_val"
         raise InputError("callbacks", found="have EarlyStopping and no images to watch", hint=hint)
@@ -129,7 +130,7 @@ def _with_weight(
     table: Array, codes: labels.Codes, sample_weight: Any
 ) -> tuple[Array, labels.Codes, Array | None]:
     """The rows with a weight above 0, their classes and omega; a row without one is not there."""
-    weight = labels.weight_of(sample_weight, len(codes))
+    weight = as_sample_weight(sample_weight, len(codes))
     if weight is None or (weight > 0).all():
         return table, codes, weight
     rows = np.flatnonzero(weight > 0)

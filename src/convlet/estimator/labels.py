@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 
-from convlet.arrays import as_sample_weight
 from convlet.balance import BALANCED, ClassWeight, as_weight
-from convlet.equations import Array
 from convlet.errors import InputError
 from convlet.wording import listed
 
@@ -21,7 +19,7 @@ def classes_in(y: Any, name: str = "y") -> NDArray[Any]:
     check_classification_targets(y)
     classes = np.unique(y)
     if len(classes) < 2:
-        found = f"has 1 class, {classes[0]!r}"
+        found = f"has 1 class, {classes.tolist()[0]!r}"
         raise InputError(name, None, "two classes or more", found=found)
     return np.asarray(classes)
 
@@ -57,11 +55,6 @@ def refuse_one_class(codes: Codes) -> None:
     if len(np.unique(codes)) < 2:
         found = "is above 0 for 1 class only"
         raise InputError("sample_weight", None, "weights for two classes or more", found=found)
-
-
-def weight_of(sample_weight: Any, count: int) -> Array | None:
-    """Omega of (13) as float32 (n,), or None.  Raises `InputError`."""
-    return as_sample_weight(sample_weight, count)
 
 
 def class_weight_of(value: Any, classes: NDArray[Any]) -> ClassWeight | None:
