@@ -17,6 +17,7 @@ from convlet import SGD, Adam, CNNClassifier, InputError, Network, recipes
 from convlet.estimator import choices, labels
 from convlet.estimator.architecture import layers_for, shape_of
 from convlet.estimator.pixels import divisor_of, images_of
+from convlet.native import NativeEngine
 from convlet.stages import group
 from convlet.text import parse_layers
 from convlet.threads import available
@@ -488,6 +489,22 @@ def test_threads():
     assert choices.threads_of(-1) == available()
     assert choices.threads_of(-1000) == 1
     assert np.array_equal(flat(n_jobs=2), PLAIN)
+
+
+def test_n_jobs_are_the_threads_of_the_engine(monkeypatch):
+    asked = []
+    for name in ("train", "logits"):
+        plain = getattr(NativeEngine, name)
+
+        def told(self, *given, plain=plain):
+            asked.append(given[-1])
+            return plain(self, *given)
+
+        monkeypatch.setattr(NativeEngine, name, told)
+    CNNClassifier(n_jobs=2, **QUICK).fit(X, Y).predict(TEST)
+    assert {*asked} == {2}
+    CNNClassifier(n_jobs=1, **QUICK).partial_fit(X, Y, classes=range(3))
+    assert {*asked} == {1, 2}
 
 
 def test_a_copy_has_the_parameters_and_no_network():
