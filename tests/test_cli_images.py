@@ -1,9 +1,11 @@
 """Images as people have them, on the command line: train, evaluate, predict, cache."""
 
 import csv
+import html
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -133,7 +135,9 @@ def test_evaluate_says_where_other_images_are_tested_than_training_held_back(cap
     assert main(["train", "pets", *HOW, "--size", "8", *how, "--out", "m.safetensors"]) == 0
     held_back = HeldBack(0.2, 5, r"(\d)\.png")
     assert convlet.load("m.safetensors").held_back == held_back
-    said = "other images than training held back (--test-share 0.2 --seed 5 --group-by"
+    said = (
+        "other images than training held back (--test-share 0.2 --seed 5 --group-by '(\\d)\\.png')"
+    )
     for other in ([], how[:2], [*how, "--test-share", "0.3"]):
         capsys.readouterr()
         command = ["evaluate", "m.safetensors", "pets", "--test-share", "0.2", *other, "--json"]
@@ -249,6 +253,47 @@ def test_predict_goes_on_after_a_folder_that_cannot_be_looked_into(model, capsys
     found = capsys.readouterr()
     assert len(found.out.splitlines()) == 30
     assert "a symbolic link to pets" in found.err
+
+
+def test_predict_says_what_it_leaves_out_of_a_folder(model, capsys):
+    for name in ("a.HEIC", "b.mp4", "c"):
+        Path("pets/cat", name).write_text("")
+    assert main(["predict", model, "pets", "--json"]) == 0
+    found = capsys.readouterr()
+    assert len(found.out.splitlines()) == 30
+    assert "pets: 3 other files left out (a.HEIC, b.mp4, c)" in found.err
+
+
+def test_predict_warns_of_many_images_on_another_scale(model, capsys):
+    rng = np.random.default_rng(0)
+    for n in range(40):
+        save(f"dark/{n}.png", rng.integers(0, 12, (8, 8, 3)))
+    said = "the 40 images are on another scale: root mean square 0.0"
+    assert main(["predict", model, "dark", "--json"]) == 0
+    assert said in capsys.readouterr().err
+    assert main(["predict", model, "dark/3.png", "--json"]) == 0
+    assert said not in capsys.readouterr().err
+
+
+def test_predict_refuses_tables_by_name(model, capsys):
+    Path("test.csv").write_text("pixel0,pixel1\n1,2\n")
+    command = ["predict", model, "test.csv"]
+    assert main(command) == 1
+    assert "test.csv: expected image files, .npy files or folders" in capsys.readouterr().err
+
+
+def test_report_and_plot_test_with_what_training_held_back(model, capsys):
+    how = ["--test-share", "0.2", "--seed", "0"]
+    command = ["report", model, "pets", "--out", "all.html"]
+    assert main(command) == 0
+    assert "no test part: all images are test images" in html.unescape(Path("all.html").read_text())
+    assert main([*command[:3], *how, "--out", "part.html"]) == 0
+    page = html.unescape(Path("part.html").read_text())
+    assert "no test part: all" not in page
+    assert re.search(r"test images</dt>\s*<dd>6<", page)
+    assert main(["plot", "confusion", model, "pets", *how, "--out", "c.svg"]) == 0
+    capsys.readouterr()
+    assert_refused(["plot", "filters", model, *how, "--out", "f.svg"], capsys, "needs no data")
 
 
 def test_predict_takes_patterns_folders_and_stdin(model, capsys, monkeypatch):

@@ -100,8 +100,16 @@ WRONG = {
         "quick": FLAG,
         "json": FLAG,
     },
-    "plot": {"out": PICTURE, "image": ["-1", "x"], "count": ["0", "401", "x"]},
+    "plot": {
+        **DIVISION,
+        "seed": ["-1", "x"],
+        "out": PICTURE,
+        "image": ["-1", "x"],
+        "count": ["0", "401", "x"],
+    },
     "report": {
+        **DIVISION,
+        "seed": ["-1", "x"],
         "out": ["a_file/x.html", "a_file", "a_folder", "missing/x.html", "m.safetensors", ""],
         "history": ["x.txt", "missing.csv", "a_folder/none.csv", ""],
     },

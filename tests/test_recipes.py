@@ -211,13 +211,28 @@ ON_GROUND, FULL = Facts(900, 28, 28, 0.0, 0.5), Facts(900, 28, 28, 1.0, 0.49)
 @pytest.mark.parametrize(
     ("facts", "mirrored", "name"),
     [
-        (ON_GROUND, Mirror(100, 16, 3, 0), "best-characters"),  # 10 and two errors of 3 are 16
-        (ON_GROUND, Mirror(100, 17, 3, 3), "best-things"),
-        (ON_GROUND, Mirror(100, 17, 3, 6), "best-things"),  # 3 more of 9 are one standard error
-        (ON_GROUND, Mirror(100, 17, 3, 7), "best-characters"),  # they are of another class
-        (ON_GROUND, Mirror(1, 0, 0, 0), "best-characters"),
-        (FULL, Mirror(100, 50, 3, 3), "best-photos"),
-        (FULL, Mirror(100, 0, 0, 0), "best-photos"),
+        (
+            ON_GROUND,
+            Mirror(100, 16, 3, 0, 50, 10, 0),
+            "best-characters",
+        ),  # 10 and two errors of 3 are 16
+        (ON_GROUND, Mirror(100, 17, 3, 3, 50, 10, 0), "best-things"),
+        (
+            ON_GROUND,
+            Mirror(100, 17, 3, 6, 50, 10, 0),
+            "best-things",
+        ),  # 3 more of 9 are one standard error
+        (
+            ON_GROUND,
+            Mirror(100, 17, 3, 7, 50, 10, 0),
+            "best-characters",
+        ),  # they are of another class
+        (ON_GROUND, Mirror(1, 0, 0, 0, 0, 0, 0), "best-characters"),
+        (ON_GROUND, Mirror(100, 17, 3, 3, 16, 10, 0), "best-characters"),  # they tell no class
+        (ON_GROUND, Mirror(100, 17, 3, 3, 17, 10, 0), "best-things"),  # 10 and two errors of 3
+        (ON_GROUND, Mirror(100, 17, 3, 3, 50, 10, 1), "best-characters"),
+        (FULL, Mirror(100, 50, 3, 3, 50, 10, 0), "best-photos"),
+        (FULL, Mirror(100, 0, 0, 0, 50, 10, 0), "best-photos"),
     ],
 )
 def test_the_rule(facts, mirrored, name):
@@ -262,13 +277,39 @@ def test_images_beside_mirror_images():
     images[0, 2:9, 2:5] = images[4, 2:9, 9:12] = 200
     images[1, 3:9, 9:12] = 200
     images[2, 12], images[3, 0] = 200, 200  # lines, the nearest to the first without mirror images
+
+    def told(x, y):
+        found = mirror(x, np.array(y))
+        return found.compared, found.nearer, found.won, found.lost
+
     for seen in (images, images[:, :, ::-1], images / np.float32(7)):
-        assert mirror(seen, np.array([1, 0, 0, 0, 0])) == Mirror(5, 2, 0, 1)  # the last loses
-        assert mirror(seen, np.array([1, 0, 0, 0, 1])) == Mirror(5, 2, 2, 0)  # both win
-        assert mirror(seen, np.array([1, 1, 0, 0, 1])) == Mirror(5, 2, 1, 0)  # the first wins
+        assert told(seen, [1, 0, 0, 0, 0]) == (5, 2, 0, 1)  # the last loses
+        assert told(seen, [1, 0, 0, 0, 1]) == (5, 2, 2, 0)  # both win
+        assert told(seen, [1, 1, 0, 0, 1]) == (5, 2, 1, 0)  # the first wins
     images[1] = images[4]  # an equal one: none is nearer to either
-    assert mirror(images, np.array([1, 0, 0, 0, 1])) == Mirror(5, 1, 0, 0)
-    assert mirror(images[:1], np.array([0])) == Mirror(1, 0, 0, 0)
+    assert told(images, [1, 0, 0, 0, 1]) == (5, 1, 0, 0)
+    assert told(images[:1], [0]) == (1, 0, 0, 0)
+    assert not mirror(images[:1], np.array([0])).is_harmless
+
+
+def arrows(count, noise):
+    """Arrows to the left, to the right and upwards, in noise."""
+    rng = np.random.default_rng(0)
+    left = np.zeros((16, 16))
+    left[8, 2:14] = left[7:10, 3] = left[6:11, 4] = 255
+    kinds = np.stack([left, left[:, ::-1], left.T])
+    y = np.arange(count) % 3
+    x = kinds[y] + rng.normal(0, noise, (count, 16, 16))
+    return np.clip(x, 0, 255).astype(np.uint8)[..., None], y
+
+
+def test_classes_that_mirroring_swaps_are_found():
+    found = mirror(*arrows(90, 30))
+    assert found.swapped == 1
+    assert found.known == 90
+    assert found.chance == pytest.approx(90 * 29 / 89)
+    assert not found.is_harmless
+    assert not mirror(*arrows(90, 3000)).is_harmless  # nothing is known of such
 
 
 def test_the_facts_of_mnist_are_said(capsys):

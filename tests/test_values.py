@@ -381,8 +381,20 @@ def test_levels_and_shares_of_white_are_one_scale(tmp_path):
     probabilities = network.predict_proba(levels)
     assert (network.predict_proba(levels.astype(np.float32) / 255) == probabilities).all()
     network.predict(np.zeros((1, 4, 4), np.uint8))  # a black image is one of them
-    with pytest.raises(convlet.InputError, match="x is on another scale: its lowest number is -"):
-        network.predict(levels.astype(np.float32) / 255 - 0.5)
+    for some in (40, 1):
+        with pytest.raises(convlet.InputError, match="x is on another scale: its lowest number is"):
+            network.predict(levels[:some].astype(np.float32) / 255 - 0.5)
+
+
+def test_names_as_labels_are_told_to_be_places_in_those_of_the_network(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 256, (40, 4, 4), np.uint8)
+    network = trained_on(levels, tmp_path)
+    y = np.array(["dog"] * 40)
+    with pytest.raises(convlet.InputError, match=r"numpy.unique.*, the same for all data"):
+        network.evaluate(levels, y)
+    network.classes = ("cat", "dog")
+    with pytest.raises(convlet.InputError, match=r"y = \[network.classes.index\(name\) for name"):
+        network.evaluate(levels, y)
 
 
 def test_levels_are_refused_where_training_divided_twice(tmp_path):

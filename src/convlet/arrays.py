@@ -79,13 +79,22 @@ def _shape_hint(found: tuple[int, ...], wanted: Shape, name: str) -> str:
     return ""
 
 
-def as_labels(y: Any, count: int, classes: int, name: str = "y") -> Array:
-    """y as int32 classes (n,) or float32 distributions (n, classes)."""
+def as_labels(
+    y: Any, count: int, classes: int, name: str = "y", names: Sequence[str] | None = None
+) -> Array:
+    """y as int32 classes (n,) or float32 distributions (n, classes).
+
+    names: of the classes, for the line that makes numbers of labels that are names.
+    """
     y = values.as_array(y, name, f"(n,) classes or (n, {classes}) distributions")
     if y.dtype.kind not in "buif":
         expected = f"whole numbers 0 to {classes - 1} or distributions (n, {classes})"
-        names = f"classes, {values.in_code(name)} = numpy.unique(..., return_inverse=True)"
-        hint = names if y.dtype.kind in "SU" else ""
+        one = values.in_code(name)
+        hint = ""
+        if y.dtype.kind in "SUO" and names is not None:
+            hint = f"{one} = [network.classes.index(name) for name in {one}]"
+        elif y.dtype.kind in "SU":
+            hint = f"classes, {one} = numpy.unique(..., return_inverse=True), the same for all data"
         raise InputError(name, y.dtype, expected, hint, found=f"has dtype {y.dtype}")
     if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[1] != classes):
         expected = f"(n,) classes or (n, {classes}) distributions"

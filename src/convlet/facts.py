@@ -56,25 +56,34 @@ class Mirror:
     compared: images, each put beside the nearest of the others.  nearer: how many of them are
     nearer to a mirrored one; half of them, where the data are as often mirrored as not.  won, lost:
     to how many the mirrored ones bring a nearest image of their own class, and from how many they
-    take it.
+    take it.  known: how many have one of their class nearest among the others as they are; chance:
+    how many of images drawn at random.  swapped: pairs of classes of which each is what mirroring
+    makes of the other, as arrows to the left and to the right.
     """
 
     compared: int
     nearer: int
     won: int
     lost: int
+    known: int
+    chance: float
+    swapped: int
 
     @property
     def is_harmless(self) -> bool:
         """Whether mirror images are such as the data hold, and stay in their class.
 
         That is: more than a tenth of the images are nearer to one, by two standard errors, as few
-        images show shares that they do not have; and not more lose their class by them than win it,
-        but for one standard error.
+        images show shares that they do not have; not more lose their class by them than win it, but
+        for one standard error; no two classes are swapped; and the nearest image tells the class
+        at all, by two standard errors above chance, else all of this says nothing.
         """
         error = sqrt(MIRRORED * (1 - MIRRORED) * self.compared)
         common = self.nearer > MIRRORED * self.compared + 2 * error
-        return common and self.lost - self.won <= sqrt(self.lost + self.won)
+        keeps = self.lost - self.won <= sqrt(self.lost + self.won)
+        error = sqrt(self.chance * (1 - self.chance / max(1, self.compared)))
+        tells = self.known > self.chance + 2 * error
+        return common and keeps and tells and self.swapped == 0
 
     def __str__(self) -> str:
         share = 100 * self.nearer / max(1, self.compared)
@@ -112,10 +121,32 @@ def mirror(images: NDArray[Any], labels: NDArray[np.int64]) -> Mirror:
     for products in (here, there):
         np.fill_diagonal(products, -np.inf)  # neither itself nor its own mirror image
     nearer = there.max(axis=1) > here.max(axis=1)
-    alone = y[here.argmax(axis=1)] == y
-    both = np.where(nearer, y[there.argmax(axis=1)] == y, alone)
+    alone, mirrored = y[here.argmax(axis=1)] == y, y[there.argmax(axis=1)]
+    both = np.where(nearer, mirrored == y, alone)
     won, lost = both & ~alone, alone & ~both
-    return Mirror(number, int(nearer.sum()), int(won.sum()), int(lost.sum()))
+    return Mirror(
+        number,
+        int(nearer.sum()),
+        int(won.sum()),
+        int(lost.sum()),
+        int(alone.sum()),
+        float((np.bincount(y)[y] - 1).sum()) / max(1, number - 1),
+        _swapped(y, mirrored),
+    )
+
+
+def _swapped(y: NDArray[np.int64], mirrored: NDArray[np.int64]) -> int:
+    """Pairs of classes that mirroring swaps: of each more images are nearest to the other one.
+
+    y, mirrored: (n,) the class of an image, and of the mirror image nearest to it.  Together they
+    are more by two standard errors.
+    """
+    counts = np.zeros((y.max() + 1,) * 2)
+    np.add.at(counts, (y, mirrored), 1)
+    own = counts.diagonal()[:, None]
+    more, both = counts - own, counts + own
+    pairs = (more > 0) & (more.T > 0) & (more + more.T > 2 * np.sqrt(both + both.T))
+    return int(pairs.sum()) // 2
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

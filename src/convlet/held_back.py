@@ -1,5 +1,6 @@
 """Which images were held back to test with, of data that came without such."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -30,7 +31,7 @@ class HeldBack:
     @property
     def options(self) -> str:
         """As the command line has them."""
-        grouped = "" if self.group_by is None else f" --group-by {self.group_by!r}"
+        grouped = "" if self.group_by is None else f" --group-by {shlex.quote(self.group_by)}"
         return f"--test-share {self.test_share:g} --seed {self.seed}{grouped}"
 
     def record(self) -> dict[str, Any]:

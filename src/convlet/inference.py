@@ -292,7 +292,7 @@ class Inference:
     ) -> Samples:
         """Images and labels, checked, with omega of (13).  Raises `InputError`."""
         images = arrays.as_images(x, self.input_shape, f"{name}x")
-        targets = arrays.as_labels(y, len(images), self.class_count, f"{name}y")
+        targets = arrays.as_labels(y, len(images), self.class_count, f"{name}y", self.classes)
         own = arrays.as_sample_weight(sample_weight, len(images))
         weights = by_class(as_class_weight(class_weight), targets, self.class_count, self.classes)
         return Samples(images, targets, omega(weights, targets, own))

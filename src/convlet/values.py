@@ -154,13 +154,17 @@ def check_scale(images: Array, trained: Scale | None, name: str) -> None:
     """Refuse images whose numbers mean something else than those that a network was trained on.
 
     images: as `check_images` takes them.  Of a few images only that is judged which no image can
-    be: levels, where training had numbers around 0.  Raises `InputError`.
+    be: levels, where training had numbers around 0, and numbers below black, where it had levels.
+    Raises `InputError`.
     """
-    if trained is None or (images.dtype != np.uint8 and len(images) < ENOUGH):
+    if trained is None:
+        return
+    few = images.dtype != np.uint8 and len(images) < ENOUGH
+    if few and (trained.lowest < BELOW or float(images.min()) >= BELOW):
         return
     if images.dtype == np.uint8 and trained.lowest > BELOW and trained.size >= FAINT:
         return
-    if difference := _difference(trained, scale_of(images)):
+    if difference := difference_of(trained, scale_of(images)):
         raise InputError(
             name,
             None,
@@ -189,10 +193,11 @@ def check_same_scale(x: Array, other: Array, name: str, other_name: str) -> None
 
 def scale_difference(x: Array, other: Array) -> str:
     """In which way the numbers of images mean something else than those of x; "" if they do not."""
-    return _difference(scale_of(x), scale_of(other))
+    return difference_of(scale_of(x), scale_of(other))
 
 
-def _difference(trained: Scale, other: Scale) -> str:
+def difference_of(trained: Scale, other: Scale) -> str:
+    """In which way another scale is not that of training; "" if it is."""
     (low, size), (other_low, other_size) = trained, other
     if min(size, other_size) > 0 and not 1 / RATIO < other_size / size < RATIO:
         return f"on another scale: root mean square {other_size:.3g}, that of training {size:.3g}"

@@ -57,4 +57,6 @@ def _plan(data: Dataset, images: int, folds: int) -> Iterator[str]:
     if data.held_back:
         everyone = images == len(data.train) + len(data.test)
         used = "all of them" if everyone else "chosen from all of them"
+    if data.validation is not None:
+        used += ", nor are the validation images" if "not" in used else ", no validation image"
     yield f"{data.name}: {images:,} images in {folds} folds, by --seed; {used}"

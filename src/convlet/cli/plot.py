@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from convlet import plots
-from convlet.cli import options, places
+from convlet.cli import options, places, reading
 from convlet.cli.console import say
 from convlet.cli.help import Command
 from convlet.cli.models import load_model, load_with_data
 from convlet.cli.options import argument, file, whole
 from convlet.cli.pictures import PictureFile
+from convlet.cli.reading import Tested
 from convlet.errors import InputError, blaming
 from convlet.inputs import as_count
 from convlet.plots.mistakes import MOST_IMAGES
@@ -29,11 +30,18 @@ MISTAKES = 25
 @argument("kind", f"{', '.join(PICTURES)}.", shell_complete=options.offering(PICTURES))
 @argument("model", "A file that train saved; for curves, its --history file.", type=options.FILE)
 @options.MODEL_DATA
+@reading.TESTED
 @file("--out", help="A .png, .svg or .pdf file.", show_default="convlet-KIND.png")
 @whole("--image", default=0, help="For activations: which test image, from 0.")
 @whole("--count", default=MISTAKES, help="For mistakes: at most so many.")
 def plot(
-    kind: str, model: Path, data: str | None, out: Path | None, image: int, count: int
+    kind: str,
+    model: Path,
+    data: str | None,
+    tested: Tested,
+    out: Path | None,
+    image: int,
+    count: int,
 ) -> None:
     """Draw one picture of training or of what was learned.
 
@@ -41,32 +49,39 @@ def plot(
     """
     if kind not in PICTURES:
         raise InputError("kind", kind, f"one of: {', '.join(PICTURES)}")
-    _refuse_unused(kind, data, image, count)
+    tested.check()
+    _refuse_unused(kind, data, tested, image, count)
     as_count(image, "image", 0)
     as_count(count, "count", 1, MOST_IMAGES)
     places.refuse_same({"model": model, "out": out})
     places.refuse_inside(out, data)
     picture = PictureFile(out, f"convlet-{kind}.png")
-    say(picture.save(_draw(kind, model, data, image, count)))
+    say(picture.save(_draw(kind, model, data, tested, image, count)))
 
 
-def _refuse_unused(kind: str, data: str | None, image: int, count: int) -> None:
+def _refuse_unused(kind: str, data: str | None, tested: Tested, image: int, count: int) -> None:
     """What a kind of picture would leave aside without a word."""
-    if data is not None and kind in ("curves", "filters"):
-        raise InputError("data", data, but=f"{kind} needs none", hint="leave it out")
+    if kind in ("curves", "filters"):
+        if data is not None:
+            raise InputError("data", data, but=f"{kind} needs none", hint="leave it out")
+        for name, value in tested.arguments().items():
+            if value:
+                raise InputError(name, value, but=f"{kind} needs no data", hint="leave it out")
     if image and kind != "activations":
         raise InputError("image", image, but=f"{kind} is of all images", hint="leave it out")
     if count != MISTAKES and kind != "mistakes":
         raise InputError("count", count, but=f"{kind} shows no mistakes", hint="leave it out")
 
 
-def _draw(kind: str, model: Path, data: str | None, image: int, count: int) -> "Figure":
+def _draw(
+    kind: str, model: Path, data: str | None, tested: Tested, image: int, count: int
+) -> "Figure":
     if kind == "curves":
         with blaming("model"):
             return plots.training_curves(read_history(model, "model"))
     if kind == "filters":
         return plots.filters(load_model(model))
-    network, dataset = load_with_data(model, data)
+    network, dataset = load_with_data(model, data, **tested.arguments())
     for line in dataset.said:
         say(line)
     x, y = dataset.test.images, dataset.test.labels

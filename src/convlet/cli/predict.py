@@ -15,8 +15,9 @@ import numpy as np
 from convlet.arrays import as_images
 from convlet.cli import options
 from convlet.cli.answers import Answer, AnswerTable, Csv, Json
-from convlet.cli.console import fail
+from convlet.cli.console import fail, warn
 from convlet.cli.help import Command
+from convlet.cli.levels import Levels
 from convlet.cli.models import load_model, preparation_of
 from convlet.cli.options import argument, whole
 from convlet.datasets.encoded.folders import image_files
@@ -25,6 +26,7 @@ from convlet.engine import as_floats
 from convlet.equations import Array
 from convlet.errors import (
     ConvletError,
+    DataError,
     FileError,
     InputError,
     MissingDependencyError,
@@ -35,10 +37,14 @@ from convlet.files.paths import file_name
 from convlet.inputs import as_count, as_threads
 from convlet.network import Network
 from convlet.preparation import Preparation
-from convlet.values import check_scale
+from convlet.values import check_scale, scale_of
+from convlet.wording import count, listed
 
 EXAMPLE = "Example: convlet predict mnist.safetensors digit.png photos/ --top 2"
 STDIN = "-"
+TABLES = (".npz", ".csv", ".csv.gz", ".parquet", ".tar", ".zip")
+"""Endings of what `train` and `evaluate` take, with its labels, or what has to be unpacked."""
+MOST_NAMED = 3  # files that are left out
 AT_ONCE = 256  # images that are in memory
 
 
@@ -95,14 +101,16 @@ def predict(
     how = _How(preparation_of(network), network, as_is, invert)
     how.check()
     writer = Json() if json else Csv() if as_csv else AnswerTable()
-    failed = 0
-    for answer in _answers(network, how, images, top, threads):
+    failed, levels = 0, Levels()
+    for answer in _answers(network, how, images, top, threads, levels):
         if isinstance(answer, ConvletError):
             fail(answer.told(click.get_current_context().obj))
             failed += 1
         else:
             writer.write(answer)
     writer.end()
+    for line in levels.strange(network.scale):
+        warn(line)
     return int(failed > 0)
 
 
@@ -130,6 +138,11 @@ class _How:
         how: How = self.network.input_shape if self.preparation is None else self.preparation
         if self.as_is and self.preparation is not None:
             how = replace(self.preparation, fit="crop")
+        if path.lower().endswith(TABLES):
+            raise DataError(
+                f"{path}: expected image files, .npy files or folders, found a file of many images:"
+                " save them as one array (n, rows, columns, channels) with numpy.save"
+            )
         if path == STDIN:
             found = read_given(sys.stdin.buffer, STDIN, how)
         else:
@@ -141,7 +154,12 @@ class _How:
 
 
 def _answers(
-    network: Network, how: _How, given: Sequence[str], top: int, threads: int | None
+    network: Network,
+    how: _How,
+    given: Sequence[str],
+    top: int,
+    threads: int | None,
+    levels: Levels,
 ) -> Iterator[Answer | ConvletError]:
     """What each image is, or what is wrong with its file, in the order in which they were given."""
     classes = network.classes or tuple(map(str, range(network.class_count)))
@@ -154,6 +172,7 @@ def _answers(
                 yield item
                 continue
             row = next(probabilities)
+            levels.add(scale_of(item[1][None]))
             best = np.argsort(-row, kind="stable")[:top]
             yield Answer(item[0], [(classes[k], float(row[k])) for k in best], item[2])
 
@@ -222,8 +241,12 @@ def _files(path: str) -> Iterator[str]:
     if path == STDIN or not os.path.isdir(path):
         yield path
         return
-    for image in image_files(Path(path)):
+    others: list[str] = []
+    for image in image_files(Path(path), others):
         yield os.path.join(path, image)
+    if others:
+        names = listed([os.path.basename(name) for name in others], MOST_NAMED)
+        warn(f"{path}: {count(len(others), 'other file')} left out ({names})")
 
 
 def inverted(images: Array) -> Array:

@@ -89,13 +89,26 @@ def _download(name: str, cache: Path) -> None:
                 download(url, str(file), None)
                 _verify(file, SHA256[name])
             except (ConvletError, OSError, ValueError) as error:  # errors of requests are OSError
-                failures.append(f"{url}: {one_line(error)}")
+                failures.append(f"{url}: {_reason(error)}")
                 continue
             write_atomic(cache / file.name, file.read_bytes())
             return
     raise FileError(
         "fashion-mnist is not on this machine and could not be downloaded"
         f" ({'; '.join(failures)}): try again with a network connection, {_other_ways(cache)}"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Why a download failed, in a few words: requests tells a story of classes and addresses."""
+    if isinstance(error, ConvletError):
+        return str(error)
+    name = type(error).__name__
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return f"the server answers {status}"
+    return {"ConnectionError": "no connection", "SSLError": "no secure connection"}.get(
+        name, "no answer in time" if "Timeout" in name else one_line(error)[:80]
     )
 
 

@@ -12,12 +12,14 @@ from convlet.network import Network
 from convlet.plots.curves import as_history
 from convlet.plots.style import class_names, require_matplotlib
 from convlet.report import about, results
-from convlet.report.html import Html, pairs, percent, tag, text
+from convlet.report.html import Html, own, pairs, percent, tag, text
 from convlet.run import Row
+from convlet.wording import label
 
 # The page asks for nothing: what a browser would load or run all the same is forbidden to it.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 VERSION = f"convlet {__version__}"
+MOST_SAID = 300  # characters of a line about the data
 SECTIONS = (
     ("network", "Network"),
     ("training", "Training"),
@@ -39,13 +41,15 @@ def report(
     title: str = "A network",
     data_name: str | None = None,
     names: Any = None,
+    said: Sequence[str] = (),
 ) -> str:
     """One self-contained HTML page about a network and its predictions for test images.
 
     x, y: test images and their classes, as for `Network.evaluate`; without both the page has the
     network, its training and its filters.  history: of its training, for the curves.  data_name: of
     the data that x and y are from.  names: a str for each image, as of its file; without them an
-    image is called by its number in x, from 0.  How the network was trained is said where it knows
+    image is called by its number in x, from 0.  said: what a reader should know of the data, as
+    `Dataset.said`.  How the network was trained is said where it knows
     that, as after `fit`.  The page holds its style and its pictures, needs no
     script and no network, and every name in it is escaped.  The same arguments give the same page.
     Raises `InputError`, `MissingDependencyError`.
@@ -64,7 +68,7 @@ def report(
     if x is not None:
         found = predict(network, x, y, names=names)
         parts |= _results(network, found)
-        facts = _scores(found, data_name) | facts
+        facts = _scores(found, data_name, said) | facts
     present = [(name, words) for name, words in SECTIONS if name in parts]
     links = [tag("li", tag("a", text(words), href=f"#{name}")) for name, words in present]
     head = tag("header", tag("h1", text(title)), pairs(facts, "facts"))
@@ -86,12 +90,17 @@ def _results(network: Network, found: Predictions) -> dict[str, Html]:
     }
 
 
-def _scores(found: Predictions, data_name: str | None) -> dict[str, Html]:
-    return ({} if data_name is None else {"test data": text(data_name)}) | {
-        "test images": text(f"{len(found.labels):,}"),
-        "test accuracy": percent(found.accuracy),
-        "test loss": text(f"{found.loss + 0.0:.4f}"),  # and not -0.0000
-    }
+def _scores(found: Predictions, data_name: str | None, said: Sequence[str]) -> dict[str, Html]:
+    data = {} if data_name is None else {"test data": text(data_name)}
+    return (
+        data
+        | ({"of the data": own("; ".join(label(line, MOST_SAID) for line in said))} if said else {})
+        | {
+            "test images": text(f"{len(found.labels):,}"),
+            "test accuracy": percent(found.accuracy),
+            "test loss": text(f"{found.loss + 0.0:.4f}"),  # and not -0.0000
+        }
+    )
 
 
 def _document(title: str, *body: Html) -> str:

@@ -66,10 +66,11 @@ def _without_images(folders: Iterable[str], images: Iterable[str]) -> Iterator[s
         yield f"no images in {listed(empty, MOST_NAMED)}"
 
 
-def image_files(folder: Path) -> Iterator[str]:
+def image_files(folder: Path, others: list[str] | None = None) -> Iterator[str]:
     """Paths of the images below a folder, from there, in order of each folder.
 
-    Raises `DataError`, `FileError`, a folder that cannot be looked into after all others.
+    others: gets the paths of other files.  Raises `DataError`, `FileError`, of a folder that cannot
+    be looked into after all others.
     """
     wrong: list[DataError | FileError] = []
     found = 0
@@ -77,6 +78,8 @@ def image_files(folder: Path) -> Iterator[str]:
         if is_image(path):
             found += 1
             yield path
+        elif others is not None:
+            others.append(path)
     if wrong:
         raise wrong[0]
     if not found:
