@@ -95,6 +95,8 @@ def train(n):
 one = threading.Thread(target=int)  # beside the first thread a sanitizer begins one of its own
 one.start()
 one.join()
+while str(one.native_id) in os.listdir("/proc/self/task"):
+    pass  # joined, but not yet gone
 first = len(os.listdir("/proc/self/task"))
 for call, n in ((predict, 1), (gradients, 8), (train, 1), (gradients, 9), (predict, 3), (train, 25),
                 (predict, 10), (gradients, 100), (train, 100), (predict, 100)):
