@@ -70,6 +70,8 @@ class Inference:
         self.classes = names
         self.data = self.preparation = self.held_back = self.scale = None
         self.settings = None
+        self.said: tuple[str, ...] = ()
+        """Where it came from another library: a sentence for each thing that is not as there."""
         self.epochs = 0
         self._shapes = parameter_shapes(self.stages)
         seed = inputs.as_seed(seed)

@@ -1,10 +1,12 @@
-"""The makers of a `Network` from files."""
+"""The makers of a `Network`: of files, and of networks of other libraries."""
 
 import os
 
 from convlet.checkpoint import read, settings_in
 from convlet.equations import Float32
 from convlet.formats.model import Description, read_network
+from convlet.interchange.chain import Chain
+from convlet.interchange.folding import fold
 from convlet.network import Network
 
 
@@ -46,4 +48,15 @@ def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Netwo
     network.settings = settings_in(saved.identity)
     network.preparation = saved.identity.get("preparation")  # none in older ones
     network.held_back = saved.identity.get("held_back")
+    return network
+
+
+def network_of_chain(of: Chain) -> Network:
+    """A chain as a network that gives the same probabilities; `said` of it tells what was folded.
+
+    Raises `ArchitectureError` as `fold` does.
+    """
+    found = fold(of)
+    network = Network(found.layers, found.input_shape, classes=found.classes, flat=found.flat)
+    network.said = found.said
     return network
