@@ -1,13 +1,22 @@
-"""The makers of a `Network`: of files, and of networks of other libraries."""
+"""The makers of a `Network`: of files, and of networks of other libraries.
+
+What reads those is loaded when it is asked for, as it is much and rarely needed.
+"""
 
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from convlet.checkpoint import read, settings_in
 from convlet.equations import Float32
+from convlet.errors import ArchitectureError, ModelFileError
+from convlet.files.paths import file_name
 from convlet.formats.model import Description, read_network
-from convlet.interchange.chain import Chain
-from convlet.interchange.folding import fold
+from convlet.inputs import as_input_shape
 from convlet.network import Network
+
+if TYPE_CHECKING:
+    from convlet.interchange.chain import Chain
 
 
 def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
@@ -51,12 +60,49 @@ def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Netwo
     return network
 
 
-def network_of_chain(of: Chain) -> Network:
+def from_onnx(
+    path: str | os.PathLike[str],
+    input_shape: Sequence[int] | None = None,
+    *,
+    white: float | None = None,
+) -> Network:
+    """The network in an ONNX file: it gives the same probabilities, up to rounding.
+
+    Chains of layers, as PyTorch, tf2onnx, jax2onnx, skl2onnx and convlet write them; weights may
+    lie in a file beside.  docs/interchange.md says what becomes of which operator, and what is
+    refused.  `said` of the network tells what was folded.
+
+    input_shape: (rows, columns, channels), where the file leaves them open; (rows, columns) stands
+    for one channel.  white: what the file's network takes for a white pixel, which for convlet is
+    1.  None: 255 where the file takes uint8 or first divides by 16 or more, else 1.
+
+    Nothing in the file is ever run.  Raises `FileError` if it cannot be read; `ModelFileError` if
+    it is damaged, or holds what convlet has not: by node, operator and attribute; `InputError`.
+    """
+    from convlet.interchange.levels import as_white
+    from convlet.interchange.onnx_in import chain_of_file
+
+    name = file_name(path)
+    shape = None if input_shape is None else as_input_shape(input_shape)
+    white = as_white(white)
+    try:
+        found, said = chain_of_file(path, shape, white)
+        return network_of_chain(found, said=said)
+    except ArchitectureError as error:
+        raise ModelFileError(f"{name}: {error}") from None
+
+
+def network_of_chain(of: "Chain", parameter: str = "layers", said: Sequence[str] = ()) -> Network:
     """A chain as a network that gives the same probabilities; `said` of it tells what was folded.
 
-    Raises `ArchitectureError` as `fold` does.
+    parameter: that gave the chain.  said: of making it.  Raises `ArchitectureError` as `fold` does.
     """
-    found = fold(of)
+    from convlet.interchange.folding import fold
+
+    try:
+        found = fold(of)
+    except ArchitectureError as error:
+        raise error.remade(parameter=parameter) from None
     network = Network(found.layers, found.input_shape, classes=found.classes, flat=found.flat)
-    network.said = found.said
+    network.said = (*said, *found.said)
     return network

@@ -46,6 +46,7 @@ _OPTIONS = (
     "threads",
     "top",
     "weight_decay",
+    "white",
 )
 _TRAINED_WITH = "which --limit, --hold-out and --seed choose"
 
@@ -72,6 +73,7 @@ NAMES: Mapping[str, str] = {
     "y": f"DATA (labels to train with, {_TRAINED_WITH})",
     "validation x": f"DATA (images to validate with, {_TRAINED_WITH})",
     "validation y": f"DATA (labels to validate with, {_TRAINED_WITH})",
+    "file": "FILE",
     "images": "IMAGE",
     "csv": "--csv",
     "json": "--json",

@@ -11,21 +11,24 @@ from convlet.wording import listed
 def sentences(steps: Sequence[AffineStep], made: Emitted) -> Iterator[str]:
     """What is not as it was in the library.  steps: that the layer is made of."""
     hosts = [step for step in steps if isinstance(step, chain.Conv | chain.Dense)]
-    rest = [step for step in steps if step not in hosts]
     what = f"layer {made.layer}"
     if not steps:
         yield f"{what} changes nothing: it stands first, as a network begins with an affine map"
-    elif not hosts:
-        yield f"{_sources(rest)} became {what}"
-    else:
-        if rest:
-            yield f"{_sources(rest)} was folded into {what} of {_sources(hosts)}"
-        if len(hosts) > 1:
-            yield f"{_sources(hosts)}, with no activation between, became one {what}"
+    elif len(steps) > 1 + _has_bias_behind(steps) or not hosts:
+        sources = list(dict.fromkeys(step.source for step in steps))
+        yield f"{what} does the work of {listed(sources, 8)}"
     for host in hosts:
         if isinstance(host, chain.Conv):
             yield from _zeros(host)
     yield from (f"{what} {remark}" for remark in made.remarks)
+
+
+def _has_bias_behind(steps: Sequence[AffineStep]) -> bool:
+    """Whether an addition gives a convolution or a dense map the bias that it has not."""
+    match list(steps[:2]):
+        case [chain.Conv(bias=None) | chain.Dense(bias=None), chain.Affine(scale=None)]:
+            return True
+    return False
 
 
 def _zeros(host: chain.Conv) -> Iterator[str]:
@@ -35,7 +38,3 @@ def _zeros(host: chain.Conv) -> Iterator[str]:
     if host.dilation != (1, 1):
         rows, columns = host.dilation
         yield f"the dilation {rows}x{columns} of {host.source} is zeros between taps"
-
-
-def _sources(steps: Sequence[AffineStep]) -> str:
-    return listed(list(dict.fromkeys(step.source for step in steps)))
