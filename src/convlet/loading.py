@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from convlet.checkpoint import read, settings_in
 from convlet.equations import Float32
-from convlet.errors import ArchitectureError, ModelFileError
+from convlet.errors import ArchitectureError, InputError, ModelFileError
 from convlet.files.paths import file_name
 from convlet.formats.model import Description, read_network
 from convlet.inputs import as_input_shape
@@ -88,7 +88,9 @@ def from_onnx(
     try:
         found, said = chain_of_file(path, shape, white)
         return network_of_chain(found, said=said)
-    except ArchitectureError as error:
+    except InputError as error:
+        if error.parameter == "input_shape":  # which the caller may give
+            raise
         raise ModelFileError(f"{name}: {error}") from None
 
 

@@ -18,7 +18,9 @@ import numpy as np
 from convlet.equations import Array
 from convlet.errors import ArchitectureError
 from convlet.shapes import Margins, Pair, Shape
+from convlet.wording import label
 
+MOST_FOUND = 300  # characters of what is wrong with a step
 NO_MARGINS: Margins = ((0, 0), (0, 0))
 
 Order = Literal["hwc", "chw"]
@@ -172,7 +174,7 @@ def refused(source: str, found: str, hint: str) -> ArchitectureError:
 
     A front end may make its own of it, as in `error.remade(parameter="module")`.
     """
-    return ArchitectureError("layers", subject=source, found=found, hint=hint)
+    return ArchitectureError("layers", subject=source, found=label(found, MOST_FOUND), hint=hint)
 
 
 def windows(side: int, taps: int, stride: int, margin: Pair = (0, 0)) -> int:

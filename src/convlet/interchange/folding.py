@@ -17,10 +17,11 @@ from convlet.equations import Float32, Float64
 from convlet.interchange import chain
 from convlet.interchange.chain import AffineStep, Chain, Order, Step, refused
 from convlet.interchange.emitting import emitted
-from convlet.interchange.maps import Map, TooLargeError, allow, compose
+from convlet.interchange.maps import MOST_WORK, Map, TooLargeError, allow, compose, work
 from convlet.interchange.stepmaps import Image, map_of
 from convlet.interchange.telling import sentences
 from convlet.layers import Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Softmax
+from convlet.stages import LIMIT
 from convlet.wording import size
 
 MOST_STEPS = 1000
@@ -50,13 +51,13 @@ def fold(of: Chain) -> Folded:
     if len(of.steps) > MOST_STEPS:
         found = f"has {len(of.steps)} steps"
         raise refused("the network", found, f"at most {MOST_STEPS}")
-    work = _Work(of.input_shape)
+    folding = _Folding(of.input_shape)
     with np.errstate(all="ignore"):  # numbers that are not finite are refused in the end
         for step in _written_out(of.steps):
-            work.take(step)
-        work.end()
-    flat = np.concatenate([values.ravel() for values in work.arrays])
-    return Folded(tuple(work.layers), of.input_shape, of.classes, flat, tuple(work.said))
+            folding.take(step)
+        folding.end()
+    flat = np.concatenate([values.ravel() for values in folding.arrays])
+    return Folded(tuple(folding.layers), of.input_shape, of.classes, flat, tuple(folding.said))
 
 
 def _written_out(steps: Sequence[Step]) -> list[Step]:
@@ -73,7 +74,7 @@ def _written_out(steps: Sequence[Step]) -> list[Step]:
 
 
 @dataclass
-class _Work:
+class _Folding:
     """The layers so far, and the affine steps that are not yet a layer.
 
     shape: of what comes next; of flat x that from which it was lined up, or (1, 1, units).  order:
@@ -90,6 +91,8 @@ class _Work:
     pending: Map | None = None
     steps: list[AffineStep] = field(default_factory=list)  # that pending is made of
     held: list[Layer] = field(default_factory=list)  # dropout behind pending
+    work: int = 0  # multiply-adds of folding so far
+    numbers: int = 0  # of the layers so far
     last: str = "the network"  # source of the step before
     is_done: bool = False
 
@@ -211,7 +214,9 @@ class _Work:
         together = None
         if self.pending is not None:
             with suppress(TooLargeError):
-                together = compose(self.pending, new, most)
+                self.work += work(self.pending, new)
+                if self.work <= MOST_WORK:
+                    together = compose(self.pending, new, most)
         if together is None:
             self._flush_pending()
             together = new
@@ -241,6 +246,9 @@ class _Work:
         for values in (made.w, made.b):
             if values is not None and not np.isfinite(values).all():
                 raise refused(what, "has numbers that are not finite", "train it anew")
+        self.numbers += made.w.size + (0 if made.b is None else made.b.size)
+        if self.numbers > LIMIT:
+            raise refused(what, f"is beyond {LIMIT:,} numbers of all layers", "a smaller network")
         if isinstance(made.layer, Dense):
             self._line_up()
         self.layers += [made.layer, *self.held]

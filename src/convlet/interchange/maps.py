@@ -18,10 +18,10 @@ from convlet.shapes import Margins, Pair
 
 FLOOR = 1 << 22
 """So many numbers a layer may have, however few the library has for it."""
-BLOW_UP = 16
+BLOW_UP = 4
 """Beyond `FLOOR` a layer may have so many times the numbers that the library has for it."""
 MOST_TAPS = 1 << 18  # positions of a window: each is one step of a loop here
-MOST_WORK = 1 << 33  # multiply-adds of one composition
+MOST_WORK = 1 << 33  # multiply-adds of all compositions of a network
 
 
 class TooLargeError(Exception):
@@ -86,12 +86,16 @@ def allow(needed: int, numbers: int) -> None:
         raise TooLargeError(needed, allowed)
 
 
-def allow_work(taps: int, multiply_adds: int) -> None:
-    """Raise `TooLargeError` for loops that would take too long."""
-    if taps > MOST_TAPS:
-        raise TooLargeError(taps, MOST_TAPS, "taps")
-    if multiply_adds > MOST_WORK:
-        raise TooLargeError(multiply_adds, MOST_WORK, "multiply-adds")
+def work(first: Map, second: Map) -> int:
+    """Multiply-adds that `compose` takes.  Raises `TooLargeError` for loops of too many steps."""
+    steps = prod(second.size)
+    if steps > MOST_TAPS:
+        raise TooLargeError(steps, MOST_TAPS, "taps")
+    each = 1 if second.by_channel else second.taps.shape[-1]
+    constants = 0
+    if first.constant is not None and first.constant.any():
+        constants = prod(second.output_shape[:2]) * prod(second.taps.shape)
+    return prod(first.taps.shape) * steps * each + constants
 
 
 def compose(first: Map, second: Map, most: int | None = None) -> Map | None:
@@ -173,7 +177,6 @@ def _side(
 def _taps(first: Map, second: Map, size: Pair) -> Float64:
     """Taps of two maps in one: those of the first at each place where a tap of the second is."""
     a, b = first.taps, second.taps
-    allow_work(prod(second.size), prod(first.taps.shape) * prod(second.taps.shape))
     if first.by_channel and not second.by_channel:
         a = a[..., None]
     both = first.by_channel and second.by_channel
@@ -210,7 +213,6 @@ def _applied(x: Array, second: Map) -> Float64:
     shape = second.output_shape
     allow(prod(shape), second.numbers)
     allow(prod(n + sum(m) for n, m in zip(x.shape[:2], second.margins, strict=True)), 0)
-    allow_work(prod(second.size), prod(shape[:2]) * prod(second.taps.shape))
     padded = np.pad(x, [*second.margins, (0, 0)])
     z = np.zeros(shape)
     for p, q in product(*map(range, second.size)):

@@ -20,20 +20,32 @@ from convlet.interchange.onnx_tensors import DTYPES, Tensor
 BATCH = -2_130_000_000
 """The number of images, in a shape: fits int32, to which exporters cast, and is no size."""
 FREE = 1 << 22  # numbers that constants may become in any file, beyond those that it holds
+MOST_USES = 4  # of all numbers, on average
 LOOP = 64  # what one step of a loop counts, in numbers
 
 Inputs = Sequence[Array | None]
 
 
 class Constants:
-    """Works constants out, with bounded memory: `numbers` that the file holds, twice, and `FREE`.
+    """Works constants out, with bounded memory: for each number from the file two, and `FREE`.
 
     version: of the operators.
     """
 
-    def __init__(self, version: int, numbers: int) -> None:
+    def __init__(self, version: int) -> None:
         self.version = version
-        self.left = 2 * numbers + FREE
+        self.left = self.uses = FREE
+
+    def read(self, numbers: int) -> None:
+        """So many numbers came from the file."""
+        self.left += 2 * numbers
+        self.uses += MOST_USES * numbers
+
+    def use(self, source: str, numbers: int) -> None:
+        """A node uses constants.  Raises `ArchitectureError` where few are used over and over."""
+        self.uses -= numbers
+        if self.uses < 0:
+            raise refused(source, "uses weights of others once more", "weights of its own")
 
     def value(self, node: Node, inputs: Inputs) -> Array:
         """The output of a node, read-only.  Raises `ArchitectureError`, `ModelFileError`."""
@@ -131,6 +143,8 @@ def _reshaped(of: Constants, node: Node, inputs: Inputs) -> Any:
     x, target = _first(inputs), [int(n) for n in _second(inputs).ravel()]
     if not whole(node, "allowzero", 0):
         target = [x.shape[k] if n == 0 else n for k, n in enumerate(target)]
+    if not x.flags.c_contiguous:  # it will be copied
+        of.take(node.source, x.size)
     return x.reshape(target)
 
 

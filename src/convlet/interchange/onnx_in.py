@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from convlet.errors import ArchitectureError, InputError
+import numpy as np
+
+from convlet.errors import ArchitectureError, InputError, said
 from convlet.inputs import as_input_shape
 from convlet.interchange.chain import Chain, refused
 from convlet.interchange.levels import LEVELS, with_white
@@ -68,7 +70,8 @@ def _in_some_layout(model: Model, value: Value, shape: Image | None) -> Walk:
             translation.image = known[0], known[1], known[2]
         walk = Walk(model, translation, value.name, Axes(layout.letters, layout.sizes))
         try:
-            walk.go()
+            with np.errstate(all="ignore"):  # numbers that are not finite are refused in the end
+                walk.go()
         except WrongLayoutError:
             continue
         except ArchitectureError as error:
@@ -125,7 +128,11 @@ def _layouts(value: Value, shape: Image | None) -> Iterator[Layout]:
         if shape is not None and letters == "nhw" and shape[2] != 1:
             continue
         fits = True
-        as_input_shape((*known[1:], 1, 1)[:3])  # refuses sizes beyond all measure
+        try:
+            as_input_shape((*known[1:], 1, 1)[:3])
+        except InputError as error:
+            found = f"takes images of {label(size(known[1:]), 60)} numbers"
+            raise refused("the graph", found, said(error.hint)) from None
         for picture in ("nchw", "nhwc") if letters == "nr" else (letters,):
             yield Layout(letters, tuple(known), picture)
     if not fits:

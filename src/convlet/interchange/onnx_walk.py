@@ -6,11 +6,11 @@ cycle is a node that uses what nobody has made yet.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
 from convlet.equations import Array
+from convlet.errors import ConvletError
 from convlet.interchange.chain import refused
 from convlet.interchange.onnx_answers import Answer, Answers
 from convlet.interchange.onnx_axes import Axes
@@ -36,9 +36,8 @@ class Walk:
     """Steps of a graph for an input with these axes; see `go`."""
 
     def __init__(self, model: Model, translation: Translation, name: str, x: Axes) -> None:
-        numbers = sum(prod(tensor.shape) for tensor in model.constants.values())
         self.model, self.translation = model, translation
-        self.constants = Constants(model.opsets[""], numbers)
+        self.constants = Constants(model.opsets[""])
         self.answers = Answers()
         self.things: dict[str, Thing] = {name: Image(x, 0)}
         self.after = 0  # operators that the images went through
@@ -62,7 +61,9 @@ class Walk:
             if name not in self.model.constants:
                 found = f"uses {label(name, 40)!r}, which nothing before it makes"
                 raise refused(node.source, found, "nodes in the order in which they are computed")
-            self.things[name] = self.model.constants[name].array()
+            array = self.model.constants[name].array()
+            self.constants.read(array.size)
+            self.things[name] = array
         return self.things[name]
 
     def _pass(self, node: Node, inputs: list[Thing | None]) -> None:
@@ -99,7 +100,14 @@ class Walk:
         if len([name for name in node.outputs if name]) > 1 and node.kind != "Dropout":
             raise refused(node.source, f"has {len(node.outputs)} outputs", "one")
         arrays = [thing if isinstance(thing, np.ndarray) else None for thing in inputs]
-        x = operator(self.translation, node, image.axes, arrays)
+        self.constants.use(node.source, sum(x.size for x in arrays if x is not None))
+        try:
+            x = operator(self.translation, node, image.axes, arrays)
+        except ConvletError:
+            raise
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
+            misfit = f"does not fit its constants ({error!s:.80})"
+            raise refused(node.source, misfit, "export it again") from None
         if node.kind in ("Softmax", "LogSoftmax", "Sigmoid"):
             kind = "second" if node.kind == "Sigmoid" else "probabilities"
             self.things[node.outputs[0]] = Answer("second" if kind == "second" else "probabilities")

@@ -34,6 +34,7 @@ def map_of(step: AffineStep, shape: Image, order: Order | None) -> Map:
         case chain.AveragePool():
             return _average(step, shape)
         case chain.GlobalAveragePool():
+            allow(prod(shape), 0)
             return Map(shape, np.full(shape, 1 / prod(shape[:2])))
         case _:
             assert_never(step)
