@@ -25,6 +25,7 @@ from convlet.stages import LIMIT
 from convlet.wording import size
 
 MOST_STEPS = 1000
+TOO_LARGE = "fewer channels, groups or gaps: zeros count like other numbers"
 _POINTS = (chain.Dense, chain.Affine)
 """The affine steps that flat x may meet."""
 
@@ -206,8 +207,7 @@ class _Folding:
         try:
             return map_of(step, self.shape, self.order)
         except TooLargeError as error:
-            hint = "fewer channels, groups, or less dilation: zeros are multiplied like numbers"
-            raise refused(step.source, str(error), hint) from None
+            raise refused(step.source, str(error), TOO_LARGE) from None
 
     def _join(self, step: AffineStep, new: Map, most: int | None = None) -> None:
         """Fold the map of a step into what is pending; most: multiply-adds that both may need."""
@@ -242,7 +242,7 @@ class _Folding:
                 of = self._as_matrix(of, what)
             made = emitted(of, self.order is not None)
         except TooLargeError as error:
-            raise refused(what, str(error), "a smaller image before it") from None
+            raise refused(what, str(error), TOO_LARGE) from None
         for values in (made.w, made.b):
             if values is not None and not np.isfinite(values).all():
                 raise refused(what, "has numbers that are not finite", "train it anew")

@@ -20,6 +20,7 @@ from convlet.interchange.onnx_tensors import DTYPES, Tensor
 BATCH = -2_130_000_000
 """The number of images, in a shape: fits int32, to which exporters cast, and is no size."""
 FREE = 1 << 22  # numbers that constants may become in any file, beyond those that it holds
+MOST_WHOLES = 64  # of a shape, or of axes
 MOST_USES = 4  # of all numbers, on average
 LOOP = 64  # what one step of a loop counts, in numbers
 
@@ -72,9 +73,15 @@ class Constants:
 def axes_of(node: Node, inputs: Inputs, place: int = 1) -> list[int] | None:
     """The axes that a node names, by its attribute or, later, by an input; None for none."""
     if len(inputs) > place and (given := inputs[place]) is not None:
-        return [int(axis) for axis in given.ravel()]
-    axes = node.attributes.get("axes")
-    return None if axes is None else [int(axis) for axis in ints(node, "axes")]
+        return wholes(node, given)
+    return list(ints(node, "axes")) if "axes" in node.attributes else None
+
+
+def wholes(node: Node, given: Array) -> list[int]:
+    """The numbers of a constant that is a shape, or names axes.  Raises `ArchitectureError`."""
+    if given.dtype.kind not in "iu" or given.size > MOST_WHOLES:
+        raise refused(node.source, "has no whole numbers as shape or axes", "export it again")
+    return [int(n) for n in given.ravel()]
 
 
 def ints(node: Node, name: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
@@ -123,7 +130,9 @@ def _constant(of: Constants, node: Node, inputs: Inputs) -> Any:
 
 
 def _filled(of: Constants, node: Node, inputs: Inputs) -> Any:
-    shape = _shape(inputs[0])
+    shape = wholes(node, _first(inputs))
+    if min(shape, default=0) < 0:
+        raise ValueError("a size below 0")
     of.take(node.source, prod(shape))
     value = node.attributes.get("value")
     filling = value.array().ravel()[0] if isinstance(value, Tensor) else np.float32(0)
@@ -140,7 +149,7 @@ def _cast(of: Constants, node: Node, inputs: Inputs) -> Any:
 
 
 def _reshaped(of: Constants, node: Node, inputs: Inputs) -> Any:
-    x, target = _first(inputs), [int(n) for n in _second(inputs).ravel()]
+    x, target = _first(inputs), wholes(node, _second(inputs))
     if not whole(node, "allowzero", 0):
         target = [x.shape[k] if n == 0 else n for k, n in enumerate(target)]
     if not x.flags.c_contiguous:  # it will be copied
@@ -180,7 +189,7 @@ def _sliced(of: Constants, node: Node, inputs: Inputs) -> Any:
         parts = [node.attributes.get(name) for name in ("starts", "ends", "axes", "steps")]
     else:
         given = [*inputs[1:], None, None, None, None][:4]
-        parts = [None if part is None else tuple(map(int, part.ravel())) for part in given]
+        parts = [None if part is None else tuple(wholes(node, part)) for part in given]
     starts, ends, axes, steps = (part if isinstance(part, tuple) else None for part in parts)
     if starts is None or ends is None:
         raise ValueError("no starts and ends")
@@ -254,12 +263,6 @@ def _first(inputs: Inputs) -> Array:
 
 def _second(inputs: Inputs) -> Array:
     return _first(inputs[1:])
-
-
-def _shape(x: Array | None) -> list[int]:
-    if x is None or x.ndim != 1 or (x < 0).any():
-        raise ValueError("no shape")
-    return [int(n) for n in x]
 
 
 _KNOWN: Mapping[str, Callable[[Constants, Node, Inputs], Any]] = {

@@ -6,7 +6,7 @@ from convlet.equations import Array
 from convlet.interchange import chain
 from convlet.interchange.chain import refused
 from convlet.interchange.onnx_axes import Axes, WrongLayoutError, check_image, narrowed
-from convlet.interchange.onnx_constants import Inputs, axes_of, ints, real, text, whole
+from convlet.interchange.onnx_constants import Inputs, axes_of, ints, real, text, whole, wholes
 from convlet.interchange.onnx_file import Node
 from convlet.interchange.onnx_translation import Translation, given, optional
 from convlet.interchange.onnx_windows import Window, window_of
@@ -98,11 +98,11 @@ def pad(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
     if t.version < 11:
         pads, value = list(ints(node, "pads")), real(node, "value", 0.0)
     else:
-        pads = [int(n) for n in given(node, inputs, 1).ravel()]
+        pads = wholes(node, given(node, inputs, 1))
         filling = optional(inputs, 2)
         value = 0.0 if filling is None or filling.size != 1 else float(filling.ravel()[0])
     named = optional(inputs, 3)
-    places = range(x.rank) if named is None else [int(k) % x.rank for k in named.ravel()]
+    places = range(x.rank) if named is None else [k % x.rank for k in wholes(node, named)]
     if len(pads) != 2 * len(places) or min(pads, default=0) < 0:
         raise refused(node.source, f"has pads {pads}", "0 or more for each side")
     found = {"h": (0, 0), "w": (0, 0)}

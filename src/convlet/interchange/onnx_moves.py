@@ -17,7 +17,7 @@ from convlet.interchange.onnx_axes import (
     target_of,
     widened,
 )
-from convlet.interchange.onnx_constants import Inputs, axes_of, ints, whole
+from convlet.interchange.onnx_constants import Inputs, axes_of, ints, whole, wholes
 from convlet.interchange.onnx_file import Node
 from convlet.interchange.onnx_translation import Translation, given
 
@@ -42,7 +42,7 @@ def _lined_up(t: Translation, node: Node, x: Axes) -> Axes:
 
 
 def reshape(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
-    shape = [int(n) for n in given(node, inputs, 1).ravel()]
+    shape = wholes(node, given(node, inputs, 1))
     zero_copies = not whole(node, "allowzero", 0)
     sizes = target_of(x, node.source, shape, zero_copies, t.batch)
     if len(sizes) == 1:
