@@ -448,3 +448,50 @@ def test_weights_beside_the_file(tmp_path):
     )
     assert (tmp_path / "weights.bin").stat().st_size > 300
     np.testing.assert_array_equal(convlet.from_onnx(tmp_path / "beside.onnx").flat, expected)
+
+
+def own(**notes: str) -> onnx.ModelProto:
+    """A network of a dense layer with what convlet's own export notes beside it."""
+    g = Graph()
+    z = g.node("Gemm", g.node("Flatten", "input"), g.constant(random(42, 3)), g.constant(random(3)))
+    model = g.model(["n", 7, 6], g.node("Softmax", z))
+    kept = {
+        "convlet_version": "0.1.0",
+        "layers": "flatten, dense 3, softmax",
+        "input_shape": "[7, 6, 1]",
+        "input_scaling": "uint8/255",
+        "epochs": "4",
+        "classes": '["a", "b", "c"]',
+        "preparation": '{"rows": 7, "columns": 6, "colour": "grey", "fit": "pad"}',
+        "scale": "[0.0, 0.25]",
+        **notes,
+    }
+    for key, text in kept.items():
+        model.metadata_props.add(key=key, value=text)
+    return model
+
+
+def test_a_file_of_convlet_itself_is_known_again(tmp_path):
+    network = assert_same(own(), tmp_path, "nhwc")
+    assert (network.classes, network.epochs) == (("a", "b", "c"), 4)
+    assert network.preparation.fit == "pad"
+    assert network.scale == (0, 0.25)
+    assert network.said == ()
+
+
+def test_notes_of_another_network_are_not_taken(tmp_path):
+    network = assert_same(own(layers="flatten, dense 3 bias none, softmax"), tmp_path, "nhwc")
+    assert (network.classes, network.epochs, network.scale) == (("a", "b", "c"), 0, None)
+
+
+def test_damaged_notes_are_refused(tmp_path):
+    with pytest.raises(convlet.ModelFileError, match="epochs is 'four', expected a whole number"):
+        network_in(own(epochs="four"), tmp_path)
+
+
+def test_a_file_that_prepares_images_is_refused(tmp_path):
+    model = own()
+    for axis in model.graph.input[0].type.tensor_type.shape.dim:
+        axis.dim_param = "any"
+    with pytest.raises(convlet.ModelFileError, match="takes images of any size, and prepares them"):
+        network_in(model, tmp_path)

@@ -11,12 +11,15 @@ from convlet.checkpoint import read, settings_in
 from convlet.equations import Float32
 from convlet.errors import ArchitectureError, InputError, ModelFileError
 from convlet.files.paths import file_name
-from convlet.formats.model import Description, read_network
+from convlet.formats.model import Description, describe, read_network
 from convlet.inputs import as_input_shape
 from convlet.network import Network
 
 if TYPE_CHECKING:
     from convlet.interchange.chain import Chain
+
+OWN = "convlet_version"
+"""In the notes of an ONNX file that convlet wrote; the others are those of a model file."""
 
 
 def load(path: str | os.PathLike[str], engine: str = "auto") -> Network:
@@ -34,10 +37,15 @@ def network_of(found: Description, flat: Float32, engine: str = "auto") -> Netwo
     network = Network(
         found.layers, found.input_shape, classes=found.classes, engine=engine, flat=flat
     )
+    _remember(network, found)
+    return network
+
+
+def _remember(network: Network, found: Description) -> None:
+    """What a file says of the training of a network."""
     network.epochs, network.data, network.settings = found.epochs, found.data, found.settings
     network.scale = found.scale
     network.preparation, network.held_back = found.preparation, found.held_back
-    return network
 
 
 def load_checkpoint(path: str | os.PathLike[str], engine: str = "auto") -> Network:
@@ -70,7 +78,8 @@ def from_onnx(
 
     Chains of layers, as PyTorch, tf2onnx, jax2onnx, skl2onnx and convlet write them; weights may
     lie in a file beside.  docs/interchange.md says what becomes of which operator, and what is
-    refused.  `said` of the network tells what was folded.
+    refused.  `said` of the network tells what was folded; one that convlet wrote knows again what
+    the network knew.
 
     input_shape: (rows, columns, channels), where the file leaves them open; (rows, columns) stands
     for one channel.  white: what the file's network takes for a white pixel, which for convlet is
@@ -86,12 +95,20 @@ def from_onnx(
     shape = None if input_shape is None else as_input_shape(input_shape)
     white = as_white(white)
     try:
-        found, said = chain_of_file(path, shape, white)
-        return network_of_chain(found, said=said)
+        found = chain_of_file(path, shape, white)
+        network = network_of_chain(found.chain, said=found.said)
     except InputError as error:
         if error.parameter == "input_shape":  # which the caller may give
             raise
         raise ModelFileError(f"{name}: {error}") from None
+    if OWN in found.metadata:
+        notes = {key: text for key, text in found.metadata.items() if key != OWN}
+        about = describe(name, notes)
+        if about.classes is not None and len(about.classes) == network.class_count:
+            network.classes = about.classes
+        if (about.input_shape, about.shapes) == (network.input_shape, network.shapes):
+            _remember(network, about)
+    return network
 
 
 def network_of_chain(of: "Chain", parameter: str = "layers", said: Sequence[str] = ()) -> Network:

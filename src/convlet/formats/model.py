@@ -144,7 +144,7 @@ def read_network(
     name = file_name(path)
 
     def expected(metadata: dict[str, str]) -> dict[str, Spec]:
-        found = _describe(name, metadata)
+        found = describe(name, metadata)
         count = sum(map(prod, found.shapes.values()))
         shapes = {**found.shapes, **{key: (count,) for key in found.slots}}
         return {key: ("F32", shape) for key, shape in shapes.items()}
@@ -152,7 +152,7 @@ def read_network(
     record = unpack(path, KIND, (VERSION,), expected)
     for where, value in _not_finite(record.arrays):
         raise damaged(name, where, value, "finite numbers")
-    found = _describe(name, record.metadata)
+    found = describe(name, record.metadata)
     flat = np.concatenate([record.arrays[key].ravel() for key in found.shapes])
     return found, flat, tuple(record.arrays[key].copy() for key in found.slots)
 
@@ -165,7 +165,7 @@ def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str
             yield f"{name}{list(place)}", float(values[place])
 
 
-def _describe(name: str, metadata: dict[str, str]) -> Description:
+def describe(name: str, metadata: dict[str, str]) -> Description:
     """Metadata as a description, or `ModelFileError`."""
     keys = {"layers", "input_shape", "input_scaling", "epochs"}
     if set(metadata) - OPTIONAL != keys:

@@ -44,8 +44,6 @@ def emitted(of: Map, flat: bool) -> Emitted:
     kind: Literal["channel", "position"] | None = None
     if constant is not None:
         kind = "channel" if constant.ndim == 1 else "position"
-    if kind == "position":
-        remarks.append("has a bias for each position: a shift before it does not reach its margins")
     layer = Conv2D(of.taps.shape[-1], of.size, of.stride, padding, kind)
     w = full(of)[::-1, ::-1]  # (1)
     return Emitted(layer, _rounded(w), constant, tuple(remarks))

@@ -123,7 +123,8 @@ def dropout(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
     x = t.settle(x)
     if not 0 <= rate < 1:
         raise refused(node.source, f"drops with probability {rate:g}", "one from 0 to below 1")
-    t.step(chain.Dropout, node, min(rate, 0.99))
+    shortest = float(str(np.float32(rate)))  # 0.2 is no number of float32
+    t.step(chain.Dropout, node, min(shortest, 0.99))
     return x
 
 

@@ -1,9 +1,10 @@
 """An ONNX file as a chain: the graph is walked once, from its input to its outputs."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,10 +25,16 @@ TYPES = {1: "float", UINT8: "uint8", 10: "float16", 11: "double"}
 Image = tuple[int, int, int]
 
 
-def chain_of_file(
-    path: str | os.PathLike[str], shape: Image | None, white: float | None
-) -> tuple[Chain, tuple[str, ...]]:
-    """What the network in a file does, and sentences about what is not as it was.
+class Found(NamedTuple):
+    """What the network in a file does, sentences about what is not as it was, the file's notes."""
+
+    chain: Chain
+    said: tuple[str, ...]
+    metadata: Mapping[str, str]
+
+
+def chain_of_file(path: str | os.PathLike[str], shape: Image | None, white: float | None) -> Found:
+    """The network in a file.
 
     shape: (rows, columns, channels) of images, where the file leaves them open.  white: as for
     `with_white`; of a file that takes uint8 None is 255.  Raises `FileError`, `ModelFileError`,
@@ -46,12 +53,16 @@ def chain_of_file(
     if value.code not in TYPES:
         found = f"has an input {label(value.name, 40)!r} of type {value.code}"
         raise refused("the graph", found, f"numbers: {', '.join(TYPES.values())}")
+    if "preparation" in model.metadata and value.shape and None in value.shape[1:]:
+        what = "takes images of any size, and prepares them"
+        raise refused("the graph", what, "a file of convlet that was exported without prepare")
     walk = _in_some_layout(model, value, shape)
     image = walk.translation.image
     assert image is not None
     white = LEVELS if white is None and value.code == UINT8 else white
     steps, scaled = with_white(walk.translation.steps, white, "the file")
-    return Chain(image, steps, walk.answers.classes), (*scaled, *walk.translation.said)
+    network = Chain(image, steps, walk.answers.classes)
+    return Found(network, (*scaled, *walk.translation.said), model.metadata)
 
 
 def _in_some_layout(model: Model, value: Value, shape: Image | None) -> Walk:

@@ -17,6 +17,8 @@ def sentences(steps: Sequence[AffineStep], made: Emitted) -> Iterator[str]:
     elif len(steps) > 1 + _has_bias_behind(steps) or not hosts:
         sources = list(dict.fromkeys(step.source for step in steps))
         yield f"{what} does the work of {listed(sources, 8)}"
+    if hosts and hosts[0] is not steps[0] and getattr(made.layer, "bias", None) == "position":
+        yield f"{what} has a bias for each position: a shift before it does not reach its margins"
     for host in hosts:
         if isinstance(host, chain.Conv):
             yield from _zeros(host)
