@@ -154,6 +154,7 @@ IMAGES = {
         ),
     ),
     "weights that are worked out": lambda g: flat(g, worked_out(g), 75),
+    "weights in many steps": lambda g: flat(g, in_many_steps(g), 75),
     "probabilities of a convolution": lambda g: g.node(
         "Flatten", g.node("Softmax", g.node("GlobalAveragePool", conv(g, "input")), axis=1)
     ),
@@ -176,6 +177,20 @@ def worked_out(g: Graph) -> str:
     scale = g.node("Mul", g.node("Div", g.constant(1), root), g.node("Neg", g.constant(random(3))))
     along = g.node("Unsqueeze", scale, g.constant([0, 2, 3], I64))
     return g.node("Mul", z, g.node("Reshape", along, g.constant([1, 3, 1, 1], I64)))
+
+
+def in_many_steps(g: Graph) -> str:
+    """Most of what is worked out of constants."""
+    w = g.constant(random(4, 2, 3, 2))
+    three = g.node("Slice", w, *(g.constant([n], I64) for n in (3, -9, 0, -1)))  # backwards
+    three = g.node("Gather", three, g.constant([2, 0, 3], I64), axis=0)
+    two = g.node("Cast", g.node("Constant", value_int=2), to=TensorProto.FLOAT)
+    squares = g.node("Pow", g.node("Constant", value_floats=[1.0, -2.0, 3.0]), two)
+    size = g.node("Shape", g.node("Constant", value_ints=[4, 5, 6]))
+    filled = g.node("ConstantOfShape", size, value=helper.make_tensor("v", 1, [1], [0.5]))
+    bias = g.node("Mul", g.node("Reciprocal", squares), filled)
+    bias = g.node("Squeeze", g.node("Concat", g.node("Identity", bias), axis=0))
+    return g.node("Conv", "input", three, g.node("Add", bias, g.node("Constant", value_float=0.1)))
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -244,6 +259,23 @@ OTHERS = {
         [3, 2, 7, 6],
         (7, 6, 2),
         lambda g: end(g, g.node("Reshape", conv(g, "input"), g.constant([3, 75], I64)), 75),
+    ),
+    "pixels lined up, less a mean, then a row": (
+        ["n", 35],
+        (1, 35, 1),
+        lambda g: flat(
+            g,
+            g.node(
+                "Conv",
+                g.node(
+                    "Unsqueeze",
+                    g.node("Sub", "input", g.constant(random(35))),
+                    g.constant([1, 2], I64),
+                ),
+                g.constant(random(2, 1, 1, 3)),
+            ),
+            66,
+        ),
     ),
     "Scaler": (
         ["n", 35],
@@ -495,3 +527,10 @@ def test_a_file_that_prepares_images_is_refused(tmp_path):
         axis.dim_param = "any"
     with pytest.raises(convlet.ModelFileError, match="takes images of any size, and prepares them"):
         network_in(model, tmp_path)
+
+
+def test_a_graph_that_goes_on_in_float16_says_so(tmp_path):
+    g = Graph()
+    x = g.node("Cast", "input", to=TensorProto.FLOAT16)
+    network = network_in(g.model(["n", 35], end(g, x, 35), check=False), tmp_path)
+    assert network.said[0] == "node 'x0' (Cast) goes on in float16, convlet in float32"

@@ -75,6 +75,12 @@ def label_inside(g: Graph) -> str:
     return g.node("Reshape", g.node("Flatten", g.node("Relu", x)), "label")
 
 
+def two_outputs(g: Graph) -> str:
+    x = g.node("MaxPool", conv(g), kernel_shape=[2, 2])
+    g.nodes[-1].output.append("places")
+    return end(g, x)
+
+
 def softmax_inside(g: Graph) -> str:
     return end(g, g.node("Relu", g.node("Softmax", conv(g), axis=1)))
 
@@ -177,7 +183,7 @@ MODELS = {
         operator("MaxPool", kernel_shape=[2, 2, 2]),
         "(MaxPool) meets (n, 2, 5, 4) with 3 axes of windows: an image of two axes: convlet has",
     ),
-    "no window": (operator("MaxPool"), "(MaxPool) has no kernel_shape of whole numbers: export"),
+    "no window": (operator("MaxPool"), "(MaxPool) has no whole numbers as kernel_shape: exp"),
     "training": (
         operator("BatchNormalization", *[([1, 1],)] * 4, training_mode=1),
         "(BatchNormalization) is in training mode, training_mode=1: a model exported for",
@@ -246,7 +252,77 @@ MODELS = {
     ),
     "an attribute of another kind": (
         operator("Transpose", perm=3),
-        "(Transpose) has no perm of whole numbers: export it again",
+        "(Transpose) has no whole numbers as perm: export it again",
+    ),
+    "a whole number that is none": (
+        operator("Softmax", axis="x"),
+        "(Softmax) has no whole number as",
+    ),
+    "a number that is none": (
+        operator("BatchNormalization", *[([1, 1],)] * 4, epsilon=1),
+        "(BatchNormalization) has no number as epsilon: export it again",
+    ),
+    "a text that is none": (
+        operator("MaxPool", kernel_shape=[2, 2], auto_pad=1),
+        "(MaxPool) has no text as auto_pad: export it again",
+    ),
+    "axes that are none": (
+        operator("Transpose", perm=[0, 1, 1, 2]),
+        "(Transpose) has the order (0, 1, 1, 2): one of its axes",
+    ),
+    "texts": (operator("Add", (["a"], object)), "(Add) works with texts: numbers"),
+    "all dropped": (operator("Dropout", (1.0,)), "(Dropout) drops with probability 1: one from 0"),
+    "another number of channels": (
+        operator("BatchNormalization", *[([1, 1, 1],)] * 4),
+        "(BatchNormalization) has no 2 numbers for (n, 2, 5, 4): one for each channel",
+    ),
+    "strides of another number": (
+        operator("MaxPool", kernel_shape=[2, 2], strides=[1]),
+        "(MaxPool) has windows that do not fit one another: export it again",
+    ),
+    "a mean of margins alone": (
+        operator("AveragePool", kernel_shape=[2, 2], pads=[2, 0, 0, 0]),
+        "(AveragePool) has margins ((2, 0), (0, 0)) as large as its window 2x2: smaller margins",
+    ),
+    "a rest that does not come out even": (
+        operator("Reshape", ([0, 7, -1], I64)),
+        "(Reshape) makes (0, 7, -1) of (n, 2, 5, 4): images to stay images",
+    ),
+    "flat numbers split": (
+        flat("Unsqueeze", ([1], I64)),
+        "(Unsqueeze) splits (n, 40): flat numbers to stay flat",
+    ),
+    "axes put at places that are none": (
+        operator("Unsqueeze", ([9], I64)),
+        "(Unsqueeze) puts axes at (9,): other places",
+    ),
+    "a convolution of rows and channels": (
+        lambda g: end(
+            g,
+            g.node(
+                "Conv",
+                g.node("Unsqueeze", conv(g), g.constant([0, 1], I64)),
+                g.constant(np.ones((1, 1, 1, 2, 1, 1))),
+            ),
+        ),
+        "(Conv) has windows over (1, 1, n, 2, 5, 4): rows and columns only",
+    ),
+    "two outputs": (
+        lambda g: two_outputs(g),
+        "(MaxPool) has 2 outputs: one",
+    ),
+    "a Scaler of nothing": (
+        operator("Scaler", domain="ai.onnx.ml", scale=[1.0]),
+        "(ai.onnx.ml.Scaler) has no offset: numbers",
+    ),
+    "a constant that does not fit": (
+        lambda g: end(
+            g,
+            g.node(
+                "Add", conv(g), g.node("Reshape", g.constant([1, 2, 3]), g.constant([2, 2], I64))
+            ),
+        ),
+        "(Reshape) does not fit its constants (cannot reshape array of size 3 into shape (2,2))",
     ),
     "a shape of floats": (
         operator("Reshape", ([1.0, 2.0],)),
@@ -359,6 +435,21 @@ def test_numbers_that_are_not_finite(tmp_path):
     z = g.node("MatMul", "input", g.constant(np.full((4, 2), np.nan)))
     with pytest.raises(ModelFileError, match="numbers that are not finite: train it anew"):
         network_in(g.model(["n", 4], z), tmp_path)
+
+
+def test_a_label_of_what_is_inside(tmp_path):
+    g = Graph()
+    x = g.node("Relu", "input")
+    label, p = g.node("ArgMax", x, axis=1), g.node("Softmax", g.node("Neg", x))
+    with pytest.raises(ModelFileError, match="names a class in the midst of the graph: at its end"):
+        network_in(g.model(["n", 4], p, label, check=False), tmp_path)
+
+
+def test_pixels_that_become_more_than_an_image(tmp_path):
+    g = Graph()
+    x = g.node("Reshape", "input", g.constant([-1, 1, 2, 3, 4], I64))
+    with pytest.raises(ModelFileError, match="makes images of 4 axes: rows, columns, channels"):
+        network_in(g.model(["n", 24], g.node("Flatten", x)), tmp_path)
 
 
 def test_an_output_from_inside_is_left_out_and_said(tmp_path):

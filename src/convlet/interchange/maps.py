@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from convlet.equations import Array, Float64
-from convlet.interchange.chain import NO_MARGINS, is_flat, windows
+from convlet.interchange.chain import NO_MARGINS, windows
 from convlet.shapes import Margins, Pair
 
 FLOOR = 1 << 22
@@ -254,8 +254,3 @@ def matrix(of: Map) -> Float64:
     seen = taps[above : above + height, left : left + width]  # taps in the margins meet zeros
     w[: seen.shape[0], : seen.shape[1]] = seen
     return w.reshape(-1, w.shape[-1])
-
-
-def as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """(units,) as the shape of an image of one pixel."""
-    return (1, 1, shape[0]) if is_flat(shape) else (shape[0], shape[1], shape[2])

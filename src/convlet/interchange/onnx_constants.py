@@ -88,7 +88,7 @@ def ints(node: Node, name: str, default: tuple[int, ...] | None = None) -> tuple
     """An attribute of whole numbers.  Raises `ArchitectureError`."""
     value = node.attributes.get(name, default)
     if not isinstance(value, tuple) or not all(isinstance(n, int) for n in value):
-        raise refused(node.source, f"has no {name} of whole numbers", "export it again")
+        raise refused(node.source, f"has no whole numbers as {name}", "export it again")
     return value
 
 
@@ -96,7 +96,7 @@ def whole(node: Node, name: str, default: int) -> int:
     """An attribute that is a whole number.  Raises `ArchitectureError`."""
     value = node.attributes.get(name, default)
     if not isinstance(value, int):
-        raise refused(node.source, f"has a {name} that is no whole number", "export it again")
+        raise refused(node.source, f"has no whole number as {name}", "export it again")
     return value
 
 
@@ -104,7 +104,7 @@ def real(node: Node, name: str, default: float) -> float:
     """An attribute that is a number.  Raises `ArchitectureError`."""
     value = node.attributes.get(name, default)
     if not isinstance(value, float):
-        raise refused(node.source, f"has a {name} that is no number", "export it again")
+        raise refused(node.source, f"has no number as {name}", "export it again")
     return value
 
 
@@ -112,7 +112,7 @@ def text(node: Node, name: str, default: str) -> str:
     """An attribute that is a text.  Raises `ArchitectureError`."""
     value = node.attributes.get(name, default)
     if not isinstance(value, str):
-        raise refused(node.source, f"has a {name} that is no text", "export it again")
+        raise refused(node.source, f"has no text as {name}", "export it again")
     return value
 
 

@@ -48,31 +48,32 @@ def reshape(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
     if len(sizes) == 1:
         return x if x.is_flat else _lined_up(t, node, x)
     if x.letters == "nr":
-        return _pictured(t, node, sizes)
-    found = None if x.is_flat else relabelled(x, sizes)
-    if found is None:
+        letters = {2: "hw", 3: t.layout[1:]}.get(len(sizes))
+        if letters is None:
+            found = f"makes images of {len(sizes)} axes"
+            raise refused(node.source, found, "rows, columns, channels")
+        return _pictured(t, letters, sizes)
+    same = None if x.is_flat else relabelled(x, sizes)
+    if same is None:
         hint = "images to stay images until they are lined up"
         raise refused(node.source, f"makes {tuple(shape)} of {x.words}", hint)
-    return found
+    return same
 
 
-def _pictured(t: Translation, node: Node, sizes: Sequence[int]) -> Axes:
-    """Pixels that the caller lines up as an image, in the layout that is tried."""
-    letters = {2: "nhw", 3: t.layout}.get(len(sizes))
-    if letters is None:
-        raise refused(node.source, f"makes an image {tuple(sizes)}", "rows, columns, channels")
-    found = Axes(letters, (0, *sizes))
+def _pictured(t: Translation, letters: str, sizes: Sequence[int]) -> Axes:
+    """Pixels that the caller lines up as an image with these axes behind n."""
+    found = Axes(f"n{letters}", (0, *sizes))
     if t.image not in (None, found.image):
         raise WrongLayoutError
     t.image = found.image
     for step in t.waiting:
-        parts = [
-            values
-            if values is None or np.ndim(values) == 0
-            else along(found, np.reshape(values, sizes), step.source)
+        scale, shift = (
+            along(found, values.reshape(sizes), step.source)
+            if isinstance(values, np.ndarray) and values.ndim
+            else values
             for values in (step.scale, step.shift)
-        ]
-        t.steps.append(chain.Affine(step.source, *parts))
+        )
+        t.steps.append(chain.Affine(step.source, scale, shift))
     t.waiting = []
     return found
 
@@ -88,11 +89,7 @@ def unsqueeze(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
     if x.is_flat and x.letters != "nr":
         raise refused(node.source, f"splits {x.words}", "flat numbers to stay flat")
     if x.letters == "nr":  # one row of pixels
-        t.waiting, waiting = [], t.waiting
-        t.steps += waiting
-        if t.image not in (None, (1, x.sizes[1], 1)):
-            raise WrongLayoutError
-        t.image, x = (1, x.sizes[1], 1), Axes("nw", x.sizes)
+        x = _pictured(t, "w", x.sizes[1:])
     return widened(x, node.source, axes_of(node, inputs) or [])
 
 
