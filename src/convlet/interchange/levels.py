@@ -42,6 +42,15 @@ def with_white(
     white = white_of(steps) if white is None else white
     if white == 1:
         return [*steps], ()
-    scale = chain.Affine("the scale of the input", scale=np.float64(white))
-    mend = "give it uint8, or floats up to 1"
-    return [scale, *steps], (f"{who} takes {white:g} for white, the network 1: {mend}",)
+    said = (f"{who} takes {white:g} for white, the network 1: give it uint8, or floats up to 1",)
+    place = next((k for k, step in enumerate(steps) if not isinstance(step, chain.Flatten)), 0)
+    if _undoes(steps[place] if steps else None, white):
+        return [*steps[:place], *steps[place + 1 :]], said
+    return [chain.Affine("the scale of the input", scale=np.float64(white)), *steps], said
+
+
+def _undoes(step: Step | None, white: float) -> bool:
+    """Whether a step divides by exactly what is white: then the network is without both."""
+    if not isinstance(step, chain.Affine) or step.scale is None or step.shift is not None:
+        return False
+    return np.size(step.scale) == 1 and bool(np.all(np.asarray(step.scale) * white == 1))
