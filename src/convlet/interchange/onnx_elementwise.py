@@ -5,8 +5,8 @@ import numpy as np
 from convlet.equations import Array
 from convlet.interchange import chain
 from convlet.interchange.chain import batch_norm, refused
+from convlet.interchange.onnx_attributes import Inputs, real, whole
 from convlet.interchange.onnx_axes import Axes, along, check_image
-from convlet.interchange.onnx_constants import Inputs, real, whole
 from convlet.interchange.onnx_file import Node
 from convlet.interchange.onnx_translation import Translation, given, optional
 

@@ -5,8 +5,8 @@ import numpy as np
 from convlet.equations import Array
 from convlet.interchange import chain
 from convlet.interchange.chain import refused
+from convlet.interchange.onnx_attributes import Inputs, axes_of, ints, real, text, whole, wholes
 from convlet.interchange.onnx_axes import Axes, WrongLayoutError, check_image, narrowed
-from convlet.interchange.onnx_constants import Inputs, axes_of, ints, real, text, whole, wholes
 from convlet.interchange.onnx_file import Node
 from convlet.interchange.onnx_translation import Translation, given, optional
 from convlet.interchange.onnx_windows import Window, window_of

@@ -7,6 +7,7 @@ import numpy as np
 
 from convlet.interchange import chain
 from convlet.interchange.chain import refused
+from convlet.interchange.onnx_attributes import Inputs, axes_of, ints, whole, wholes
 from convlet.interchange.onnx_axes import (
     Axes,
     WrongLayoutError,
@@ -17,7 +18,6 @@ from convlet.interchange.onnx_axes import (
     target_of,
     widened,
 )
-from convlet.interchange.onnx_constants import Inputs, axes_of, ints, whole, wholes
 from convlet.interchange.onnx_file import Node
 from convlet.interchange.onnx_translation import Translation, given
 

@@ -7,8 +7,8 @@ from math import isqrt
 from convlet.equations import Array
 from convlet.interchange import chain
 from convlet.interchange.chain import Step, refused
+from convlet.interchange.onnx_attributes import Inputs
 from convlet.interchange.onnx_axes import Axes
-from convlet.interchange.onnx_constants import Inputs
 from convlet.interchange.onnx_file import Node
 
 

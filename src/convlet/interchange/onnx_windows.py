@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convlet.interchange.chain import refused, same, windows
+from convlet.interchange.onnx_attributes import ints, text, whole
 from convlet.interchange.onnx_axes import Axes, check_image
-from convlet.interchange.onnx_constants import ints, text, whole
 from convlet.interchange.onnx_file import Node
 from convlet.layerbase import LIMIT
 from convlet.shapes import Margins, Pair
