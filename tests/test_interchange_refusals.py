@@ -397,7 +397,7 @@ WHOLE = {
     ),
     "an image as large as a town": (
         of_shape(2, 1 << 20, 1 << 20),
-        "the graph takes images of 2x1048576x1048576 numbers: each from 1 to 65536, together at",
+        "the graph takes images of 2x1048576x1048576 numbers: 65536 rows, columns or channels, tog",
     ),
     "nothing that depends on the images": (
         no_way,

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convlet.errors import ArchitectureError, InputError, said
-from convlet.inputs import as_input_shape
+from convlet.errors import ArchitectureError, InputError
+from convlet.inputs import MOST_PIXELS, MOST_ROWS
 from convlet.interchange.chain import Chain, refused
 from convlet.interchange.levels import LEVELS, with_white
 from convlet.interchange.onnx_axes import Axes, WrongLayoutError
@@ -128,24 +128,20 @@ def _layouts(value: Value, shape: Image | None) -> Iterator[Layout]:
         wanted: dict[str, int] = {}
         if shape is not None:
             wanted = dict(zip("hwcr", (*shape, prod(shape)), strict=True))
-        known = [0, *(n or wanted.get(k, 0) for k, n in zip(letters[1:], sizes[1:], strict=True))]
+        known = [1, *(n or wanted.get(k, 0) for k, n in zip(letters[1:], sizes[1:], strict=True))]
         if 0 in known[1:]:
             found = f"is not given, and the file leaves it open: {label(sizes, 40)}"
             raise InputError("input_shape", found=found, hint="say rows, columns and channels")
-        if shape is not None and any(
-            n != wanted[k] for k, n in zip(letters[1:], known[1:], strict=True)
-        ):
-            continue
-        if shape is not None and letters == "nhw" and shape[2] != 1:
+        misfits = (n != wanted.get(k, n) for k, n in zip(letters[1:], known[1:], strict=True))
+        if any(misfits) or (letters == "nhw" and wanted.get("c", 1) != 1):
             continue
         fits = True
-        try:
-            as_input_shape((*known[1:], 1, 1)[:3])
-        except InputError as error:
+        if prod(known[1:]) > MOST_PIXELS or (letters != "nr" and max(known) > MOST_ROWS):
             found = f"takes images of {label(size(known[1:]), 60)} numbers"
-            raise refused("the graph", found, said(error.hint)) from None
+            hint = f"{MOST_ROWS} rows, columns or channels, together {MOST_PIXELS}, at most"
+            raise refused("the graph", found, hint)
         for picture in ("nchw", "nhwc") if letters == "nr" else (letters,):
-            yield Layout(letters, tuple(known), picture)
+            yield Layout(letters, (0, *known[1:]), picture)
     if not fits:
         but = f"the file takes {label(sizes, 60)}"
         raise InputError("input_shape", shape, but=but, hint="give the one of its images")

@@ -108,12 +108,14 @@ class Walk:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             misfit = f"does not fit its constants ({error!s:.80})"
             raise refused(node.source, misfit, "export it again") from None
-        if node.kind in ("Softmax", "LogSoftmax", "Sigmoid"):
-            kind = "second" if node.kind == "Sigmoid" else "probabilities"
-            self.things[node.outputs[0]] = Answer("second" if kind == "second" else "probabilities")
-            return
-        self.after += 1
-        self.things[node.outputs[0]] = Image(x, self.after)
+        made = node.outputs[0]
+        if node.kind == "Sigmoid":
+            self.things[made] = Answer("second")
+        elif node.kind in ("Softmax", "LogSoftmax"):
+            self.things[made] = Answer("probabilities")
+        else:
+            self.after += 1
+            self.things[made] = Image(x, self.after)
 
     def _end(self) -> None:
         """The outputs are answers, or what would enter a softmax."""
