@@ -107,6 +107,7 @@ WRONG = {
         "quick": FLAG,
         "json": FLAG,
     },
+    "export": {"dtype": ["int8", "float", ""], "prepare": FLAG, "labels": FLAG},
     "plot": {
         **DIVISION,
         "seed": ["-1", "x"],
@@ -128,6 +129,7 @@ NEEDED = {
     "evaluate": ["m.safetensors"],
     "predict": ["m.safetensors", "one.npy"],
     "import": ["one.onnx"],
+    "export": ["m.safetensors", "m.onnx"],
     "plot": ["mistakes", "m.safetensors"],
     "report": ["m.safetensors"],
 }
@@ -140,6 +142,7 @@ def _places(monkeypatch, tmp_path):
     Path("a_folder").mkdir()
     Path("a_file").write_text("text")
     Path("other.png").write_text("no picture")
+    Path("a.onnx").write_text("no ONNX file of convlet")
     convlet.Network("flatten, dense 2, softmax", (4, 4)).save("m.safetensors")
     shutil.copy(ONNX, "one.onnx")
     np.save("one.npy", np.zeros((4, 4), np.uint8))
@@ -206,6 +209,8 @@ ARGUMENTS = {
     ("predict", "images"): ["", "~nobody-at-all/x.png"],
     ("import", "file"): ["nosuch", "a_file", "a_folder", "one.npy", "m.safetensors", ""],
     ("show", "model"): ["nosuch", "a_file", "a_folder", "one.npy"],
+    ("export", "model"): ["nosuch", "a_file", "a_folder", "m.onnx", ""],
+    ("export", "file"): ["m.txt", "a_file/x.onnx", "missing/x.onnx", "a.onnx", "a_folder", ""],
     ("plot", "kind"): ["pie", ""],
     ("plot", "model"): ["nosuch", "a_file", "a_folder"],
     ("plot", "data"): ["nosuch", "./nosuch", "a_file", "mnist"],

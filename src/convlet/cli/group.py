@@ -30,6 +30,7 @@ COMMANDS = {
     "cache": "Show the decoded images that are kept, or delete them.",
     "bench": "Time training and prediction on MNIST.",
     "plot": "Draw one picture of training or of what was learned.",
+    "export": "Write a model for other programs.",
     "report": "Write one HTML page about a model.",
 }
 """Each with the first sentence of its help."""
