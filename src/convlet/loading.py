@@ -5,7 +5,7 @@ What reads those is loaded when it is asked for, as it is much and rarely needed
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convlet.checkpoint import read, settings_in
 from convlet.equations import Float32
@@ -109,6 +109,25 @@ def from_onnx(
         if (about.input_shape, about.shapes) == (network.input_shape, network.shapes):
             _remember(network, about)
     return network
+
+
+def from_torch(module: Any, input_shape: Sequence[int], *, white: float | None = None) -> Network:
+    """A module of PyTorch as a network that gives the same probabilities.
+
+    module: a `torch.nn.Module` that takes (n, channels, rows, columns) and whose forward is a chain
+    of layers, found by torch.export, as it predicts in eval mode.  input_shape: (rows, columns,
+    channels).  white: what it takes for a white pixel, which for convlet is 1.  None: 255 where it
+    first divides by 16 or more, else 1.
+
+    What convlet has no layer for is folded into others, exactly, a softmax is added where none is;
+    `said` of the network tells what.  Raises `InputError`, `ArchitectureError` that names the node
+    which convlet has not, `MissingDependencyError`.
+    """
+    from convlet.interchange.levels import as_white
+    from convlet.interchange.torch_in import chain_of_module
+
+    found, said = chain_of_module(module, input_shape, as_white(white))
+    return network_of_chain(found, "module", said)
 
 
 def network_of_chain(of: "Chain", parameter: str = "layers", said: Sequence[str] = ()) -> Network:
