@@ -130,6 +130,22 @@ def from_torch(module: Any, input_shape: Sequence[int], *, white: float | None =
     return network_of_chain(found, "module", said)
 
 
+def from_keras(model: Any, *, white: float | None = None) -> Network:
+    """A model of Keras 3 as a network that gives the same probabilities.
+
+    model: a `keras.Sequential`, or a functional model without branches, of any backend.  white: as
+    for `from_torch`: a model that begins with Rescaling(1 / 255) takes 255.
+
+    What is folded is told as by `from_torch`.  Raises `InputError`, `ArchitectureError` that names
+    the layer which convlet has not, `MissingDependencyError`.
+    """
+    from convlet.interchange.keras_in import chain_of_model
+    from convlet.interchange.levels import as_white
+
+    found, said = chain_of_model(model, as_white(white))
+    return network_of_chain(found, "model", said)
+
+
 def network_of_chain(of: "Chain", parameter: str = "layers", said: Sequence[str] = ()) -> Network:
     """A chain as a network that gives the same probabilities; `said` of it tells what was folded.
 

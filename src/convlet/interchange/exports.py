@@ -11,6 +11,7 @@ from convlet.equations import Float32
 from convlet.formats.model import Saveable
 
 if TYPE_CHECKING:
+    import keras
     import torch.nn
 
     from convlet.interchange.onnx_out import Dtype
@@ -59,6 +60,17 @@ class Exports:
         from convlet.interchange.torch_out import to_torch
 
         return to_torch(self, relu_at_zero)
+
+    def to_keras(self: Saveable) -> "keras.Sequential":
+        """The network as a `keras.Sequential` with a copy of its parameters.
+
+        float32 (n, rows, columns, channels), numbers as in training -> probabilities (n, classes).
+        The derivative of ReLU at 0 is that of the backend.  Raises `InputError`,
+        `MissingDependencyError`.
+        """
+        from convlet.interchange.keras_out import to_keras
+
+        return to_keras(self)
 
     def save_state_dict(self: Saveable, path: str | PathLike[str]) -> None:
         """Write the parameters to a safetensors file as those of `to_torch()`, without PyTorch.
