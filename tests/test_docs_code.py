@@ -91,9 +91,9 @@ def reader_with_a_file(data: Dataset) -> dict[str, Any]:
 
 
 def reader_with_onnx(data: Dataset) -> dict[str, Any]:
-    """An ONNX file as Keras exports it."""
+    """An ONNX file as Keras exports it, and images."""
     shutil.copy(ROOT / "tests" / "data" / "onnx" / "keras-mnist.onnx", "mnist.onnx")
-    return {}
+    return {"data": data}
 
 
 STAND_INS: dict[str, Callable[[Dataset], dict[str, Any]]] = {
