@@ -25,12 +25,12 @@ COMMANDS = {
     "evaluate": "Measure a saved model on test images.",
     "predict": "Name the most probable classes of images.",
     "import": "Bring in a network of another library, from an ONNX file.",
+    "export": "Write a model for other programs.",
     "show": "Show the stages of a network.",
     "check": "Compare every derivative with central differences.",
     "cache": "Show the decoded images that are kept, or delete them.",
     "bench": "Time training and prediction on MNIST.",
     "plot": "Draw one picture of training or of what was learned.",
-    "export": "Write a model for other programs.",
     "report": "Write one HTML page about a model.",
 }
 """Each with the first sentence of its help."""
