@@ -101,7 +101,7 @@ class _Walk:
         source = _source(node)
         if node.op != "call_function" or not hasattr(node.target, "_schema"):
             raise refused(source, "is no operator of tensors", WHAT)
-        name = node.target._schema.name.partition("::")[2]
+        name = node.target._schema.name.partition("::")[2].removesuffix("_")  # in place
         read = [one for one in node.all_input_nodes if one not in self.known]
         if not read:
             arguments, named = self.torch.fx.node.map_arg(

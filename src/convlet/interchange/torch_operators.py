@@ -261,7 +261,6 @@ OPERATORS: Mapping[str, Callable[[Call], Sequence[Step]]] = {
     "batch_norm": _batch_norm,
     "pad": _pad,
     "relu": _relu,
-    "relu_": _relu,
     "clamp": _clamp,
     "clamp_min": _clamp,
     "maximum": _maximum,
