@@ -292,6 +292,31 @@ class Choosing(nn.Module):
         return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
 
 
+class Doubled(nn.Module):
+    def forward(self, x):
+        return (x + x).flatten(1)
+
+
+class Stacked(nn.Module):
+    def forward(self, x):
+        return torch.cat([x, x], 1).flatten(1)
+
+
+class AsKernel(nn.Module):
+    def forward(self, x):
+        return functional.conv2d(torch.ones(1, 1, 9, 9), x).reshape(2, 25)
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x):
+        self.count.add_(1)
+        return x.flatten(1)
+
+
 class Aliased(nn.Module):
     """The flat numbers change with the image."""
 
@@ -319,6 +344,10 @@ def flat(*modules):
 
 REFUSED = {
     "branch": (Residual(), r"node 'add' \(add\) reads 'x' and 'conv2d': a chain, .*: no branches"),
+    "doubled": (Doubled(), r"node 'add' \(add\) takes them as self and other: constants there"),
+    "stacked": (Stacked(), r"node 'cat' \(cat\) is no layer of convlet"),
+    "as kernel": (AsKernel(), r"node 'conv2d' \(conv2d\) "),
+    "counting": (Counting(), r"changes a parameter or buffer: a forward that reads them"),
     "aliased": (
         Aliased(),
         r"node 'neg_' \(neg_\) reads 'clone': a chain, in which it reads 'view'",

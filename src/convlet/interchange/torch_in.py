@@ -15,7 +15,7 @@ from convlet.inputs import as_input_shape
 from convlet.interchange.chain import Chain, Order, Step, refused
 from convlet.interchange.levels import with_white
 from convlet.interchange.libraries import library, quiet
-from convlet.interchange.torch_operators import OPERATORS, WHAT, Call, Data
+from convlet.interchange.torch_operators import OPERATORS, TWO_SIDED, WHAT, Call, Data
 
 BATCH = 2
 """Images of the example: an axis of one may be left out unseen."""
@@ -104,6 +104,8 @@ class _Walk:
         name = node.target._schema.name.partition("::")[2].removesuffix("_")  # in place
         read = [one for one in node.all_input_nodes if one not in self.known]
         if not read:
+            if node.target._schema.is_mutable:
+                raise refused(source, "changes a parameter or buffer", "a forward that reads them")
             arguments, named = self.torch.fx.node.map_arg(
                 (node.args, node.kwargs), self.known.__getitem__
             )
@@ -122,18 +124,22 @@ class _Walk:
         shapes = [tuple(one.meta["val"].shape) for one in (self.current, node)]
         if any(not shape or shape[0] != BATCH for shape in shapes):
             raise refused(source, "joins the images of a minibatch", "each image by itself")
-        call = Call(source, self._arguments(node), shapes[0][1:], shapes[1][1:], self.order)
+        if name != "permute" and name not in OPERATORS:
+            raise refused(source, "is no layer of convlet", WHAT)
+        arguments = self._arguments(node)
+        places = [argument for argument, value in arguments.items() if value is Data]
+        if places != [*arguments][:1] and not (name in TWO_SIDED and len(places) == 1):
+            raise refused(source, f"takes them as {' and '.join(places)}", "constants there")
+        call = Call(source, arguments, shapes[0][1:], shapes[1][1:], self.order)
         if name == "permute":
             axes = tuple(n % len(shapes[0]) for n in node.args[1])
             if (self.order, axes) not in _AXES:
                 hint = "channels first or last: permute(0, 2, 3, 1), permute(0, 3, 1, 2)"
                 raise refused(source, f"moves the axes to {axes}", hint)
             self.order = _AXES[self.order, axes]
-        elif name in OPERATORS:
+        else:
             self.steps += OPERATORS[name](call)
             self.said += call.said
-        else:
-            raise refused(source, "is no layer of convlet", WHAT)
 
     def _arguments(self, node: Any) -> dict[str, Any]:
         """By name, tensors as arrays."""

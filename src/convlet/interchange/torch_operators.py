@@ -277,3 +277,5 @@ OPERATORS: Mapping[str, Callable[[Call], Sequence[Step]]] = {
     **dict.fromkeys(("flatten", "view", "reshape", "squeeze", "_unsafe_view"), _reshaped),
     **dict.fromkeys(("alias", "clone", "contiguous", "detach", "to", "_to_copy"), _same),
 }
+TWO_SIDED = ("add", "sub", "mul", "div", "maximum")
+"""Those that may take the images as their second argument."""
