@@ -1,7 +1,6 @@
 """ONNX files, by onnxruntime and by onnx's reference evaluator."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 import convlet
 from command_line import assert_refused
-from convlet import FileError, InputError, MissingDependencyError, ModelFileError, Network
+from convlet import FileError, InputError, ModelFileError, Network
 from convlet.cli import main
 from convlet.interchange.onnx_graph import START
 from convlet.preparation import Preparation
@@ -148,12 +147,6 @@ def test_an_old_file_stays_where_the_new_one_cannot_be_written(network, file):
     with pytest.raises(FileError, match=r"model\.onnx cannot be written"):
         network.to_onnx(file.parent / "none" / "model.onnx")
     assert file.read_bytes() == b"old"
-
-
-def test_without_the_library_one_line_says_how_to_install_it(network, file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingDependencyError, match=r'^an ONNX file needs onnx, .*"convlet\[onnx'):
-        network.to_onnx(file)
 
 
 def photo(rows: int, columns: int, seed: int = 0) -> np.ndarray:

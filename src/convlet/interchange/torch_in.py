@@ -15,7 +15,7 @@ from convlet.inputs import as_input_shape
 from convlet.interchange.chain import Chain, Order, Step, refused
 from convlet.interchange.levels import with_white
 from convlet.interchange.libraries import library, quiet
-from convlet.interchange.torch_operators import OPERATORS, TWO_SIDED, WHAT, Call, Data
+from convlet.interchange.torch_operators import DATA, OPERATORS, TWO_SIDED, WHAT, Call
 
 BATCH = 2
 """Images of the example: an axis of one may be left out unseen."""
@@ -127,7 +127,7 @@ class _Walk:
         if name != "permute" and name not in OPERATORS:
             raise refused(source, "is no layer of convlet", WHAT)
         arguments = self._arguments(node)
-        places = [argument for argument, value in arguments.items() if value is Data]
+        places = [argument for argument, value in arguments.items() if value is DATA]
         if places != [*arguments][:1] and not (name in TWO_SIDED and len(places) == 1):
             raise refused(source, f"takes them as {' and '.join(places)}", "constants there")
         call = Call(source, arguments, shapes[0][1:], shapes[1][1:], self.order)
@@ -150,7 +150,7 @@ class _Walk:
             else:
                 value = node.kwargs.get(argument.name, argument.default_value)
             if value is self.current:
-                value = Data
+                value = DATA
             elif isinstance(value, self.torch.fx.Node):
                 value = _as_array(self.known[value], _source(node))
             found[argument.name] = value

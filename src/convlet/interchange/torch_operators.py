@@ -16,7 +16,7 @@ from convlet.interchange import chain
 from convlet.interchange.chain import Order, Step, refused, windows
 from convlet.shapes import Margins, Pair, Shape
 
-Data: Final = object()
+DATA: Final = object()
 """Among arguments: what became of the images."""
 WHAT = "convolutions, linear maps, ReLU, pools, flatten, dropout, batch norm, padding, softmax"
 
@@ -208,7 +208,7 @@ def _sub(call: Call) -> list[Step]:
 def _shifted(call: Call, sign: int) -> list[Step]:
     """self + sign alpha other, one of which are constants."""
     factor = sign * call.arguments.get("alpha", 1)
-    if call["self"] is Data:
+    if call["self"] is DATA:
         return [chain.Affine(call.source, shift=factor * _constant(call, call["other"]))]
     scale = None if factor == 1 else np.float64(factor)
     return [chain.Affine(call.source, scale, _constant(call, call["self"]))]
@@ -219,7 +219,7 @@ def _mul(call: Call) -> list[Step]:
 
 
 def _div(call: Call) -> list[Step]:
-    if call["self"] is not Data or call.arguments.get("rounding_mode") is not None:
+    if call["self"] is not DATA or call.arguments.get("rounding_mode") is not None:
         raise call.refused("divides by x, or rounds", "a division by constants")
     return [chain.Affine(call.source, scale=1 / _constant(call, call["other"]))]
 
@@ -230,7 +230,7 @@ def _neg(call: Call) -> list[Step]:
 
 def _other(call: Call) -> Any:
     """The argument that is not the images."""
-    return call["other"] if call["self"] is Data else call["self"]
+    return call["other"] if call["self"] is DATA else call["self"]
 
 
 def _constant(call: Call, values: Any) -> Array:
