@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "pytorch: the test compares with PyTorch, if it is installed"
     )
+    config.addinivalue_line("markers", "keras: the test compares with Keras, if it is installed")
 
 
 @pytest.fixture(params=targets.TARGETS)

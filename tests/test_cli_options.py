@@ -1,5 +1,6 @@
 """Every option and argument of every command: a wrong value is refused by its name, before work."""
 
+import shutil
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from convlet.cli import models
 from convlet.cli.group import COMMANDS, GROUP
 from convlet.cli.help import Argument
 
+ONNX = Path(__file__).parent / "data" / "onnx" / "keras-mnist.onnx"
 FLAG = ["=yes"]  # which takes no value
 PICTURE = ["a_file/x.png", "x.gif", "a_folder", "missing/x.png", "other.png", ""]
 SHARED = {
@@ -86,6 +88,11 @@ WRONG = {
         "threads": ["0", "x"],
         "json": FLAG,
     },
+    "import": {
+        "out": ["a_file/m", "a_file", "a_folder", "missing/m.safetensors", "/dev/null", ""],
+        "input": ["28", "0x8", "axb", ""],
+        "white": ["0", "x", "nan", "-1"],
+    },
     "show": {"layers": SHARED["layers"], "input": ["28", "0x8", "axb", ""], "engine": FLAG},
     "check": {
         "layers": SHARED["layers"],
@@ -100,6 +107,7 @@ WRONG = {
         "quick": FLAG,
         "json": FLAG,
     },
+    "export": {"dtype": ["int8", "float", ""], "prepare": FLAG, "labels": FLAG},
     "plot": {
         **DIVISION,
         "seed": ["-1", "x"],
@@ -120,6 +128,8 @@ NEEDED = {
     "augment": ["--augment", "flip", "--preview", "seen.png"],
     "evaluate": ["m.safetensors"],
     "predict": ["m.safetensors", "one.npy"],
+    "import": ["one.onnx"],
+    "export": ["m.safetensors", "m.onnx"],
     "plot": ["mistakes", "m.safetensors"],
     "report": ["m.safetensors"],
 }
@@ -132,7 +142,9 @@ def _places(monkeypatch, tmp_path):
     Path("a_folder").mkdir()
     Path("a_file").write_text("text")
     Path("other.png").write_text("no picture")
+    Path("a.onnx").write_text("no ONNX file of convlet")
     convlet.Network("flatten, dense 2, softmax", (4, 4)).save("m.safetensors")
+    shutil.copy(ONNX, "one.onnx")
     np.save("one.npy", np.zeros((4, 4), np.uint8))
 
 
@@ -195,7 +207,10 @@ ARGUMENTS = {
     ("evaluate", "data"): ["nosuch", "./nosuch", "a_file", "mnist"],
     ("predict", "model"): ["nosuch", "a_file", "a_folder", "one.npy"],
     ("predict", "images"): ["", "~nobody-at-all/x.png"],
+    ("import", "file"): ["nosuch", "a_file", "a_folder", "one.npy", "m.safetensors", ""],
     ("show", "model"): ["nosuch", "a_file", "a_folder", "one.npy"],
+    ("export", "model"): ["nosuch", "a_file", "a_folder", "m.onnx", ""],
+    ("export", "file"): ["m.txt", "a_file/x.onnx", "missing/x.onnx", "a.onnx", "a_folder", ""],
     ("plot", "kind"): ["pie", ""],
     ("plot", "model"): ["nosuch", "a_file", "a_folder"],
     ("plot", "data"): ["nosuch", "./nosuch", "a_file", "mnist"],

@@ -5,6 +5,7 @@ the reader, STAND_INS has small ones. A text block right after a Python block is
 """
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,18 @@ def reader_with_a_file(data: Dataset) -> dict[str, Any]:
     return {}
 
 
+def reader_with_onnx(data: Dataset) -> dict[str, Any]:
+    """An ONNX file as Keras exports it, and images."""
+    shutil.copy(ROOT / "tests" / "data" / "onnx" / "keras-mnist.onnx", "mnist.onnx")
+    return {"data": data}
+
+
 STAND_INS: dict[str, Callable[[Dataset], dict[str, Any]]] = {
     "docs/training.md": reader_with,
     "docs/checkpoints.md": reader_with,
     "docs/pictures.md": reader_with,
     "docs/model-file.md": reader_with_a_file,
+    "docs/interchange.md": reader_with_onnx,
 }
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from convlet.estimator import CNNClassifier as CNNClassifier
     from convlet.inference import Evaluation
     from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
-    from convlet.loading import load, load_checkpoint
+    from convlet.loading import from_keras, from_onnx, from_torch, load, load_checkpoint
     from convlet.network import Network
     from convlet.optimizers import SGD, Adam, AdamW
     from convlet.run import History, Row, Run
@@ -75,6 +75,9 @@ __all__ = [
     "datasets",
     "equations",
     "format_layers",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
     "load",
     "load_checkpoint",
     "parse_layers",

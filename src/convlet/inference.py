@@ -18,6 +18,7 @@ from convlet.errors import InputError, Name
 from convlet.formats.model import save_network
 from convlet.held_back import HeldBack, as_held_back
 from convlet.initial import initial_weights
+from convlet.interchange.exports import Exports
 from convlet.layers import Layer
 from convlet.overview import stage_table
 from convlet.parameters import Parameters
@@ -50,7 +51,7 @@ class Seen(NamedTuple):
     loss: float
 
 
-class Inference:
+class Inference(Exports):
     """A network with the parameters that it has; see `Network`, which adds their training."""
 
     def __init__(
@@ -70,6 +71,8 @@ class Inference:
         self.classes = names
         self.data = self.preparation = self.held_back = self.scale = None
         self.settings = None
+        self.said: tuple[str, ...] = ()
+        """Where it came from another library: a sentence for each thing that is not as there."""
         self.epochs = 0
         self._shapes = parameter_shapes(self.stages)
         seed = inputs.as_seed(seed)

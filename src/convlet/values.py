@@ -162,7 +162,7 @@ def check_scale(images: Array, trained: Scale | None, name: str) -> None:
     few = images.dtype != np.uint8 and len(images) < ENOUGH
     if few and (trained.lowest < BELOW or float(images.min()) >= BELOW):
         return
-    if images.dtype == np.uint8 and trained.lowest > BELOW and trained.size >= FAINT:
+    if images.dtype == np.uint8 and takes_levels(trained):
         return
     if difference := difference_of(trained, scale_of(images)):
         raise InputError(
@@ -172,6 +172,11 @@ def check_scale(images: Array, trained: Scale | None, name: str) -> None:
             "prepare both by the same line, with the numbers of training",
             found=f"is {difference}",
         )
+
+
+def takes_levels(trained: Scale) -> bool:
+    """Whether uint8 may be on a scale: not where numbers lie around 0, or far below 1."""
+    return trained.lowest > BELOW and trained.size >= FAINT
 
 
 def check_same_scale(x: Array, other: Array, name: str, other_name: str) -> None:

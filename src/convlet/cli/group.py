@@ -6,6 +6,7 @@ with a click command of that name, and a line in `COMMANDS`.
 """
 
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 from click.shell_completion import CompletionItem
@@ -23,6 +24,8 @@ COMMANDS = {
     "augment": "Draw training images beside what augmentation makes of them.",
     "evaluate": "Measure a saved model on test images.",
     "predict": "Name the most probable classes of images.",
+    "import": "Bring in a network of another library, from an ONNX file.",
+    "export": "Write a model for other programs.",
     "show": "Show the stages of a network.",
     "check": "Compare every derivative with central differences.",
     "cache": "Show the decoded images that are kept, or delete them.",
@@ -36,6 +39,8 @@ COMMANDS = {
 def load(name: str) -> click.Command:
     """The command of that name, with all that it imports."""
     module = name.replace("-", "_")
+    if iskeyword(module):
+        module += "_"
     command: click.Command = getattr(import_module(f"convlet.cli.{module}"), module)
     return command
 

@@ -15,7 +15,8 @@ from convlet.datasets.builtin import FIGURE
 from convlet.datasets.dataset import LONGEST, MOST_SHOWN
 from convlet.datasets.division import ALL
 from convlet.datasets.loading import load_tested
-from convlet.errors import InputError, blaming
+from convlet.errors import InputError, ModelFileError, blaming
+from convlet.formats.model import read_network
 from convlet.formats.records import OtherKindError
 from convlet.held_back import HeldBack
 from convlet.loading import load, load_checkpoint
@@ -37,6 +38,15 @@ def load_model(path: Path) -> Network:
             return load(path)
         except OtherKindError:
             return load_checkpoint(path)
+
+
+def is_model(path: Path) -> bool:
+    """Whether a file is a model of convlet."""
+    try:
+        read_network(path)
+    except ModelFileError:
+        return False
+    return True
 
 
 def load_with_data(

@@ -14,6 +14,7 @@ _OPTIONS = (
     "clip_norm",
     "colour",
     "count",
+    "dtype",
     "engine",
     "epochs",
     "every",
@@ -25,6 +26,7 @@ _OPTIONS = (
     "image",
     "input",
     "label_smoothing",
+    "labels",
     "layers",
     "learning_rate",
     "least",
@@ -34,6 +36,7 @@ _OPTIONS = (
     "optimizer",
     "out",
     "patience",
+    "prepare",
     "preview",
     "recipe",
     "schedule",
@@ -46,6 +49,7 @@ _OPTIONS = (
     "threads",
     "top",
     "weight_decay",
+    "white",
 )
 _TRAINED_WITH = "which --limit, --hold-out and --seed choose"
 
@@ -72,6 +76,7 @@ NAMES: Mapping[str, str] = {
     "y": f"DATA (labels to train with, {_TRAINED_WITH})",
     "validation x": f"DATA (images to validate with, {_TRAINED_WITH})",
     "validation y": f"DATA (labels to validate with, {_TRAINED_WITH})",
+    "file": "FILE",
     "images": "IMAGE",
     "csv": "--csv",
     "json": "--json",

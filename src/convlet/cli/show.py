@@ -54,11 +54,16 @@ def show(model: Path | None, layers: str | None, input: str | None, engine: bool
         for line in _engine(stages):
             say(line)
         return
-    print_table(HEADER, _rows(stages, shape), "<<<>>>>", LESS)
+    print_stages(stages, shape)
     if network is not None:
         say()
         for line in _history(network):
             say(line)
+
+
+def print_stages(stages: Sequence[Stage], input_shape: Shape) -> None:
+    """The table of layers."""
+    print_table(HEADER, _rows(stages, input_shape), "<<<>>>>", LESS)
 
 
 def _stages(

@@ -15,7 +15,7 @@ from convlet.cli.console import say, say_json, warn
 from convlet.cli.folds import cross_validate
 from convlet.cli.help import Command
 from convlet.cli.jobs import Job, job_for
-from convlet.cli.models import load_data
+from convlet.cli.models import is_model, load_data
 from convlet.cli.places import Output
 from convlet.cli.reading import Reading
 from convlet.cli.records import Records
@@ -23,8 +23,6 @@ from convlet.cli.reporter import reporter
 from convlet.cli.rescue import rescued
 from convlet.cli.train_options import OPTIONS, TrainOptions
 from convlet.datasets.dataset import Split
-from convlet.errors import ModelFileError
-from convlet.formats.model import read_network
 from convlet.network import Network
 from convlet.run import Row
 from convlet.stopping import EarlyStopping
@@ -68,7 +66,7 @@ def train(
         return
     stopping = [] if training.patience is None else [EarlyStopping(training.patience)]
     watchers = records.prepare(choices.data, out, json)
-    output = Output(out, _default_out(choices.data), "a convlet model", _is_model)
+    output = Output(out, _default_out(choices.data), "a convlet model", is_model)
 
     data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
     seen = training.seen(data, choices.seed)
@@ -114,14 +112,6 @@ def _test_accuracy(job: Job, test: Split, row: Row) -> float:
     if job.validation is test and row.validation_accuracy is not None:
         return row.validation_accuracy
     return job.evaluate(test).accuracy
-
-
-def _is_model(path: Path) -> bool:
-    try:
-        read_network(path)
-    except ModelFileError:
-        return False
-    return True
 
 
 def _default_out(data: str) -> str:

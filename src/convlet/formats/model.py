@@ -43,6 +43,8 @@ class Saveable(Protocol):
     @property
     def input_shape(self) -> tuple[int, int, int]: ...
     @property
+    def class_count(self) -> int: ...
+    @property
     def classes(self) -> tuple[str, ...] | None: ...
     @property
     def epochs(self) -> int: ...
@@ -101,6 +103,15 @@ def save_network(
     then stays as it was.
     """
     arrays = {**network.parameters, **dict(zip(slot_names(len(slots)), slots, strict=True))}
+    refuse_not_finite(arrays)
+    metadata = metadata_of(network)
+    if estimator is not None:
+        metadata["estimator"] = estimator.text()
+    write_atomic(path, pack(KIND, VERSION, metadata, arrays))
+
+
+def refuse_not_finite(arrays: Mapping[str, Float32]) -> None:
+    """Raise `InputError` for a parameter of a network that is NaN or infinite."""
     for where, value in _not_finite(arrays):
         raise InputError(
             "network",
@@ -110,6 +121,10 @@ def save_network(
             subject=f"parameter {where}",
             found=f"is {value}",
         )
+
+
+def metadata_of(network: Saveable) -> dict[str, str]:
+    """What a file says of a network beside its parameters; docs/model-file.md has the fields."""
     metadata = {
         "layers": format_layers(network.layers),
         "input_shape": json.dumps(network.input_shape, ensure_ascii=False),
@@ -128,9 +143,7 @@ def save_network(
         metadata["settings"] = json.dumps(network.settings.record())
     if network.scale is not None:
         metadata["scale"] = json.dumps(network.scale)
-    if estimator is not None:
-        metadata["estimator"] = estimator.text()
-    write_atomic(path, pack(KIND, VERSION, metadata, arrays))
+    return metadata
 
 
 def read_network(
@@ -144,7 +157,7 @@ def read_network(
     name = file_name(path)
 
     def expected(metadata: dict[str, str]) -> dict[str, Spec]:
-        found = _describe(name, metadata)
+        found = describe(name, metadata)
         count = sum(map(prod, found.shapes.values()))
         shapes = {**found.shapes, **{key: (count,) for key in found.slots}}
         return {key: ("F32", shape) for key, shape in shapes.items()}
@@ -152,7 +165,7 @@ def read_network(
     record = unpack(path, KIND, (VERSION,), expected)
     for where, value in _not_finite(record.arrays):
         raise damaged(name, where, value, "finite numbers")
-    found = _describe(name, record.metadata)
+    found = describe(name, record.metadata)
     flat = np.concatenate([record.arrays[key].ravel() for key in found.shapes])
     return found, flat, tuple(record.arrays[key].copy() for key in found.slots)
 
@@ -165,8 +178,11 @@ def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str
             yield f"{name}{list(place)}", float(values[place])
 
 
-def _describe(name: str, metadata: dict[str, str]) -> Description:
-    """Metadata as a description, or `ModelFileError`."""
+def describe(name: str, metadata: Mapping[str, str]) -> Description:
+    """What the metadata of a file called name say, as `metadata_of` wrote them.
+
+    Raises `ModelFileError`.
+    """
     keys = {"layers", "input_shape", "input_scaling", "epochs"}
     if set(metadata) - OPTIONAL != keys:
         raise damaged(name, "the list of fields", sorted(metadata), f"{sorted(keys)}")

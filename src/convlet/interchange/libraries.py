@@ -1,0 +1,36 @@
+"""Other libraries, each imported when it is used."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from convlet.errors import MissingDependencyError
+
+
+def library(name: str, what: str, install: str) -> Any:
+    """The module of that name.  what: needs it; install: of pip.
+
+    Raises `MissingDependencyError`.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0]:
+            raise  # it is installed, and lacks something
+        top = name.partition(".")[0]
+        raise MissingDependencyError(
+            f"{what} needs {top}, which is not installed: pip install {install}"
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, libraries do not warn: of their own calls of one another, which a user cannot mend.
+
+    Not for threads: filters of warnings are those of the process.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
