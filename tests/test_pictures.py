@@ -244,6 +244,30 @@ RAW = {
         tiff(COLOUR[..., :2], 1, bits=16, tags=[(338, 3, [2])]),
         "found grey in 2 uncompressed channels of 16 bits: save it as PNG",
     ),
+    "grey and another channel": (
+        tiff(COLOUR[..., :2], 1, tags=[(338, 3, [0])]),
+        "found grey in 2 uncompressed channels of 8 bits, 1 of them without a stated meaning: save",
+    ),
+    "RGB and another channel": (
+        tiff(COLOUR[..., [0, 1, 2, 0]], 2, tags=[(338, 3, [0])]),
+        "found RGB in 4 uncompressed channels of 8 bits, 1 of them without a stated meaning: save",
+    ),
+    "RGB and another channel, 16 bits": (
+        tiff(COLOUR[..., [0, 1, 2, 0]], 2, bits=16, tags=[(338, 3, [0])]),
+        "found RGB in 4 uncompressed channels of 16 bits, 1 of them without a stated meaning: save",
+    ),
+    "RGB, alpha and another channel": (
+        tiff(COLOUR[..., [0, 1, 2, 0, 1]], 2, tags=[(338, 3, [2, 0])]),
+        "found RGB in 5 uncompressed channels of 8 bits, 1 of them without a stated meaning: save",
+    ),
+    "CMYK and another channel": (
+        tiff(COLOUR[..., [0, 1, 2, 0, 1]], 5, tags=[(338, 3, [0])]),
+        "found CMYK in 5 uncompressed channels of 8 bits, 1 of them without a stated meaning: save",
+    ),
+    "BigTIFF, the highest byte first": (
+        struct.pack(">2sHHHQ", b"MM", 43, 8, 0, 16) + bytes(64),
+        "found BigTIFF with the highest byte of each number first: save it as PNG",
+    ),
     "packed in an unknown way": (
         _grey(LEVELS, tags=[(259, 3, [34933])]),
         "found compression 34933: save it as PNG",

@@ -30,9 +30,10 @@ from convlet.files.paths import file_error
 from convlet.preparation import Preparation
 from convlet.wording import size
 
-RULES = "rules 6"
+RULES = "rules 7"
 """Of decoding: colours.py, figure.py, ground.py, orientation.py, pictures.py, pixels.py,
-profiles.py, tiff.py, preparation.BACKGROUND; a change of one that changes pixels counts it up."""
+profiles.py, tiff.py, preparation.BACKGROUND; a change of one that changes pixels, or which files
+are refused, counts it up."""
 IMAGES, MARKS, ABOUT = "images.u8", "marks.u8", "about.json"
 PARTIAL = ".partial"
 DONE, DAMAGED = 1, 2  # marks; 0 is to do

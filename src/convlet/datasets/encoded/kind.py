@@ -8,7 +8,13 @@ import numpy as np
 from convlet.datasets.encoded import tiff
 from convlet.datasets.encoded.colours import grey_mode, profile_of, unknown_colours
 from convlet.datasets.encoded.orientation import PLACES, orientation
-from convlet.datasets.encoded.pictures import bytes_of, wrong, wrong_kind, wrong_levels
+from convlet.datasets.encoded.pictures import (
+    bytes_of,
+    wrong,
+    wrong_channels,
+    wrong_kind,
+    wrong_levels,
+)
 from convlet.datasets.encoded.profiles import is_other
 
 if TYPE_CHECKING:
@@ -88,7 +94,10 @@ def check_mode(picture: "Image", name: str) -> None:
         why = f"expected colours that can be those of sRGB, found {found}"
         raise wrong(name, why, "nothing says which level is white: save it as sRGB")
     if picture.format == "TIFF":
-        found = tiff.misread(picture.tag_v2, picture.mode)  # type: ignore[attr-defined]
+        tags = picture.tag_v2  # type: ignore[attr-defined]
+        if found := tiff.unspecified(tags):
+            raise wrong_channels(name, found)
+        found = tiff.misread(tags, picture.mode)
         if found:
             raise wrong_kind(name, found)
     if isinstance(picture.info.get("transparency"), tuple) and _cut(picture):

@@ -13,7 +13,7 @@ from convlet.datasets.survey import Survey
 from convlet.errors import ConvletError, MissingDependencyError
 from convlet.files.atomic import make_folder, write_atomic
 
-VERSION = "survey 5"
+VERSION = "survey 6"
 
 
 def survey(source: Source, progress: Progress) -> Survey:

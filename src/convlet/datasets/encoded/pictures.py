@@ -53,6 +53,12 @@ def wrong_kind(name: str, found: str) -> PictureError:
     return wrong(name, f"expected a TIFF file as Pillow reads it, found {found}", "save it as PNG")
 
 
+def wrong_channels(name: str, found: str) -> PictureError:
+    """The error of a TIFF file with channels of which nothing says what they are."""
+    why = f"expected channels of colour and transparency, found {found}"
+    return wrong(name, why, "save those to be seen as grey or RGB")
+
+
 def pillow() -> ModuleType:
     """The module PIL.Image.  Raises `MissingDependencyError`."""
     try:

@@ -11,10 +11,11 @@ STRIPS, CHANNELS, PLANAR, TILES, EXTRA = 273, 277, 284, 324, 338
 SAMPLE_FORMAT, SUBSAMPLING = 339, 530
 
 BIG = (b"+\0", b"\0+")  # the number of BigTIFF
+BIG_BACKWARDS = b"MM\0+"  # the one of which Pillow takes the numbers for those of plain TIFF
 PLAIN = 1  # a Compression
 WHITE_IS_0, YCBCR = 0, 6  # PhotometricInterpretations
 SEPARATE = 2  # a PlanarConfiguration
-ASSOCIATED = 1  # an ExtraSample
+UNSPECIFIED, ASSOCIATED = 0, 1  # ExtraSamples
 PHOTOMETRICS = {
     0: "grey with 0 as white",
     1: "grey",
@@ -45,6 +46,12 @@ def unknown_levels(tags: Tags) -> str:
         return "signed levels"
     odd = [n for n in bits if 8 < n < 16]
     return f"{odd[0]} bits" if odd else ""
+
+
+def unspecified(tags: Tags) -> str:
+    """The channels, where some are neither colour nor alpha: Pillow drops those."""
+    others = tag(tags, EXTRA, ASSOCIATED).count(UNSPECIFIED)
+    return f"{_kind(tags)}, {others} of them without a stated meaning" if others else ""
 
 
 def misread(tags: Tags, mode: str) -> str:
@@ -80,6 +87,8 @@ def unread(file: IO[bytes]) -> tuple[str, str]:
     with suppress(Exception):  # strangers' bytes
         file.seek(0)
         head = file.read(8)
+        if head.startswith(BIG_BACKWARDS):
+            return "", "BigTIFF with the highest byte of each number first"
         tags = ImageFileDirectory_v2(head + file.read(8) if head[2:4] in BIG else head)
         file.seek(tags.next)
         tags.load(file)
