@@ -162,6 +162,32 @@ LAYOUTS = {
         ["train/a/1.png", "train/b/1.png", "test1/1.png"],
         {"train/a/1.png": ("train", "a"), "train/b/1.png": ("train", "b")},
     ),
+    "images without a class beside a test part without them": (  # GTSRB of Kaggle
+        ["Train/0/1.png", "Train/1/1.png", "Test/1.png", "Meta/1.png"],
+        {"Train/0/1.png": ("train", "0"), "Train/1/1.png": ("train", "1")},
+    ),
+    "the same with parts by a word": (
+        ["seg_train/a/1.png", "seg_train/b/1.png", "seg_test/1.png", "icons/1.png"],
+        {"seg_train/a/1.png": ("train", "a"), "seg_train/b/1.png": ("train", "b")},
+    ),
+    "a folder around images without a class": (  # Tiny ImageNet
+        [
+            "train/n1/images/1.png",
+            "train/n1/boxes.txt",
+            "train/n2/images/1.png",
+            "val/images/1.png",
+            "test/images/1.png",
+        ],
+        {"train/n1/images/1.png": ("train", "n1"), "train/n2/images/1.png": ("train", "n2")},
+    ),
+    "a test class in a folder of its own": (
+        ["train/images/1.png", "train/masks/1.png", "test/images/1.png"],
+        {
+            "train/images/1.png": ("train", "images"),
+            "train/masks/1.png": ("train", "masks"),
+            "test/images/1.png": ("test", "images"),
+        },
+    ),
     "classes with a word of a part": (
         ["train_station/day/1.png", "train_station/2.png", "test_tube/1.png", "val_cafe/1.png"],
         {
@@ -240,6 +266,14 @@ REFUSED = {
         ["train/a/1.png", "train/b/1.png", "more/a/1.png", "more/b/1.png"],
         r"expected parts \(train\) or classes, found more beside the parts: move it elsewhere, or",
     ),
+    "images beside a part": (
+        ["train/x/1.png", "train/y/1.png", "icons/1.png"],
+        r"expected parts \(train\) or classes, found icons beside the parts: move it elsewhere, or",
+    ),
+    "folders beside parts of which one has no classes": (
+        ["Train/0/1.png", "Train/1/1.png", "Test/1.png", "Meta/shapes/1.png"],
+        r"expected parts \(Test, Train\) or classes, found Meta beside the parts: move it elsewhere",
+    ),
     "a part by a word twice": (
         ["fold_train/a/1.png", "fold_train/b/1.png", "train2/a/1.png", "train2/b/1.png"],
         "expected one folder of train images, found fold_train and train2: keep one of them",
@@ -265,6 +299,25 @@ def test_images_without_a_class_are_said(tmp_path):
     make(tmp_path, "seg_test/seg_test/1.png", "seg_pred/seg_pred/1.png", "seg_pred/seg_pred/2.png")
     said = list_folder(tmp_path).said
     assert said == ("3 images without a class left out in seg_pred, seg_test",)
+
+
+def test_images_without_a_class_of_known_data_are_said(tmp_path):
+    make(tmp_path / "gtsrb", "Train/0/1.png", "Train/1/1.png", "Test/1.png", "Meta/1.png")
+    assert list_folder(tmp_path / "gtsrb").said == (
+        "2 images without a class left out in Meta, Test",
+    )
+    make(tmp_path / "tiny", "train/a/images/1.png", "train/b/images/1.png", "val/images/1.png")
+    make(tmp_path / "tiny", "test/images/1.png", "test/images/2.png")
+    assert list_folder(tmp_path / "tiny").said == (
+        "3 images without a class left out in test, val",
+    )
+
+
+def test_a_class_that_may_be_a_part_is_said(tmp_path):
+    make(tmp_path, "car/red/1.png", "train/steam/1.png", "train/diesel/1.png", "plane/1.png")
+    assert labels(tmp_path)["train/steam/1.png"] == (None, "train")
+    said = "train is a class, as car, plane beside it: the folders inside of it have no meaning"
+    assert list_folder(tmp_path).said == (said,)
 
 
 def test_folders_without_images_are_said(tmp_path):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from convlet.datasets.encoded.source import Entry
-from convlet.datasets.naming import PARTS, Part
+from convlet.datasets.naming import PARTS, ROLES, Part
 from convlet.errors import DataError
 from convlet.inputs import is_unicode
 from convlet.wording import count, listed
@@ -73,7 +73,7 @@ def labelled(name: str, paths: Sequence[str]) -> tuple[tuple[Entry, ...], tuple[
         ]
     else:
         found = [(path, names, None) for path, names in zip(paths, inner, strict=True)]
-        said = tuple(_alike_inside(inner))
+        said = (*_alike_inside(inner), *_called_like_parts(inner))
     labels = {names[0] for _, names, _ in found}
     for label in sorted(labels):
         if not is_unicode(label):
@@ -106,20 +106,27 @@ def _around(paths: Sequence[Names]) -> int:
 def _unwrapped(paths: Sequence[Names]) -> list[Names]:
     """Without the folder that is around everything in a top folder, where it is no class.
 
-    That is one called as the top folder or its part (train/train, test/test), and one of the same
-    name in all (train/images, test/images) that holds folders.
+    That is one called as the top folder or its part (train/train, test/test), one of the same
+    name in all (train/images, test/images) that holds folders, and one around images without a
+    class (test/images beside the classes in train).
     """
     inside = _inside(paths)
     direct = {path[0] for path in paths if len(path) == 2}
     alone = {top: next(iter(names)) for top, names in inside.items() if len(names) == 1}
     alone = {top: folder for top, folder in alone.items() if top not in direct}
     several = {folder for top, names in inside.items() if top not in alone for folder in names}
+    parts = {top for top in inside if _part_in(top) is not None}
+    divided = any(len(inside[top]) > 1 for top in parts)
     deeper = _inside(path[1:] for path in paths if alone.get(path[0]) == path[1])
     around = {
         top: folder
         for top, folder in alone.items()
         if folder not in several
-        and (_called_as(folder, top) or (_part_in(top) is not None and len(deeper[folder]) > 1))
+        and (
+            _called_as(folder, top)
+            or (top in parts and len(deeper[folder]) > 1)
+            or (top in parts and divided and not deeper[folder] and _names_images(folder))
+        )
     }
     return [(path[0], *path[2:]) if path[0] in around else path for path in paths]
 
@@ -138,14 +145,20 @@ def _parts(name: str, paths: Sequence[Names], shown: Sequence[Names]) -> Mapping
     exact = {top for top in called if top.lower() in PARTS}
     if others:
         twins = any(_alike(inside[top], inside[other]) for top in called for other in others)
-        whole = exact - flat.keys()
-        if twins or len({called[top] for top in whole}) > 1 or _share_classes(inside, called):
+        sure = _sure(called)
+        whole = sure - flat.keys()
+        loose = not any(inside[other] for other in others)
+        several = len({called[top] for top in sure}) > 1
+        if whole and loose and several and not all(inside[top] for top in sure):
+            left.update(others)
+        elif twins or (whole and (loose or several)) or _share_classes(inside, called):
             raise DataError(
                 f"{name}: expected parts ({', '.join(sorted(called))}) or classes, found"
                 f" {others[0]} beside the parts: move it elsewhere, or rename what is a class and"
                 " called like a part"
             )
-        return {}
+        else:
+            return {}
     if exact != called.keys() and not left and not _share_classes(inside, called):
         same = len({_without_part(top) for top in called}) == 1
         if not same or len(set(called.values())) < 2:
@@ -173,6 +186,15 @@ def _alike_inside(paths: Sequence[Names]) -> Iterator[str]:
             f"the classes are the outer folders ({listed(outer, MOST_NAMED)}), not those in each of"
             f" them ({listed(sorted(inner), MOST_NAMED)})"
         )
+
+
+def _called_like_parts(paths: Sequence[Names]) -> Iterator[str]:
+    """What is said where a class is called like a part, and has folders as one has."""
+    inside = _inside(paths)
+    for top in sorted(inside):
+        if top.lower() in PARTS and inside[top]:
+            others = listed(sorted(inside.keys() - {top}), MOST_NAMED)
+            yield f"{top} is a class, as {others} beside it: the folders inside of it have no meaning"
 
 
 def _inside(paths: Iterable[Names]) -> dict[str, set[str]]:
@@ -206,6 +228,22 @@ def _part_in(name: str) -> Part | None:
 def _without_part(name: str) -> tuple[str, ...]:
     """What a name says else: seg of seg_train."""
     return tuple(word for word in _words(name) if word not in NAMES)
+
+
+def _sure(called: Mapping[str, Part]) -> set[str]:
+    """The folders whose names leave no doubt: train, or seg_train beside seg_test."""
+    alike = {
+        top
+        for one, other in combinations(called, 2)
+        if called[one] != called[other] and _without_part(one) == _without_part(other)
+        for top in (one, other)
+    }
+    return alike | {top for top in called if top.lower() in PARTS}
+
+
+def _names_images(folder: str) -> bool:
+    """Whether a name says no more than that images are in a folder, perhaps without a class."""
+    return ROLES.get(folder.lower()) == "images" or not UNLABELLED.isdisjoint(_words(folder))
 
 
 def _called_as(folder: str, top: str) -> bool:
