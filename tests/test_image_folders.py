@@ -272,7 +272,7 @@ REFUSED = {
     ),
     "folders beside parts of which one has no classes": (
         ["Train/0/1.png", "Train/1/1.png", "Test/1.png", "Meta/shapes/1.png"],
-        r"expected parts \(Test, Train\) or classes, found Meta beside the parts: move it elsewhere",
+        r"expected parts \(Test, Train\) or classes, found Meta beside the parts: move it",
     ),
     "a part by a word twice": (
         ["fold_train/a/1.png", "fold_train/b/1.png", "train2/a/1.png", "train2/b/1.png"],
@@ -316,7 +316,7 @@ def test_images_without_a_class_of_known_data_are_said(tmp_path):
 def test_a_class_that_may_be_a_part_is_said(tmp_path):
     make(tmp_path, "car/red/1.png", "train/steam/1.png", "train/diesel/1.png", "plane/1.png")
     assert labels(tmp_path)["train/steam/1.png"] == (None, "train")
-    said = "train is a class, as car, plane beside it: the folders inside of it have no meaning"
+    said = "train is a class, as car, plane beside it: folders inside of it have no meaning"
     assert list_folder(tmp_path).said == (said,)
 
 

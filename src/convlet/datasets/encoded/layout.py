@@ -11,12 +11,20 @@ any that hold the same classes.
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
+from convlet.datasets.encoded.part_names import (
+    NAMES,
+    called_as,
+    is_unlabelled,
+    names_images,
+    part_in,
+    sure_parts,
+    without_part,
+)
 from convlet.datasets.encoded.source import Entry
-from convlet.datasets.naming import PARTS, ROLES, Part
+from convlet.datasets.naming import PARTS, Part
 from convlet.errors import DataError
 from convlet.inputs import is_unicode
 from convlet.wording import count, listed
@@ -24,19 +32,7 @@ from convlet.wording import count, listed
 Names = tuple[str, ...]
 """Those in the path of an image: of folders, and of its file."""
 
-NAMES: dict[str, Part] = {
-    **PARTS,
-    "dev": "validation",
-    "eval": "test",
-    "trainset": "train",
-    "testset": "test",
-    "valset": "validation",
-}
-"""Words for a part, in the names of folders."""
-UNLABELLED = frozenset(("pred", "prediction", "predictions", "unlabeled", "unlabelled"))
-"""Words for a folder of images that have no class."""
 MOST_NAMED = 3  # folders, in a sentence
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 
 
 def labelled(name: str, paths: Sequence[str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
@@ -115,7 +111,7 @@ def _unwrapped(paths: Sequence[Names]) -> list[Names]:
     alone = {top: next(iter(names)) for top, names in inside.items() if len(names) == 1}
     alone = {top: folder for top, folder in alone.items() if top not in direct}
     several = {folder for top, names in inside.items() if top not in alone for folder in names}
-    parts = {top for top in inside if _part_in(top) is not None}
+    parts = {top for top in inside if part_in(top) is not None}
     divided = any(len(inside[top]) > 1 for top in parts)
     deeper = _inside(path[1:] for path in paths if alone.get(path[0]) == path[1])
     around = {
@@ -123,9 +119,9 @@ def _unwrapped(paths: Sequence[Names]) -> list[Names]:
         for top, folder in alone.items()
         if folder not in several
         and (
-            _called_as(folder, top)
+            called_as(folder, top)
             or (top in parts and len(deeper[folder]) > 1)
-            or (top in parts and divided and not deeper[folder] and _names_images(folder))
+            or (top in parts and divided and not deeper[folder] and names_images(folder))
         )
     }
     return [(path[0], *path[2:]) if path[0] in around else path for path in paths]
@@ -138,14 +134,14 @@ def _parts(name: str, paths: Sequence[Names], shown: Sequence[Names]) -> Mapping
     """
     inside = _inside(paths)
     flat = {path[0]: other for path, other in zip(paths, shown, strict=True) if len(path) == 2}
-    called = {top: part for top in inside if (part := _part_in(top)) is not None}
+    called = {top: part for top in inside if (part := part_in(top)) is not None}
     divided = any(inside[top] for top in called)
-    left = {top for top in inside.keys() - called if divided and _is_unlabelled(top, inside[top])}
+    left = {top for top in inside.keys() - called if divided and is_unlabelled(top, inside[top])}
     others = sorted(inside.keys() - called.keys() - left)
     exact = {top for top in called if top.lower() in PARTS}
     if others:
         twins = any(_alike(inside[top], inside[other]) for top in called for other in others)
-        sure = _sure(called)
+        sure = sure_parts(called)
         whole = sure - flat.keys()
         loose = not any(inside[other] for other in others)
         several = len({called[top] for top in sure}) > 1
@@ -160,7 +156,7 @@ def _parts(name: str, paths: Sequence[Names], shown: Sequence[Names]) -> Mapping
         else:
             return {}
     if exact != called.keys() and not left and not _share_classes(inside, called):
-        same = len({_without_part(top) for top in called}) == 1
+        same = len({without_part(top) for top in called}) == 1
         if not same or len(set(called.values())) < 2:
             return {}
     for top in sorted(flat.keys() - left):  # an image of no class: is there one in the whole part?
@@ -194,7 +190,7 @@ def _called_like_parts(paths: Sequence[Names]) -> Iterator[str]:
     for top in sorted(inside):
         if top.lower() in PARTS and inside[top]:
             others = listed(sorted(inside.keys() - {top}), MOST_NAMED)
-            yield f"{top} is a class, as {others} beside it: the folders inside of it have no meaning"
+            yield f"{top} is a class, as {others} beside it: folders inside of it have no meaning"
 
 
 def _inside(paths: Iterable[Names]) -> dict[str, set[str]]:
@@ -213,46 +209,6 @@ def _share_classes(inside: Mapping[str, set[str]], tops: Iterable[str]) -> bool:
 def _alike(one: set[str], other: set[str]) -> bool:
     """Whether two folders hold the same classes: one name in common may be chance."""
     return len(one & other) > 1
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(name)]
-
-
-def _part_in(name: str) -> Part | None:
-    """The part that a name speaks of."""
-    found = [NAMES[word] for word in _words(name) if word in NAMES]
-    return found[-1] if found else None
-
-
-def _without_part(name: str) -> tuple[str, ...]:
-    """What a name says else: seg of seg_train."""
-    return tuple(word for word in _words(name) if word not in NAMES)
-
-
-def _sure(called: Mapping[str, Part]) -> set[str]:
-    """The folders whose names leave no doubt: train, or seg_train beside seg_test."""
-    alike = {
-        top
-        for one, other in combinations(called, 2)
-        if called[one] != called[other] and _without_part(one) == _without_part(other)
-        for top in (one, other)
-    }
-    return alike | {top for top in called if top.lower() in PARTS}
-
-
-def _names_images(folder: str) -> bool:
-    """Whether a name says no more than that images are in a folder, perhaps without a class."""
-    return ROLES.get(folder.lower()) == "images" or not UNLABELLED.isdisjoint(_words(folder))
-
-
-def _called_as(folder: str, top: str) -> bool:
-    part = _part_in(top)
-    return folder.lower() == top.lower() or (part is not None and _part_in(folder) == part)
-
-
-def _is_unlabelled(top: str, inside: set[str]) -> bool:
-    return not inside and not UNLABELLED.isdisjoint(_words(top))
 
 
 def _parts_below(name: str, paths: Sequence[Names]) -> bool:
