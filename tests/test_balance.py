@@ -96,3 +96,10 @@ def test_a_number_that_is_the_name_of_another_class_is_refused():
     with pytest.raises(InputError, match="place 1 is called '2', and another one '1': write names"):
         net.fit(images(), Y, class_weight={1: 2.0})
     net.fit(images(), Y, class_weight={"1": 2.0}, epochs=1)
+
+
+def test_a_name_is_known_in_both_forms_of_unicode():
+    value = as_class_weight({"Vo\u0308gel": 2.0})
+    assert by_class(value, Y, 3, ("cat", "V\u00f6gel", "dog")).tolist() == [1, 2, 1]
+    value = as_class_weight({"V\u00f6gel": 2.0})
+    assert by_class(value, Y, 3, ("cat", "Vo\u0308gel", "dog")).tolist() == [1, 2, 1]

@@ -213,6 +213,17 @@ def test_evaluate_matches_classes_by_name(model, capsys):
     )
 
 
+def test_evaluate_knows_names_in_both_forms_of_unicode(model, capsys):
+    network = convlet.load(model)
+    for trained, found in (("V\u00f6gel", "Vo\u0308gel"), ("Vo\u0308gel", "V\u00f6gel")):
+        network.classes = ("cat", trained)
+        network.save("birds.safetensors")
+        shutil.copytree("pets/dog", f"{len(found)}/{found}")
+        assert main(["evaluate", "birds.safetensors", str(len(found)), "--json"]) == 0
+        rows = json.loads(lines(capsys)[-1])["classes"]
+        assert [row["images"] for row in rows] == [0, 15]
+
+
 def test_pictures_and_reports_call_images_by_their_files(model):
     pytest.importorskip("matplotlib")
     shutil.copytree("pets/dog", "wrong/cat")

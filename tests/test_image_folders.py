@@ -380,6 +380,39 @@ def test_names_that_are_no_unicode(tmp_path):
         datasets.load(tmp_path)
 
 
+# the same name as Linux and Windows write it, and as file systems of Macs do
+BIRDS, MAC_BIRDS = "V\u00f6gel", "Vo\u0308gel"
+
+
+def test_a_name_in_both_forms_of_unicode_is_one_class(tmp_path):
+    make(tmp_path, f"{BIRDS}/1.png", f"{MAC_BIRDS}/2.png", "cat/1.png")
+    assert labels(tmp_path) == {
+        f"{BIRDS}/1.png": (None, BIRDS),
+        f"{MAC_BIRDS}/2.png": (None, BIRDS),
+        "cat/1.png": (None, "cat"),
+    }
+
+
+def test_a_copy_by_a_mac_is_divided_as_the_folder_itself(tmp_path):
+    for top, birds in (("one", BIRDS), ("two", MAC_BIRDS)):
+        class_folder(tmp_path / top / birds, 10)
+        class_folder(tmp_path / top / "cat", 10, 40)
+    one, two = (datasets.load(tmp_path / top) for top in ("one", "two"))
+    assert one.classes == two.classes == (BIRDS, "cat")
+    np.testing.assert_array_equal(one.test.images, two.test.images)
+    by = [datasets.load(tmp_path / top, group_by=f"{BIRDS}|cat/.*") for top in ("one", "two")]
+    assert by[0].train.groups == by[1].train.groups
+
+
+def test_classes_that_differ_in_case_only_are_said(tmp_path):
+    class_folder(tmp_path / "Cat", 5)
+    class_folder(tmp_path / "cat", 5, 10)
+    class_folder(tmp_path / "a", 5, 20)
+    class_folder(tmp_path / "A", 5, 30)  # as in EMNIST
+    said = datasets.load(tmp_path).said
+    assert said[1:] == ("classes differ in case only: Cat, cat: rename them if they are one",)
+
+
 # ------------------------------------------------------------------------------------------ parts
 
 

@@ -935,6 +935,18 @@ def test_the_rule_of_labels(labels, numbers, classes, said):
         assert line.startswith(start)
 
 
+def test_names_in_both_forms_of_unicode_are_one_class(tmp_path):
+    names = np.array(["cat", "V\u00f6gel", "Vo\u0308gel"])
+    found = as_classes({"y": names, "z": names[2:]}, None)
+    assert found.classes == ("V\u00f6gel", "cat")
+    assert found.labels["y"].tolist() == [1, 0, 0]
+    assert found.labels["z"].tolist() == [0]
+    found = as_classes({"y": names[1:]}, [str(names[2])])
+    assert found.classes == ("V\u00f6gel",)
+    data = datasets.load(npz(**named("x y", y=np.array(["Cat", "cat", "dog"])[LABELS]))(tmp_path))
+    assert "classes differ in case only: Cat, cat: rename them if they are one" in data.said
+
+
 def test_a_class_that_only_tests_have_is_said():
     found = as_classes({"y": np.array([0, 1]), "z": np.array([2, 1])})
     assert found.said == ("class 2 has no image to train with",)

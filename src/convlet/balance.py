@@ -8,7 +8,7 @@ import numpy as np
 from convlet.arrays import as_sample_weight
 from convlet.equations import Array, Float64
 from convlet.errors import InputError
-from convlet.wording import listed
+from convlet.wording import composed, listed
 
 BALANCED = "balanced"
 EXPECTED = "'balanced', or a dict of classes with their weights"
@@ -134,8 +134,10 @@ def _images(targets: Array, count: int) -> Float64:
 
 
 def _class(key: str | int, count: int, names: Sequence[str] | None) -> int:
-    if isinstance(key, str) and names is not None and key in names:
-        return list(names).index(key)
+    if isinstance(key, str) and names is not None:
+        forms = [composed(name) for name in names]
+        if composed(key) in forms:
+            return forms.index(composed(key))
     if isinstance(key, int) and 0 <= key < count:
         if names is not None and str(key) in names and names[key] != str(key):
             but = f"the class in place {key} is called {names[key]!r}, and another one {str(key)!r}"

@@ -1,5 +1,6 @@
 """How numbers, sizes and names are said to people, in tables, lines, pictures and pages alike."""
 
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -32,6 +33,11 @@ def clock(seconds: float) -> str:
     """Seconds as 0:01:05."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def composed(name: str) -> str:
+    """A name in one of its two forms (NFC): some file systems write é as e and an accent."""
+    return unicodedata.normalize("NFC", name)
 
 
 def printable(text: object) -> str:

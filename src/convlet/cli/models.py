@@ -22,7 +22,7 @@ from convlet.held_back import HeldBack
 from convlet.loading import load, load_checkpoint
 from convlet.network import Network
 from convlet.preparation import MOST_SIDE, Preparation
-from convlet.wording import label, listed, size
+from convlet.wording import composed, label, listed, size
 
 
 def load_data(name: str, json: bool = False, **how: Any) -> Dataset:
@@ -132,7 +132,8 @@ def _is_unnamed(dataset: Dataset, classes: Sequence[str]) -> bool:
 def _matched(dataset: Dataset, classes: Sequence[str], data: str, model: Path) -> Dataset:
     """With the classes of a network, by their names: the data may have some of them only."""
     used = np.unique(dataset.test.labels)
-    unknown = [dataset.classes[k] for k in used if dataset.classes[k] not in classes]
+    number = {composed(name): k for k, name in enumerate(classes)}
+    unknown = [dataset.classes[k] for k in used if composed(dataset.classes[k]) not in number]
     if unknown:
         known = listed([label(name, LONGEST) for name in classes], MOST_SHOWN)
         raise InputError(
@@ -143,7 +144,6 @@ def _matched(dataset: Dataset, classes: Sequence[str], data: str, model: Path) -
             but=f"{model} knows {known}",
             hint="rename it, or move it away",
         )
-    number = {name: k for k, name in enumerate(classes)}
-    places = np.array([number.get(name, -1) for name in dataset.classes], np.int64)
+    places = np.array([number.get(composed(name), -1) for name in dataset.classes], np.int64)
     test = replace(dataset.test, labels=places[dataset.test.labels])
     return replace(dataset, test=test, classes=tuple(classes))

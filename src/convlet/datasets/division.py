@@ -15,7 +15,7 @@ from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
 from convlet.held_back import HeldBack
 from convlet.preparation import Preparation
-from convlet.wording import count, listed
+from convlet.wording import composed, count, listed
 
 MOST_NAMED = 5  # groups or classes, in a sentence
 SHARE = 0.2  # to test with, where nobody says another
@@ -120,7 +120,7 @@ def _keys(part: Split, classes: Sequence[str]) -> Sequence[str]:
     """What tells the images of a part apart: their names from the folder of the class on."""
     if part.names is None:
         return [str(n) for n in range(len(part))]
-    paths = [name.split("/") for name in part.names]
+    paths = [composed(name).split("/") for name in part.names]
     labels = [classes[k] for k in part.labels]
     around = 0
     while all(
@@ -162,7 +162,7 @@ def shared_groups(splits: Mapping[Part | None, Split], pattern: re.Pattern[str])
 
 
 def _group(path: str, pattern: re.Pattern[str]) -> str | None:
-    match = pattern.search(path)
+    match = pattern.search(composed(path))
     return None if match is None else match[1] if pattern.groups else match[0]
 
 

@@ -1,6 +1,7 @@
 """Labels as data have them, and the classes that they become: by one rule, which is said.
 
 - One-hot rows (n, classes) become the place of their 1, a column (n, 1) becomes (n,).
+- Names that differ only in how Unicode writes them (é as one character or two) are one.
 - Where the data name their classes, labels are places in these names.
 - Names become classes in the order of the alphabet, or by value if all of them are whole numbers.
 - Whole numbers from 0, or from 1, of which at least half are used up to the largest, are classes in
@@ -10,7 +11,7 @@
 A class is called by its name, or by its number in the data.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from convlet.datasets.dataset import LONGEST
 from convlet.errors import DataError
 from convlet.inputs import is_unicode
-from convlet.wording import label, listed
+from convlet.wording import composed, label, listed
 
 MAX_CLASSES = 1 << 16
 MOST_NAMED = 10  # classes in a line
@@ -41,6 +42,7 @@ def as_classes(parts: Mapping[str, NDArray[Any]], names: Sequence[str] | None = 
     parts: labels of each part, called as messages should call them.  names: of the classes, where
     the data have such.  Raises `DataError`.
     """
+    names = None if names is None else tuple(map(composed, names))
     columns = {name: _column(labels, name) for name, labels in parts.items()}
     for name, (labels, _) in columns.items():
         _refuse_unreadable(labels, name)
@@ -64,6 +66,8 @@ def _column(labels: NDArray[Any], name: str) -> tuple[NDArray[Any], int]:
     """Labels (n,) of text or whole numbers, and the number of classes where they were one-hot."""
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "surrogateescape")
+    if labels.dtype.kind == "U":
+        labels = _composed(labels)
     if labels.dtype.kind not in "buifU":
         raise DataError(
             f"{name}: expected labels that are whole numbers or names, found {labels.dtype}"
@@ -89,6 +93,13 @@ def _column(labels: NDArray[Any], name: str) -> tuple[NDArray[Any], int]:
     if labels.dtype.kind == "b":
         return labels.astype(np.int64), 2
     return labels, 0
+
+
+def _composed(labels: NDArray[Any]) -> NDArray[Any]:
+    """Names in one form each."""
+    unique, inverse = np.unique(labels, return_inverse=True)
+    names = np.array([composed(name) for name in unique.tolist()], str)
+    return names[inverse].reshape(labels.shape)
 
 
 def _refuse_unreadable(labels: NDArray[Any], name: str) -> None:
@@ -233,6 +244,16 @@ def _check_count(count: int, name: str) -> None:
         raise DataError(
             f"{name}: expected at most {MAX_CLASSES} classes, found {count}: are these labels?"
         )
+
+
+def alike(classes: Sequence[str]) -> Iterator[str]:
+    """What is said of names that differ in their case only; single letters may well do so."""
+    found: dict[str, list[str]] = {}
+    for name in classes:
+        found.setdefault(composed(name.casefold()), []).append(name)
+    for names in found.values():
+        if len(names) > 1 and len(names[0]) > 1:
+            yield f"classes differ in case only: {_some(names)}: rename them if they are one"
 
 
 def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from convlet.datasets.encoded.choice import choose, words
 from convlet.datasets.encoded.image_cache import decoded
 from convlet.datasets.encoded.looking import survey
 from convlet.datasets.encoded.source import Entry, Source
-from convlet.datasets.labels import sorted_classes
+from convlet.datasets.labels import alike, sorted_classes
 from convlet.datasets.naming import Part
 from convlet.datasets.taking import taken
 from convlet.datasets.wishes import Wishes
@@ -49,6 +49,7 @@ def load_images(name: str, source: Source, wishes: Wishes) -> Dataset:
     if lost:
         said.append(f"{count(len(lost), 'damaged image')} left out: {', '.join(sorted(lost))}")
     classes = source.classes or sorted_classes(pools[main].labels)
+    said += alike(classes)
     for part, pool in pools.items():
         _refuse_unknown(source, part, pool.labels, classes)
     splits = {part: pool.split(classes) for part, pool in pools.items()}

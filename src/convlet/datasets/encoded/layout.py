@@ -27,7 +27,7 @@ from convlet.datasets.encoded.source import Entry
 from convlet.datasets.naming import PARTS, Part
 from convlet.errors import DataError
 from convlet.inputs import is_unicode
-from convlet.wording import count, listed
+from convlet.wording import composed, count, listed
 
 Names = tuple[str, ...]
 """Those in the path of an image: of folders, and of its file."""
@@ -40,7 +40,7 @@ def labelled(name: str, paths: Sequence[str]) -> tuple[tuple[Entry, ...], tuple[
 
     name: of the folder, for messages.  Raises `DataError` for a layout that has no single meaning.
     """
-    split: list[Names] = [tuple(path.split(os.sep)) for path in paths]
+    split: list[Names] = [tuple(composed(path).split(os.sep)) for path in paths]
     above = _around(split)
     inner = [path[above:] for path in split]
     for path in inner:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from convlet.datasets.dataset import Dataset, Split
 from convlet.datasets.division import divided
 from convlet.datasets.figure import are_figures
-from convlet.datasets.labels import as_classes
+from convlet.datasets.labels import alike, as_classes
 from convlet.datasets.naming import Part
 from convlet.datasets.numeric.arrangement import Arrangement, arranged, arrangement, levelled
 from convlet.datasets.wishes import Wishes
@@ -78,7 +78,7 @@ def make(
         for part, array, pair in zip(order, images, pairs, strict=True)
     }
     shapes = dict.fromkeys(how.said for how in found if how.said)
-    told = [*said, *shapes, *levels, *labelled.said]
+    told = [*said, *shapes, *levels, *labelled.said, *alike(labelled.classes)]
     preparation = None
     if are_figures(images[0]):
         _, side, _, _ = images[0].shape
