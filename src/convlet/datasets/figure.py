@@ -30,6 +30,7 @@ LEAST_SIDE = 20  # of images that hold such figures
 LOOKED = 200  # images of a data set
 FULL = 0.9  # of them with a figure that fills the box
 NONE = "no figure found"
+PLACED = "figures are placed as in MNIST: predict does the same with image files"
 
 Levels = NDArray[np.float32]
 
@@ -71,7 +72,7 @@ def are_figures(images: NDArray[Any]) -> bool:
     _, rows, columns, channels = images.shape
     if rows != columns or channels != 1 or rows < LEAST_SIDE:
         return False
-    some = images[:: max(1, len(images) // LOOKED)][..., 0]
+    some = some_of(images)[..., 0]
     levels = some if some.dtype == np.uint8 else np.clip(some * np.float32(255), 0, 255)
     full = 0
     for image in levels:
@@ -80,6 +81,11 @@ def are_figures(images: NDArray[Any]) -> bool:
             return False
         full += max(_box(ink.levels).shape) == round(BOX * rows)
     return full >= FULL * len(levels)
+
+
+def some_of(images: NDArray[Any]) -> NDArray[Any]:
+    """Those of a data set that are looked at."""
+    return images[:: max(1, len(images) // LOOKED)]
 
 
 def _on_even_ground(grey: NDArray[np.uint8]) -> _Ink | None:

@@ -41,6 +41,11 @@ class Wishes:
     judged: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_fit(self) -> bool:
+        """Whether it is said how images get their size, or they are not trained with."""
+        return self.fit is not None or self.preparation is not None or self.judged
+
     def refuse_for_arrays(self, what: str) -> None:
         """Refuse what only images in files can be given.  what: the data are.
 

@@ -39,16 +39,21 @@ def choose(
     return Preparation(*size, colour, fit or "crop")
 
 
+def resized(found: Survey, preparation: Preparation) -> dict[str, int]:
+    """Sizes that images have and are not to have, with how many have each."""
+    want = f"{preparation.rows}x{preparation.columns}"
+    return {size: number for size, number in found.sizes.items() if size != want}
+
+
 def words(found: Survey, preparation: Preparation, others: Sequence[str] = ()) -> str:
     """One line: what is done with the images to prepare them so."""
     parts = []
     want = f"{preparation.rows}x{preparation.columns}"
-    resized = {size: count for size, count in found.sizes.items() if size != want}
-    if resized:
-        spread = sorted(resized, key=lambda size: [int(n) for n in size.split("x")])
+    if other := resized(found, preparation):
+        spread = sorted(other, key=lambda size: [int(n) for n in size.split("x")])
         between = spread[0] if len(spread) == 1 else f"{spread[0]}..{spread[-1]}"
         how = HOW[preparation.fit]
-        images = count(sum(resized.values()), "image")
+        images = count(sum(other.values()), "image")
         parts.append(f"{images} resized from {between} to {want} ({how})")
     target = "grey" if preparation.colour == "grey" else "RGB"
     same = ("grey",) if preparation.colour == "grey" else ("RGB",)

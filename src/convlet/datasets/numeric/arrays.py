@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from convlet.datasets.dataset import Dataset, Split
 from convlet.datasets.division import divided
-from convlet.datasets.figure import are_figures
+from convlet.datasets.figure import PLACED, are_figures
 from convlet.datasets.labels import alike, as_classes
 from convlet.datasets.naming import Part
 from convlet.datasets.numeric.arrangement import Arrangement, arranged, arrangement, levelled
@@ -83,7 +83,7 @@ def make(
     if are_figures(images[0]):
         _, side, _, _ = images[0].shape
         preparation = Preparation(side, side, "grey", "figure")
-        told.append("figures are placed as in MNIST: predict does the same with image files")
+        told.append(PLACED)
     return divided(name, source, splits, labelled.classes, wishes, told, preparation)
 
 
