@@ -111,6 +111,11 @@ TARS = {
         ("train", "test", "validation"),
         ("0", "1", "2"),
     ),
+    "a folder around parts": (
+        lambda d: [tar(d / "v1" / p / "0.tar", samples(PARTS[p])) for p in PARTS],
+        tuple(PARTS),
+        ("0", "1", "2"),
+    ),
     "folders of parts": (
         lambda d: [tar(d / p / "0.tar", samples(PARTS[p], folder="./x/")) for p in PARTS],
         tuple(PARTS),
@@ -193,6 +198,19 @@ TABLES = {
         (),
         ("0", "1", "2"),
     ),
+    "a configuration": (
+        lambda d: [
+            write(d / "plain_text" / p / "0000.parquet", table(PARTS[p], names=THINGS))
+            for p in PARTS
+        ],
+        tuple(PARTS),
+        THINGS,
+    ),
+    "a configuration with its parts in names": (
+        lambda d: [write(d / "en" / f"{p}-00000-of-00001.parquet", table(PARTS[p])) for p in PARTS],
+        tuple(PARTS),
+        ("0", "1", "2"),
+    ),
     "a dictionary of names": (
         lambda d: write(
             d / "a.parquet",
@@ -265,6 +283,28 @@ def test_what_is_left_out_of_a_shard_is_said(tmp_path):
     data = load_tested(tar(tmp_path / "d.tar", samples() | others))
     np.testing.assert_array_equal(data.test.images, MADE)
     assert "4 other files in .tar left out, as 0001.txt" in data.said
+
+
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize("names", [THINGS, None])
+@pytest.mark.parametrize("how", ["-1", "null"])
+def test_a_test_part_without_labels_is_left_out_and_said(how, names, validation, tmp_path):
+    for part in ("train", *["validation"] * validation):
+        write(tmp_path / f"{part}-00000-of-00001.parquet", table(PARTS[part], names=names))
+    test = table(PARTS["test"], labels=0 * LABELS - 1, names=names)
+    if how == "null":
+        labels_of_it = pyarrow.array([None] * len(test), pyarrow.int64())
+        test = test.set_column(2, "label", [labels_of_it]).replace_schema_metadata(
+            test.schema.metadata
+        )
+    write(tmp_path / "test-00000-of-00001.parquet", test)
+    data = datasets.load(tmp_path)
+    assert "test left out: it has no labels, all are -1" in data.said
+    if validation:
+        np.testing.assert_array_equal(data.train.images, MADE[PARTS["train"]])
+        np.testing.assert_array_equal(data.test.images, MADE[PARTS["validation"]])
+    else:
+        assert len(data.train) + len(data.test) == 12
 
 
 def test_the_choice_between_columns_is_said(tmp_path):
@@ -342,6 +382,18 @@ REFUSED = {
     "two tables of one name": (
         lambda d: [write(d / p / "0.parquet", table()) for p in ("data", "default")],
         "expected files of one data set, found .*data/0.parquet and .*default/0.parquet: name",
+    ),
+    "two configurations": (
+        lambda d: [write(d / p / "train" / "0.parquet", table()) for p in ("en", "de")],
+        r"expected .parquet files of one data set, found such of 2, de, en: name one of these"
+        r" folders, as .*/de$",
+    ),
+    "a test part without labels beside none": (
+        lambda d: [
+            write(d / f"{p}.parquet", table(PARTS[p], labels=0 * LABELS - 1, names=THINGS))
+            for p in ("train", "test")
+        ],
+        "found -1 at position 0: -1 stands for no label in many data sets",
     ),
     "a table without images": (
         lambda d: write(d / "a.parquet", table().select(["id", "label"])),

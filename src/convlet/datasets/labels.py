@@ -13,7 +13,7 @@ A class is called by its name, or by its number in the data.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from convlet.errors import DataError
 from convlet.inputs import is_unicode
 from convlet.wording import composed, label, listed
 
+Key = TypeVar("Key")
 MAX_CLASSES = 1 << 16
 MOST_NAMED = 10  # classes in a line
 
@@ -34,6 +35,15 @@ class Labelled:
     labels: Mapping[str, NDArray[np.int64]]
     classes: tuple[str, ...]
     said: tuple[str, ...]
+
+
+def without_labels(parts: Mapping[Key, NDArray[Any]]) -> list[Key]:
+    """The parts, beside the first, that of training, in which every label is -1: none is known."""
+    numbers = {part: labels for part, labels in parts.items() if labels.dtype.kind in "if"}
+    first, *others = parts
+    if first in numbers and (numbers[first] == -1).any():  # -1 and 1 may be two classes
+        return []
+    return [part for part in others if part in numbers and (numbers[part] == -1).all()]
 
 
 def as_classes(parts: Mapping[str, NDArray[Any]], names: Sequence[str] | None = None) -> Labelled:

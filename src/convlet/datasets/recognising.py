@@ -11,6 +11,7 @@ from convlet.datasets.encoded import parquet, tar_shards
 from convlet.datasets.encoded.folders import image_files, list_folder
 from convlet.datasets.encoded.images import load_images
 from convlet.datasets.encoded.shards import BELOW, find_shards
+from convlet.datasets.encoded.source import Source
 from convlet.datasets.kinds import KINDS, refusal
 from convlet.datasets.listing import entries_of, files_in, is_folder
 from convlet.datasets.naming import part_of, role_of
@@ -19,6 +20,7 @@ from convlet.datasets.numeric.idx_folder import FILE, find_idx, find_idx_below, 
 from convlet.datasets.numeric.npz import load_npz
 from convlet.datasets.wishes import Wishes
 from convlet.errors import DataError
+from convlet.wording import listed
 
 Reader = Callable[[Wishes], Dataset]
 PICTURES = ("assets", "docs")
@@ -43,9 +45,7 @@ def reader_of_folder(path: Path) -> Reader:
     tables_of_images = find_shards(path, parquet.SUFFIX)
     if tables_of_images:
         _refuse_images_beside(path, str(tables_of_images[0].relative_to(path)), "Parquet files")
-        return lambda wishes: load_images(
-            name, parquet.parquet_source(path, tables_of_images), wishes
-        )
+        return _reader(name, parquet.parquet_source, path, tables_of_images)
     arrays = array_files.find_array_files(names)
     if arrays:
         _refuse_images_beside(path, arrays[0], "arrays")
@@ -56,7 +56,14 @@ def reader_of_folder(path: Path) -> Reader:
         return partial(csv_images.load_csv_folder, name, path, tables)
     shards = find_shards(path, tar_shards.SUFFIX)
     if shards and not _has_other_folders(path):
-        return lambda wishes: load_images(name, tar_shards.tar_source(path, shards), wishes)
+        return _reader(name, tar_shards.tar_source, path, shards)
+    if not _has_images(str(path)):
+        for suffix, source_of in (
+            (parquet.SUFFIX, parquet.parquet_source),
+            (tar_shards.SUFFIX, tar_shards.tar_source),
+        ):
+            if found := _shards_below(path, suffix):
+                return _reader(name, source_of, *found)
     return lambda wishes: load_images(name, list_folder(path), wishes)
 
 
@@ -74,10 +81,17 @@ def reader_of_file(path: Path) -> Reader:
         name = re.sub(r"\.csv(\.gz)?$", "", path.resolve().name, flags=re.IGNORECASE)
         return lambda wishes: csv_images.load_csv(name, [(None, path)], wishes)
     if lower.endswith(parquet.SUFFIX):
-        return lambda wishes: load_images(name, parquet.parquet_source(path, [path]), wishes)
+        return _reader(name, parquet.parquet_source, path, [path])
     if lower.endswith(tar_shards.SUFFIX):
-        return lambda wishes: load_images(name, tar_shards.tar_source(path, [path]), wishes)
+        return _reader(name, tar_shards.tar_source, path, [path])
     raise DataError(f"{path}: expected {KINDS}, found {refusal(path.name) or 'another file'}")
+
+
+def _reader(
+    name: str, source_of: Callable[[Path, list[Path]], Source], folder: Path, paths: list[Path]
+) -> Reader:
+    """Of files that each hold many encoded images."""
+    return lambda wishes: load_images(name, source_of(folder, paths), wishes)
 
 
 def _beside(path: Path) -> Reader:
@@ -105,6 +119,24 @@ def _has_images(folder: str) -> bool:
     with suppress(DataError):  # none in there
         return next(image_files(Path(folder)), None) is not None
     return False
+
+
+def _shards_below(path: Path, suffix: str) -> tuple[Path, list[Path]] | None:
+    """The one folder with shards in it, as of a configuration on the hub, and these.
+
+    plain_text/train/0000.parquet.  Raises `DataError` for several such folders.
+    """
+    found = {
+        folder.name: (Path(folder.path), shards)
+        for folder in entries_of(path)
+        if is_folder(folder) and (shards := find_shards(Path(folder.path), suffix))
+    }
+    if len(found) > 1:
+        raise DataError(
+            f"{path}: expected {suffix} files of one data set, found such of {len(found)},"
+            f" {listed(list(found))}: name one of these folders, as {path / next(iter(found))}"
+        )
+    return next(iter(found.values()), None)
 
 
 def _has_other_folders(path: Path) -> bool:

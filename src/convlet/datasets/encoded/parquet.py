@@ -29,6 +29,7 @@ IMAGES = ("image", "img", "jpg", "jpeg", "png", "picture", "photo", "x")
 LABELS = ("label", "labels", "class", "target", "fine_label", "category", "y")
 COARSE = ("coarse_label",)
 MAX_ROWS = 1 << 24
+NO_LABEL = -1  # as the hub writes it
 BATCH = 64  # images read in one go
 KEPT = 8  # batches that stay: several threads ask for images in about the same order
 THRIFT = {"thrift_string_size_limit": 1 << 26, "thrift_container_size_limit": 1 << 22}
@@ -170,11 +171,14 @@ def _features(metadata: dict[bytes, bytes] | None) -> dict[str, dict[str, Any]]:
 
 
 def _labels(path: Path, file: Any, name: str) -> NDArray[Any]:
-    """The column of labels as whole numbers or text."""
-    pieces = []
+    """The column of labels as whole numbers or text; -1 in all of one without any label."""
+    pieces, unknown = [], 0
     for batch in file.iter_batches(1 << 16, columns=[name], use_threads=False):
         column = batch.column(0)
-        if column.null_count:
+        unknown += column.null_count
+        if column.null_count == len(column):
+            continue
+        if unknown:
             raise DataError(f"{path}: expected a label in each row, found {name} without one")
         values = np.array(column.to_pylist())
         if values.dtype.kind not in "biuU" or values.ndim != 1:
@@ -183,6 +187,10 @@ def _labels(path: Path, file: Any, name: str) -> NDArray[Any]:
                 f" {name}"
             )
         pieces.append(values)
+    if unknown and pieces:
+        raise DataError(f"{path}: expected a label in each row, found {name} without one")
+    if unknown:
+        return np.full(unknown, NO_LABEL)
     if not pieces:
         raise DataError(f"{path}: expected a row for each image, found none")
     return np.concatenate(pieces)

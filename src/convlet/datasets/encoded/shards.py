@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.encoded.source import Entry, Source, fingerprint, state_of
-from convlet.datasets.labels import as_classes
+from convlet.datasets.labels import as_classes, without_labels
 from convlet.datasets.listing import entries_of, is_folder
 from convlet.datasets.naming import Part, part_of
 from convlet.errors import DataError
@@ -106,18 +106,20 @@ def source_of(
     joined: dict[Part | None, list[NDArray[Any]]] = {}
     for shard in sorted(shards, key=lambda shard: _RANK[shard.part]):
         joined.setdefault(shard.part, []).append(shard.labels)
+    together = {part: _together(labels, folder) for part, labels in joined.items()}
+    out = without_labels(together)
+    said = [f"{part} left out: it has no labels, all are -1" for part in out]
+    together = {part: labels for part, labels in together.items() if part not in out}
     found = as_classes(
-        {
-            f"{folder} ({part or 'all'})": _together(labels, folder)
-            for part, labels in joined.items()
-        },
-        classes,
+        {f"{folder} ({part or 'all'})": labels for part, labels in together.items()}, classes
     )
-    left = {part: list(labels) for part, labels in zip(joined, found.labels.values(), strict=True)}
+    left = dict(zip(together, map(list, found.labels.values()), strict=True))
     entries: list[Entry] = []
     places: dict[str, tuple[int, int]] = {}
     marks = []
     for number, shard in enumerate(shards):
+        if shard.part in out:
+            continue
         file = os.path.relpath(shard.path, folder) if shard.path != folder else ""
         numbers = left[shard.part][: len(shard.names)]
         del left[shard.part][: len(shard.names)]
@@ -133,7 +135,7 @@ def source_of(
         lambda entry: opened(*places[entry.path]),
         fingerprint(os.path.realpath(folder), *marks),
         classes=found.classes,
-        said=(*found.said, *missing_from([shard.path for shard in shards])),
+        said=(*said, *found.said, *missing_from([shard.path for shard in shards])),
     )
 
 
