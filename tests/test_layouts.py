@@ -935,6 +935,18 @@ def test_the_rule_of_labels(labels, numbers, classes, said):
         assert line.startswith(start)
 
 
+def test_a_test_part_of_arrays_without_labels_is_left_out_and_said(tmp_path):
+    arrays = named("x_train y_train x_test y_test")
+    arrays["y_test"] = np.full((6, 1), -1)
+    path = npz(**arrays)(tmp_path)
+    data = datasets.load(path)
+    assert len(data.train) + len(data.test) == 12
+    assert f"{path}[y_test] left out: no label in it, all are -1" in data.said
+    arrays["y_train"] = np.where(LABELS[TRAIN] > 0, 1, -1)  # then -1 is a class
+    data = datasets.load(npz(**arrays)(tmp_path))
+    assert (data.classes, data.test.labels.tolist()) == (("-1", "1"), [0] * 6)
+
+
 def test_names_in_both_forms_of_unicode_are_one_class(tmp_path):
     names = np.array(["cat", "V\u00f6gel", "Vo\u0308gel"])
     found = as_classes({"y": names, "z": names[2:]}, None)

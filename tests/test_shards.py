@@ -299,7 +299,7 @@ def test_a_test_part_without_labels_is_left_out_and_said(how, names, validation,
         )
     write(tmp_path / "test-00000-of-00001.parquet", test)
     data = datasets.load(tmp_path)
-    assert "test left out: it has no labels, all are -1" in data.said
+    assert "test left out: no label in it, all are -1" in data.said
     if validation:
         np.testing.assert_array_equal(data.train.images, MADE[PARTS["train"]])
         np.testing.assert_array_equal(data.test.images, MADE[PARTS["validation"]])

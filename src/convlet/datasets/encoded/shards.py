@@ -108,7 +108,7 @@ def source_of(
         joined.setdefault(shard.part, []).append(shard.labels)
     together = {part: _together(labels, folder) for part, labels in joined.items()}
     out = without_labels(together)
-    said = [f"{part} left out: it has no labels, all are -1" for part in out]
+    said = [f"{part} left out: no label in it, all are -1" for part in out]
     together = {part: labels for part, labels in together.items() if part not in out}
     found = as_classes(
         {f"{folder} ({part or 'all'})": labels for part, labels in together.items()}, classes

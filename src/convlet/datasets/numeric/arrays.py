@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from convlet.datasets.dataset import Dataset, Split
 from convlet.datasets.division import divided
 from convlet.datasets.figure import PLACED, are_figures
-from convlet.datasets.labels import alike, as_classes
+from convlet.datasets.labels import alike, as_classes, without_labels
 from convlet.datasets.naming import Part
 from convlet.datasets.numeric.arrangement import Arrangement, arranged, arrangement, levelled
 from convlet.datasets.wishes import Wishes
@@ -66,7 +66,15 @@ def make(
                 f" {pairs[0].images.name}, found {how.shape[1:]} in {pair.images.name}"
             )
     # the small files first: damage is found sooner
-    labelled = as_classes({pair.labels.name: pair.labels.read() for pair in pairs}, classes)
+    labels = {pair.labels.name: pair.labels.read() for pair in pairs}
+    out = without_labels(labels)
+    kept = [n for n, pair in enumerate(pairs) if pair.labels.name not in out]
+    order, pairs, found = (
+        [order[n] for n in kept],
+        [pairs[n] for n in kept],
+        [found[n] for n in kept],
+    )
+    labelled = as_classes({pair.labels.name: labels[pair.labels.name] for pair in pairs}, classes)
     images, levels = levelled(
         {
             pair.images.name: arranged(pair.images.read(), how)
@@ -78,7 +86,14 @@ def make(
         for part, array, pair in zip(order, images, pairs, strict=True)
     }
     shapes = dict.fromkeys(how.said for how in found if how.said)
-    told = [*said, *shapes, *levels, *labelled.said, *alike(labelled.classes)]
+    told = [
+        *said,
+        *(f"{name} left out: no label in it, all are -1" for name in out),
+        *shapes,
+        *levels,
+        *labelled.said,
+        *alike(labelled.classes),
+    ]
     preparation = None
     if are_figures(images[0]):
         _, side, _, _ = images[0].shape
