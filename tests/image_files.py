@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convlet.datasets.encoded.pictures import opened, quiet
+from convlet.datasets.encoded.pictures import opened
 from convlet.datasets.encoded.pixels import prepared
+from convlet.libraries import quiet
 
 Image = pytest.importorskip("PIL.Image")
 from PIL import ImageCms, PngImagePlugin  # noqa: E402

@@ -11,10 +11,11 @@ import pytest
 import children
 from convlet import DataError, InputError, datasets
 from convlet.datasets.encoded.kind import kind_of
-from convlet.datasets.encoded.pictures import PictureError, open_picture, opened, quiet
+from convlet.datasets.encoded.pictures import PictureError, open_picture, opened
 from convlet.datasets.encoded.pixels import read_picture
 from convlet.datasets.figure import are_figures
 from convlet.datasets.single import read_prepared
+from convlet.libraries import quiet
 from convlet.preparation import Preparation
 from image_files import (
     COLOUR,

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convlet.callbacks import Callback
-from convlet.errors import DataError, InputError, MissingDependencyError
+from convlet.errors import DataError, InputError
 from convlet.files.atomic import make_folder, write_atomic
 from convlet.files.paths import file_error, file_name
 from convlet.formats import history
+from convlet.libraries import library
 from convlet.run import History, Row, Run
 
 if TYPE_CHECKING:
@@ -185,13 +186,9 @@ def read_history(path: str | os.PathLike[str], name: str = "path") -> History:
 
 def _tensorboard() -> tuple[Any, Any, Any]:
     """event_pb2, scalar and EventsWriter of tensorboardX.  Raises `MissingDependencyError`."""
-    try:
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto import event_pb2
-        from tensorboardX.summary import scalar
-    except ImportError as error:
-        raise MissingDependencyError(
-            "event files need tensorboardX, which is not installed:"
-            ' pip install "convlet[tensorboard]"'
-        ) from error
+    library("tensorboardX", "event files need", '"convlet[tensorboard]"')
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto import event_pb2
+    from tensorboardX.summary import scalar
+
     return event_pb2, scalar, EventsWriter

@@ -11,7 +11,8 @@ from convlet.datasets.naming import Part
 from convlet.datasets.numeric.arrays import Pair, held, make
 from convlet.datasets.numeric.idx_folder import EXAMPLES, find_idx, load_idx
 from convlet.datasets.wishes import Wishes
-from convlet.errors import FileError, MissingDependencyError
+from convlet.errors import FileError
+from convlet.libraries import library
 from convlet.preparation import Preparation
 
 MNIST_FOLDER = Path(__file__).parent / "mnist"
@@ -38,14 +39,10 @@ def load_digits() -> Dataset:
 
     Their grey values, 0 to 16, become 0 to 255.  Raises `MissingDependencyError`.
     """
-    try:
-        from sklearn.datasets import load_digits as load_from_sklearn
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the data set digits comes with scikit-learn, which is not installed:"
-            " pip install scikit-learn"
-        ) from error
-    found = load_from_sklearn()
+    bundled = library(
+        "sklearn.datasets", "the data set digits needs", '"convlet[sklearn]"', "scikit-learn"
+    )
+    found = bundled.load_digits()
     images = np.rint(found.images * (255 / 16)).astype(np.uint8)
     labels = found.target.astype(np.int64)
     test = np.arange(len(labels)) % 5 == 4

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.datasets.dataset import as_float32
-from convlet.datasets.encoded.pictures import MAX_BYTES, opened, quiet
+from convlet.datasets.encoded.pictures import MAX_BYTES, opened
 from convlet.datasets.encoded.pixels import prepared, read_picture
 from convlet.datasets.figure import NONE, figure
 from convlet.datasets.numeric.npy import parse_npy, read_npy
@@ -19,6 +19,7 @@ from convlet.files.paths import file_name
 from convlet.files.streams import read_up_to
 from convlet.inputs import as_input_shape
 from convlet.layerbase import Shape
+from convlet.libraries import quiet
 from convlet.preparation import Preparation
 
 NPY = b"\x93NUMPY"

@@ -7,7 +7,7 @@ from convlet.inputs import as_input_shape
 from convlet.interchange.chain import Chain, Flatten, Step, refused
 from convlet.interchange.keras_layers import Layer, steps_of_layer
 from convlet.interchange.levels import with_white
-from convlet.interchange.libraries import library, quiet
+from convlet.libraries import library, quiet
 
 
 def chain_of_model(model: Any, white: float | None) -> tuple[Chain, tuple[str, ...]]:
@@ -16,7 +16,7 @@ def chain_of_model(model: Any, white: float | None) -> tuple[Chain, tuple[str, .
     Beside the chain, sentences about what is not as it was.  white: as for `with_white`.  Raises
     `InputError`, `ArchitectureError`, `MissingDependencyError`.
     """
-    keras = library("keras", "from_keras", "keras")
+    keras = library("keras", "from_keras needs", "keras")
     if not isinstance(model, keras.Model):
         raise InputError("model", model, "a keras.Sequential")
     try:

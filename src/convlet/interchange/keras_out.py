@@ -8,8 +8,8 @@ import numpy as np
 from convlet.equations import Array
 from convlet.formats.model import Saveable
 from convlet.interchange import chain
-from convlet.interchange.libraries import library, quiet
 from convlet.interchange.unfolding import OwnStep, steps_of
+from convlet.libraries import library, quiet
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +23,7 @@ def to_keras(network: Saveable) -> "keras.Sequential":
 
     Raises `InputError`, `MissingDependencyError`.
     """
-    keras = library("keras", "to_keras", "keras")
+    keras = library("keras", "to_keras needs", "keras")
     made = [one for step in steps_of(network, "hwc") for one in _layers(keras, step)]
     model = keras.Sequential([keras.Input(network.input_shape), *(layer for layer, _ in made)])
     with quiet():

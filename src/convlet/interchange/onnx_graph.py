@@ -10,7 +10,7 @@ import numpy as np
 
 from convlet._version import __version__
 from convlet.equations import Array
-from convlet.interchange.libraries import library
+from convlet.libraries import library
 
 OPSET = 11
 IR_VERSION = 6  # of the file, which came with that opset
@@ -26,7 +26,7 @@ class Graph:
     """
 
     def __init__(self) -> None:
-        self.onnx: Any = library("onnx", "an ONNX file", '"convlet[onnx]"')
+        self.onnx: Any = library("onnx", "an ONNX file needs", '"convlet[onnx]"')
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 

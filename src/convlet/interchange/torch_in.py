@@ -14,8 +14,8 @@ from convlet.errors import ArchitectureError, InputError, one_line
 from convlet.inputs import as_input_shape
 from convlet.interchange.chain import Chain, Order, Step, refused
 from convlet.interchange.levels import with_white
-from convlet.interchange.libraries import library, quiet
 from convlet.interchange.torch_operators import DATA, OPERATORS, TWO_SIDED, WHAT, Call
+from convlet.libraries import library, quiet
 
 BATCH = 2
 """Images of the example: an axis of one may be left out unseen."""
@@ -35,7 +35,7 @@ def chain_of_module(
     Beside the chain, sentences about what is not as it was.  white: as for `with_white`.  Raises
     `InputError`, `ArchitectureError`, `MissingDependencyError`.
     """
-    torch = library("torch", "from_torch", "torch")
+    torch = library("torch", "from_torch needs", "torch")
     if not isinstance(module, torch.nn.Module):
         raise InputError("module", module, "a torch.nn.Module")
     shape = as_input_shape(input_shape)

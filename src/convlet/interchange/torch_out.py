@@ -8,8 +8,8 @@ from convlet.errors import InputError
 from convlet.formats.model import Saveable, refuse_not_finite
 from convlet.inputs import plain
 from convlet.interchange import chain
-from convlet.interchange.libraries import library
 from convlet.interchange.torch_names import TorchStep, state_of, torch_steps
+from convlet.libraries import library
 
 if TYPE_CHECKING:
     import torch.nn
@@ -23,7 +23,7 @@ def to_torch(network: Saveable, relu_at_zero: float = 0) -> "torch.nn.Sequential
     if isinstance(relu_at_zero, bool) or plain(relu_at_zero) not in (0, 0.5):
         raise InputError("relu_at_zero", relu_at_zero, "0, as PyTorch has it, or 0.5, as convlet")
     refuse_not_finite(network.parameters)
-    torch = library("torch", "to_torch", "torch")
+    torch = library("torch", "to_torch needs", "torch")
     steps = torch_steps(network, network.parameters)
     made = torch.nn.Sequential(*(_module(torch, step, relu_at_zero) for step in steps))
     state = state_of(network, network.parameters)

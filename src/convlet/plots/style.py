@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convlet.errors import InputError, MissingDependencyError
+from convlet.errors import InputError
 from convlet.files.atomic import write_atomic
 from convlet.files.paths import file_name
+from convlet.libraries import library
 from convlet.plots.rendering import render
 
 if TYPE_CHECKING:
@@ -25,12 +26,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 def require_matplotlib() -> None:
     """Raise `MissingDependencyError` where it is not installed: before work, not after it."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            'pictures need matplotlib, which is not installed: pip install "convlet[plots]"'
-        ) from error
+    library("matplotlib.figure", "pictures need", '"convlet[plots]"')
 
 
 def figure(width: float, height: float) -> "Figure":

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from convlet.datasets.encoded.shards import MAX_IMAGE, Shard, parts_of, source_of
 from convlet.datasets.encoded.source import Source
 from convlet.datasets.naming import Part
-from convlet.errors import ConvletError, DataError, MissingDependencyError, one_line
+from convlet.errors import ConvletError, DataError, one_line
 from convlet.files.streams import MAX_BYTES, open_regular
+from convlet.libraries import library
 
 SUFFIX = ".parquet"
 IMAGES = ("image", "img", "jpg", "jpeg", "png", "picture", "photo", "x")
@@ -50,13 +51,7 @@ class Columns:
 
 def pyarrow() -> ModuleType:
     """The module pyarrow.parquet.  Raises `MissingDependencyError`."""
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            'Parquet files need pyarrow, which is not installed: pip install "convlet[parquet]"'
-        ) from error
-    module: ModuleType = parquet
+    module: ModuleType = library("pyarrow.parquet", "Parquet files need", '"convlet[parquet]"')
     return module
 
 

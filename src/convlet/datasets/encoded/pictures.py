@@ -1,7 +1,6 @@
 """Image files through Pillow, opened within bounds of memory and time."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
@@ -9,8 +8,9 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
 from convlet.datasets.encoded import tiff
-from convlet.errors import ConvletError, DataError, FileError, MissingDependencyError
+from convlet.errors import ConvletError, DataError, FileError
 from convlet.files.streams import open_regular
+from convlet.libraries import library, quiet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,13 +61,8 @@ def wrong_channels(name: str, found: str) -> PictureError:
 
 def pillow() -> ModuleType:
     """The module PIL.Image.  Raises `MissingDependencyError`."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingDependencyError(
-            'image files need Pillow, which is not installed: pip install "convlet[data]"'
-        ) from error
-    return Image
+    module: ModuleType = library("PIL.Image", "image files need", '"convlet[data]"', "Pillow")
+    return module
 
 
 def is_image(path: str) -> bool:
@@ -83,24 +78,13 @@ def open_picture(path: str | os.PathLike[str]) -> Iterator["Image"]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Inside, Pillow does not warn: what is wrong is an error here, the rest no news.
-
-    Not for threads: filters of warnings are those of the process.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
 def opened(file: IO[bytes], name: str) -> Iterator["Image"]:
     """The image in an open file, its header read, its pixels not yet.
 
     name: of it, for messages.  Whatever a decoder says inside becomes a `PictureError`.  Raises
     that, and `MissingDependencyError`.
     """
-    library = pillow()
+    image = pillow()
     from PIL import UnidentifiedImageError
 
     try:
@@ -111,7 +95,7 @@ def opened(file: IO[bytes], name: str) -> Iterator["Image"]:
                 yield picture
     except ConvletError:
         raise
-    except library.DecompressionBombError as error:
+    except image.DecompressionBombError as error:
         why = f"expected at most {MAX_PIXELS} pixels, found far more"
         raise wrong(name, why, "scale it down") from error
     except MemoryError as error:

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import IO, TypeVar
 
-from convlet.datasets.encoded.pictures import quiet
 from convlet.datasets.naming import Part
+from convlet.libraries import quiet
 from convlet.threads import available
 
 AT_ONCE = 64  # images between two looks at progress and signals

@@ -9,19 +9,20 @@ from typing import Any
 from convlet.errors import MissingDependencyError
 
 
-def library(name: str, what: str, install: str) -> Any:
-    """The module of that name.  what: needs it; install: of pip.
+def library(name: str, what: str, install: str, called: str | None = None) -> Any:
+    """The module of that name.  what: "... need" or "... needs" it; install: of pip; called: it is.
 
     Raises `MissingDependencyError`.
     """
+    top = name.partition(".")[0]
     try:
+        import_module(top)
         return import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name.partition(".")[0]:
+        if error.name not in (top, name):
             raise  # it is installed, and lacks something
-        top = name.partition(".")[0]
         raise MissingDependencyError(
-            f"{what} needs {top}, which is not installed: pip install {install}"
+            f"{what} {called or top}, which is not installed: pip install {install}"
         ) from error
 
 
