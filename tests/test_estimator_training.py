@@ -215,3 +215,33 @@ def test_callbacks_and_lines(capsys):
     assert capsys.readouterr().out == ""
     CNNClassifier(LAYERS, epochs=3, verbose=1).fit(X, Y)
     assert capsys.readouterr().out.splitlines()[2].startswith("epoch 3/3, training loss")
+
+
+def test_a_subclass_may_have_fewer_parameters():
+    class Small(CNNClassifier):
+        def __init__(self, epochs=2, random_state=0):
+            self.epochs = epochs
+            self.random_state = random_state
+
+    small = Small().fit(X, Y)
+    whole = CNNClassifier(epochs=2, random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(small.predict_proba(X), whole.predict_proba(X))
+
+
+def test_pieces_go_on_with_the_network_that_was_begun(tmp_path):
+    classifier = CNNClassifier(LAYERS, random_state=0)
+    classifier.partial_fit(X, Y, classes=np.unique(Y))
+    classifier.save(tmp_path / "c.safetensors")
+    for one in (classifier, CNNClassifier.load(tmp_path / "c.safetensors")):
+        one.partial_fit(X, Y)
+        for name, value in (("layers", "auto"), ("image_shape", (1, X[0].size))):
+            before = one.get_params()[name]
+            with pytest.raises(InputError, match=f"{name} is .*was begun with .*: call fit, or"):
+                one.set_params(**{name: value}).partial_fit(X, Y)
+            one.set_params(**{name: before})
+
+
+def test_a_piece_on_another_scale_is_warned_of():
+    classifier = CNNClassifier(random_state=0).partial_fit(X, Y, classes=np.unique(Y))
+    with pytest.warns(UserWarning, match="X is on another scale than in training"):
+        classifier.partial_fit(X / 255, Y)

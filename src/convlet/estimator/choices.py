@@ -1,6 +1,7 @@
 """What the parameters of the estimator choose: settings of training, layers, threads, a seed."""
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ FREE = (
     "clip_norm",
 )
 """Parameters of which None leaves the choice to the recipe."""
+OF_NETWORK = ("layers", "image_shape")
+"""Parameters that a network is made by."""
 
 
 def recipe_of(name: Any, data: Samples, classes: Sequence[str]) -> Recipe | None:
@@ -56,6 +59,20 @@ def settings_of(parameters: dict[str, Any], chosen: Recipe | None, seed: int) ->
     if "optimizer" in given:
         base.pop("learning_rate", None)
     return Settings(**{**base, **given, "seed": seed, "class_weight": parameters["class_weight"]})
+
+
+def given_to(estimator: Any, of: type) -> dict[str, Any]:
+    """What an estimator of that class, or of one below it with other parameters, trains by."""
+    known = signature(of).parameters.values()  # of __init__, without self
+    return {one.name: getattr(estimator, one.name, one.default) for one in known}
+
+
+def refuse_other_network(parameters: dict[str, Any], begun: dict[str, Any]) -> None:
+    """Raise `InputError` for parameters of a network that differ from those it was begun with."""
+    for name, value in begun.items():
+        if not np.array_equal(np.array(value, object), np.array(parameters[name], object)):
+            but = f"the network that partial_fit goes on with was begun with {value!r:.80}"
+            raise InputError(name, parameters[name], but=but, hint="call fit, or give that")
 
 
 def check(parameters: dict[str, Any]) -> None:

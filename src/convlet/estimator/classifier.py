@@ -204,7 +204,7 @@ class CNNClassifier(Predicting, CallbackSupportMixin, ClassifierMixin, BaseEstim
         -------
         self : CNNClassifier
         """
-        fitting.fit(self, X, y, sample_weight, X_val, y_val)
+        fitting.fit(self, CNNClassifier, X, y, sample_weight, X_val, y_val)
         return self
 
     def partial_fit(
@@ -227,7 +227,7 @@ class CNNClassifier(Predicting, CallbackSupportMixin, ClassifierMixin, BaseEstim
         -------
         self : CNNClassifier
         """
-        fitting.partial_fit(self, X, y, classes, sample_weight)
+        fitting.partial_fit(self, CNNClassifier, X, y, classes, sample_weight)
         return self
 
     def save(self, path: Any) -> None:

@@ -26,10 +26,12 @@ NAMES = {"seed": "random_state", "x": "X", "validation x": "X_val", "validation 
 """What the arguments of `Network.fit` are called here, where that is another name."""
 
 
-def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
-    """Train a new network; see `CNNClassifier.fit`."""
+def fit(
+    estimator: Any, of: type, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any
+) -> None:
+    """Train a new network; see `CNNClassifier.fit`.  of: the class that has the parameters."""
     vars(estimator).pop("network_", None)  # whatever goes wrong: the old one is not for the new y
-    given = estimator.get_params(deep=False)
+    given = choices.given_to(estimator, of)
     choices.check(given)
     stopping = choices.stopping_of(given["early_stopping"])
     table, y, found = pixels.table_of(estimator, X, y, begins=True)
@@ -37,10 +39,10 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: A
     codes = labels.codes_of(y, classes)
     table, codes, weight = _with_weight(table, codes, sample_weight)
     labels.refuse_one_class(codes)
-    _describe(estimator, table, classes, found)
+    _describe(estimator, given, table, classes, found)
     data = _samples(estimator, table, codes, weight)
-    seed = choices.seed_of(given["random_state"])
-    data, validation = _divided(estimator, data, (X_val, y_val), stopping, seed)
+    given["seed"] = seed = choices.seed_of(given["random_state"])
+    data, validation = _divided(estimator, data, (X_val, y_val), stopping, given)
     names = labels.names_of(classes)
     recipe = choices.recipe_of(given["recipe"], data, names)
     given["class_weight"] = labels.class_weight_of(given["class_weight"], classes)
@@ -53,22 +55,24 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: A
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         callbacks.append(Told(estimator, X, y, weights))
     folder = {"checkpoint": given["checkpoint"], "resume": given["resume"]}
-    _train(estimator, network, data, validation, settings, callbacks, Kept(), folder)
+    _train(estimator, given, network, data, validation, settings, callbacks, Kept(), folder)
 
 
-def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
-    """Train one epoch more; see `CNNClassifier.partial_fit`."""
-    given = estimator.get_params(deep=False)
+def partial_fit(estimator: Any, of: type, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
+    """Train one epoch more; see `CNNClassifier.partial_fit`.  of: as for `fit`."""
+    given = choices.given_to(estimator, of)
     choices.check(given)
     choices.refuse_whole(given)
     begins = not hasattr(estimator, "network_")
+    if not begins:
+        choices.refuse_other_network(given, estimator._begun)
     known = labels.classes_of(classes) if begins else estimator.classes_
     if not begins:
         labels.refuse_other(classes, known)
     table, y, found = pixels.table_of(estimator, X, y, begins=begins)
     table, codes, weight = _with_weight(table, labels.codes_of(y, known), sample_weight)
     if begins:
-        _describe(estimator, table, known, found)
+        _describe(estimator, given, table, known, found)
         estimator._seed = choices.seed_of(given["random_state"])
     else:
         pixels.refuse_other_shape(found, estimator.image_shape_)
@@ -81,11 +85,14 @@ def partial_fit(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any
     given["class_weight"] = labels.class_weight_of(given["class_weight"], known)
     settings = choices.settings_of({**given, "epochs": 1}, None, seed)
     data = _samples(estimator, table, codes, weight)
-    _train(estimator, network, data, None, settings, [], kept, {})
+    if not begins:
+        pixels.warn_of_scale(data.images, estimator._scale)
+    _train(estimator, given, network, data, None, settings, [], kept, {})
 
 
 def _train(
     estimator: Any,
+    given: dict[str, Any],
     network: Network,
     data: Samples,
     validation: Samples | None,
@@ -95,15 +102,15 @@ def _train(
     folder: dict[str, Any],
 ) -> None:
     """Train, and keep what comes of it, also where an exception ends training after a step."""
-    told: list[Callback] = [*(estimator.callbacks or ()), *callbacks, kept]
+    told: list[Callback] = [*(given["callbacks"] or ()), *callbacks, kept]
     if validation is None and any(isinstance(one, EarlyStopping) for one in told):
         hint = "give early_stopping=5, or X_val and y_val"
         raise InputError("callbacks", found="have EarlyStopping and no images to watch", hint=hint)
-    if estimator.verbose:
+    if given["verbose"]:
         told.append(progress_callback())
     weights = by_class(settings.class_weight, data.targets, network.class_count, network.classes)
     data = Samples(data.images, data.targets, omega(weights, data.targets, data.weight))
-    threads, kept.steps = choices.threads_of(estimator.n_jobs), 0
+    threads, kept.steps = choices.threads_of(given["n_jobs"]), 0
     if network.scale is None:  # a network refuses images on another scale; the estimator warns
         estimator._scale = scale_of(data.images)
     try:
@@ -119,11 +126,18 @@ def _train(
             kept.put_into(estimator, network)
 
 
-def _describe(estimator: Any, table: Array, classes: Array, found: ImageShape | None) -> None:
+def _describe(
+    estimator: Any,
+    given: dict[str, Any],
+    table: Array,
+    classes: Array,
+    found: ImageShape | None,
+) -> None:
     """What a new network is for."""
     estimator.classes_ = classes
-    estimator.image_shape_ = pixels.shape_in(estimator.image_shape, table.shape[1], found)
+    estimator.image_shape_ = pixels.shape_in(given["image_shape"], table.shape[1], found)
     estimator.divisor_ = pixels.divisor_of(table)
+    estimator._begun = {name: given[name] for name in choices.OF_NETWORK}
 
 
 def _with_weight(
@@ -147,15 +161,15 @@ def _divided(
     data: Samples,
     given: tuple[Any, Any],
     stopping: EarlyStopping | None,
-    seed: int,
+    parameters: dict[str, Any],
 ) -> tuple[Samples, Samples | None]:
     """Images to train with and to evaluate: what is given, or a share if training may end early."""
     if any(one is not None for one in given):
         return data, _validation(estimator, data, *given)
     if stopping is None:
         return data, None
-    count = choices.held_out(estimator.validation_fraction, len(data))
-    held = strata.chosen(data.targets.astype(np.int64), count, seed)
+    count = choices.held_out(parameters["validation_fraction"], len(data))
+    held = strata.chosen(data.targets.astype(np.int64), count, parameters["seed"])
     return _part(data, ~held), _part(data, held)
 
 

@@ -47,7 +47,7 @@ def logits(estimator: Any, X: Any) -> Float64:
     table, _, found = pixels.table_of(estimator, X, begins=False)
     network, shape = estimator.network_, estimator.image_shape_
     pixels.refuse_other_shape(found, shape)
-    threads = threads_of(estimator.n_jobs)
+    threads = threads_of(getattr(estimator, "n_jobs", None))
     out = np.empty((len(table), network.class_count))
     for start in range(0, len(table), pixels.PIECE):
         part = slice(start, start + pixels.PIECE)

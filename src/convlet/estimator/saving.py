@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from convlet.errors import ModelFileError
+from convlet.estimator.choices import OF_NETWORK
 from convlet.estimator.telling import Kept
 from convlet.files.paths import file_name
 from convlet.formats.estimator import EstimatorRecord
@@ -72,6 +73,7 @@ def load(kind: type[Kind], path: str | os.PathLike[str]) -> Kind:
         n_features_in_=int(np.prod(found.input_shape)),
         image_shape_=found.input_shape,
         divisor_=record.divisor,
+        _begun={name: getattr(estimator, name, None) for name in OF_NETWORK},
         _seed=record.seed,
         _scale=found.scale,
     )
