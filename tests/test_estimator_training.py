@@ -245,3 +245,8 @@ def test_a_piece_on_another_scale_is_warned_of():
     classifier = CNNClassifier(random_state=0).partial_fit(X, Y, classes=np.unique(Y))
     with pytest.warns(UserWarning, match="X is on another scale than in training"):
         classifier.partial_fit(X / 255, Y)
+
+
+def test_images_with_more_axes_are_refused_by_their_number():
+    with pytest.raises(InputError, match=r"X has 5 axes, expected \(n, features\), \(n, rows, col"):
+        CNNClassifier().fit(np.zeros((4, 2, 2, 1, 1)), [0, 1, 0, 1])

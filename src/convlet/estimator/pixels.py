@@ -53,6 +53,9 @@ def unmasked(value: Any, name: str) -> Any:
 def _unfolded(X: Any) -> tuple[ImageShape | None, Any]:
     """The shape of the images of X and its rows, where it has three or four axes; else X itself."""
     axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    if axes > 4:
+        expected = "(n, features), (n, rows, columns) or (n, rows, columns, channels)"
+        raise InputError("X", axes, expected, found=f"has {axes} axes")
     if axes not in (3, 4):
         return None, X
     images = np.asarray(X)
