@@ -15,6 +15,9 @@ from convlet.errors import InputError
 from convlet.inference import Inference
 from convlet.optimizers import Optimizer
 from convlet.progress import is_interactive, progress_callback
+from convlet.quantised.calibration import USUAL_COUNT
+from convlet.quantised.network import QuantizedNetwork
+from convlet.quantised.network import quantize as quantised
 from convlet.run import History
 from convlet.schedules import Schedule
 from convlet.search import LearningRates, find_learning_rate, growing_rates
@@ -187,3 +190,16 @@ class Network(Inference):
         if ranges is None:
             return as_floats(images)
         return self.engine.augment(images, ranges, seed, epoch)
+
+    def quantize(
+        self, images: Any, count: int = USUAL_COUNT, seed: int = 0, ranges: str = "maximum"
+    ) -> QuantizedNetwork:
+        """This network in int8, for small devices (26)-(36) -> a `QuantizedNetwork`.
+
+        images: of training, uint8, or floats that are levels / 255; count of them, drawn by seed,
+        show which values each stage has.  ranges: which of these its 256 bytes cover: "maximum" all
+        of them, "percentile" all but 1 in 10,000 at each end, "error" what loses the least squared
+        error.  The network stays as it is.  Raises `InputError`, also for a network that is not
+        finite, was trained on images on another scale, or whose sums could leave int32.
+        """
+        return quantised(self, images, count, seed, ranges)

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     DROPOUT = 3
     AUGMENT = 4
     HOLD_OUT = 5
+    CALIBRATE = 6
 
 
 def raw_words(

@@ -1,0 +1,1 @@
+"""Networks in whole numbers: quantisation after training (docs/quantisation.md)."""

@@ -1,0 +1,168 @@
+"""A network in whole numbers: predictions, byte for byte those of a device, and its file."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet import arrays
+from convlet import equations as floats
+from convlet.engine import Samples
+from convlet.equations import Array, Float32, Float64
+from convlet.errors import InputError
+from convlet.formats.model import refuse_not_finite
+from convlet.held_back import HeldBack
+from convlet.inference import Evaluation, Inference, Seen
+from convlet.inputs import as_count, as_seed
+from convlet.layers import Layer
+from convlet.preparation import Preparation
+from convlet.quantised import equations as eq
+from convlet.quantised.calibration import USUAL_COUNT, Calibration, drawn, quantised_stages
+from convlet.quantised.equations import Int8, Int64
+from convlet.quantised.ranges import as_ranges
+from convlet.quantised.stages import QuantizedStage, forward
+from convlet.stages import Stage
+from convlet.values import check_scale
+
+ROUNDING = 2.0**-20
+"""How far from a level / 255 a float may be that is meant to be one."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class QuantizedNetwork:
+    """A network in int8 with sums of int32, made by `Network.quantize`; it does not change.
+
+    layers, input_shape, classes, data, preparation, held_back: as of the network that it was made
+    of.  parts: its stages in whole numbers, with all that a device needs.  calibration: how it was
+    made.
+    """
+
+    layers: tuple[Layer, ...]
+    input_shape: tuple[int, int, int]
+    parts: tuple[QuantizedStage, ...]
+    calibration: Calibration
+    classes: tuple[str, ...] | None = None
+    data: str | None = None
+    preparation: Preparation | None = None
+    held_back: HeldBack | None = None
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Shapes and layers of the stages (16), (17)."""
+        return tuple(part.stage for part in self.parts)
+
+    @property
+    def class_count(self) -> int:
+        """M, the units of the last layer."""
+        return self.stages[-1].output_shape[0]
+
+    def predict_bytes(self, x: Any) -> Int8:
+        """The bytes of the logits, int8 (n, classes): what a device computes, byte for byte.
+
+        x: uint8 (n, rows, columns, channels), or (n, rows, columns) for one channel; or floats that
+        are levels / 255.  Raises `InputError`.
+        """
+        images = as_levels(arrays.as_images(x, self.input_shape))
+        return self._bytes(images)
+
+    def predict_logits(self, x: Any) -> Float64:
+        """What the bytes stand for (26): what would enter the softmax, (n, classes).
+
+        x, raises: as `predict_bytes`.
+        """
+        return eq.real(self.predict_bytes(x), self.parts[-1].y)
+
+    def predict_proba(self, x: Any) -> Float32:
+        """Class probabilities (11) of `predict_logits`, (n, classes); as exact as bytes allow.
+
+        x, raises: as `predict_bytes`.
+        """
+        return floats.softmax(self.predict_logits(x)).astype(np.float32)
+
+    def predict(self, x: Any) -> Int64:
+        """Most probable class of each image (36), decided in whole numbers, (n,).
+
+        x, raises: as `predict_bytes`.
+        """
+        return eq.decided(self.predict_bytes(x))
+
+    def evaluate(self, x: Any, y: Any, sample_weight: Any = None) -> Evaluation:
+        """Mean cost (14) of `predict_logits`, and accuracy.
+
+        x: as `predict_bytes`; y and sample_weight as for `Network.evaluate`.  Raises `InputError`.
+        """
+        data = self.samples(x, y, sample_weight)
+        seen = self.seen(data)
+        right = seen.z.argmax(axis=1) == seen.labels
+        return Evaluation(seen.loss, float(np.average(right, weights=data.weight)))
+
+    def samples(self, x: Any, y: Any, sample_weight: Any = None) -> Samples:
+        """Images and labels, checked, with omega of (13).  Raises `InputError`."""
+        images = as_levels(arrays.as_images(x, self.input_shape))
+        targets = arrays.as_labels(y, len(images), self.class_count)
+        return Samples(images, targets, arrays.as_sample_weight(sample_weight, len(images)))
+
+    def seen(self, data: Samples, threads: int | None = None) -> Seen:
+        """What the network makes of samples that are already checked.
+
+        threads: as an engine is told them; what multiplies whole numbers chooses its own.
+        """
+        z = eq.real(self._bytes(data.images), self.parts[-1].y)
+        labels = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
+        loss = float(floats.mean_cost(floats.cross_entropy(z, data.targets), data.weight))
+        return Seen(z, np.asarray(labels, np.int64), loss)
+
+    def _bytes(self, images: NDArray[np.uint8]) -> Int8:
+        shape = self.stages[0].x_shape
+        return forward(self.parts, eq.pixels(images).reshape(len(images), *shape))
+
+
+def as_levels(images: Array, name: str = "x") -> NDArray[np.uint8]:
+    """Images of `arrays.as_images` as levels of uint8.
+
+    Floats are taken where they are levels / 255, as float32 has them; a grid of 256 levels holds no
+    others exactly, and which to take is not for us to say.  Raises `InputError`.
+    """
+    if images.dtype == np.uint8:
+        return images
+    levels = np.clip(np.rint(images * np.float32(255)), 0, 255)
+    other = np.argwhere(np.abs(levels / np.float32(255) - images) > ROUNDING)
+    if len(other):
+        where = list(map(int, other[0]))
+        raise InputError(
+            name,
+            float(images[tuple(where)]),
+            "uint8, or floats that are a level 0 to 255 divided by 255",
+            f"round them, if 1 is white: numpy.rint({name}.clip(0, 1) * 255).astype(numpy.uint8)",
+            subject=f"{name}{where}",
+        )
+    return levels.astype(np.uint8)
+
+
+def quantize(
+    network: Inference,
+    images: Any,
+    count: int = USUAL_COUNT,
+    seed: int = 0,
+    ranges: str = "maximum",
+) -> QuantizedNetwork:
+    """`Network.quantize`."""
+    count, seed, ranges = as_count(count, "count"), as_seed(seed), as_ranges(ranges)
+    images = arrays.as_images(images, network.input_shape, "images")
+    check_scale(images, network.scale, "images")
+    chosen = drawn(count, len(images), seed)
+    refuse_not_finite(network.parameters)
+    parts = quantised_stages(
+        network.stages, network.parameters, as_levels(images[chosen], "images"), ranges
+    )
+    return QuantizedNetwork(
+        layers=network.layers,
+        input_shape=network.input_shape,
+        parts=parts,
+        calibration=Calibration(len(chosen), len(images), seed, ranges),
+        classes=network.classes,
+        data=network.data,
+        preparation=network.preparation,
+        held_back=network.held_back,
+    )
