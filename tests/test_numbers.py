@@ -1,7 +1,8 @@
 """No equation without code, no code without its check: the sets of numbers are equal.
 
 docs/equations.md leads from each equation to its NumPy and to the native core, by file and name;
-whatever it names must be there, with the number beside it.
+whatever it names must be there, with the number beside it.  docs/quantisation.md goes on with the
+numbers, and leads to NumPy.
 """
 
 import ast
@@ -14,13 +15,17 @@ from pathlib import Path
 import pytest
 
 from convlet import backprop, equations
+from convlet.quantised import equations as quantised
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "equations.md"
+QUANTISED_PAGE = PAGE.parent / "quantisation.md"
 NATIVE = sorted(
     path for path in (HERE.parent / "native").iterdir() if path.suffix in {".h", ".cpp"}
 )
 ALL = set(range(1, 26))
+QUANTISED = set(range(26, 37))
+NUMBERS_OF = {PAGE: ALL, QUANTISED_PAGE: QUANTISED}
 NOT_NATIVE = {12, 22}  # merged into (15); and any number of stages will do
 NO_LINE = {5, 23, 24, 25}  # nothing is computed; and one case of (16)-(21)
 
@@ -33,8 +38,8 @@ def numbers(text: str) -> set[int]:
     return found
 
 
-def in_docs() -> set[int]:
-    return {int(number) for number in re.findall(r"\\tag\{(\d+)\}", PAGE.read_text("utf-8"))}
+def in_docs(page: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\\tag\{(\d+)\}", page.read_text("utf-8"))]
 
 
 def in_comments(path: str) -> set[int]:
@@ -74,9 +79,9 @@ def beside_lines(path: Path) -> set[int]:
     return numbers("\n".join(re.findall(r"//(.*)", path.read_text(encoding="utf-8"))))
 
 
-def named_places() -> Iterator[tuple[int, str, str, str]]:
+def named_places(page: Path) -> Iterator[tuple[int, str, str, str]]:
     """Each link of a "Code:" under an equation: its number, file, name, path from the page."""
-    text = PAGE.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     paths = dict(re.findall(r"^\[([\w.]+)\]: (\S+)$", text, re.MULTILINE))
     number = 0
     for paragraph in text.split("\n\n"):
@@ -105,32 +110,36 @@ def is_defined(source: str, name: str) -> bool:
     return any(re.search(pattern, code, re.MULTILINE) for pattern in (kind, function))
 
 
-PLACES = list(named_places())
+PLACES = [place for page in NUMBERS_OF for place in named_places(page)]
 
 
-def test_docs_have_every_number():
-    assert in_docs() == ALL
+@pytest.mark.parametrize("page", NUMBERS_OF, ids=lambda page: page.name)
+def test_docs_have_every_number_in_order(page):
+    assert in_docs(page) == sorted(NUMBERS_OF[page])
 
 
-def test_docs_have_an_anchor_for_every_number():
-    text = PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", NUMBERS_OF, ids=lambda page: page.name)
+def test_docs_have_an_anchor_for_every_number(page):
+    text = page.read_text(encoding="utf-8")
     blocks = re.findall(r'<a id="eq-(\d+)"></a>\n\n\$\$\n(.*?)\$\$\n', text, re.DOTALL)
     tags = [re.findall(r"\\tag\{(\d+)\}", block) for _, block in blocks]
     assert tags == [[number] for number, _ in blocks]
-    assert [int(number) for number, _ in blocks] == sorted(ALL)
+    assert [int(number) for number, _ in blocks] == sorted(NUMBERS_OF[page])
 
 
 def test_code_has_every_number_at_its_line():
     assert in_comments(equations.__file__) | in_comments(backprop.__file__) == ALL
+    assert in_comments(quantised.__file__) == QUANTISED
 
 
 def test_docstrings_name_no_other_number():
     assert {1, 4, 5, 6, 9, 11, 13, 14} <= in_docstrings(equations.__file__) <= ALL
     assert {17, 18, 19, 20, 21, 22, 23, 25} <= in_docstrings(backprop.__file__) <= ALL
+    assert QUANTISED <= in_docstrings(quantised.__file__) <= ALL | QUANTISED
 
 
 def test_tests_have_every_number():
-    assert in_tests() == ALL
+    assert in_tests() == ALL | QUANTISED
 
 
 @pytest.mark.parametrize("path", NATIVE, ids=lambda path: path.name)
@@ -138,7 +147,7 @@ def test_native_code_names_no_other_number(path):
     assert beside_lines(path) <= ALL
 
 
-@pytest.mark.parametrize("number", sorted(ALL))
+@pytest.mark.parametrize("number", sorted(ALL | QUANTISED))
 def test_an_equation_leads_to_numpy_that_bears_its_number(number):
     sources = [
         python_source(PAGE.parent / path, name)

@@ -65,6 +65,7 @@ def test_purposes_are_pinned():
         "DROPOUT": 3,
         "AUGMENT": 4,
         "HOLD_OUT": 5,
+        "CALIBRATE": 6,
     }
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from convlet.loading import from_keras, from_onnx, from_torch, load, load_checkpoint
     from convlet.network import Network
     from convlet.optimizers import SGD, Adam, AdamW
+    from convlet.quantised.network import QuantizedNetwork, load_quantized
     from convlet.run import History, Row, Run
     from convlet.schedules import Constant, Cosine, OneCycle, StepDecay, WarmUp
     from convlet.search import LearningRates
@@ -64,6 +65,7 @@ __all__ = [
     "ModelFileError",
     "Network",
     "OneCycle",
+    "QuantizedNetwork",
     "ReLU",
     "Row",
     "Run",
@@ -80,6 +82,7 @@ __all__ = [
     "from_torch",
     "load",
     "load_checkpoint",
+    "load_quantized",
     "parse_layers",
     "plots",
     "recipes",
@@ -97,6 +100,7 @@ _HOMES = (  # of the other names
     "loading",
     "network",
     "optimizers",
+    "quantised.network",
     "run",
     "schedules",
     "search",

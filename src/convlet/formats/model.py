@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,43 +17,32 @@ from convlet.files.atomic import write_atomic
 from convlet.files.paths import file_name
 from convlet.formats.estimator import EstimatorRecord, read_estimator
 from convlet.formats.header import Spec, damaged, parse_json
+from convlet.formats.origin import (
+    OPTIONAL_ORIGIN,
+    HasOrigin,
+    Origin,
+    origin_fields,
+    read_origin,
+)
 from convlet.formats.records import pack, unpack
-from convlet.held_back import HeldBack, as_held_back
-from convlet.inputs import MOST_EPOCHS, as_data_name, as_input_shape
-from convlet.layers import Layer
-from convlet.preparation import Preparation, as_preparation
+from convlet.inputs import MOST_EPOCHS
 from convlet.settings import Settings, read_record
 from convlet.shapes import Shape
-from convlet.stages import group, parameter_shapes
-from convlet.text import format_layers, parse_layers
+from convlet.stages import parameter_shapes
 from convlet.values import Scale, as_scale
 
 KIND = "convlet-model"
 VERSION = 1
-OPTIONAL = {"classes", "data", "estimator", "held_back", "preparation", "scale", "settings"}
+OPTIONAL = OPTIONAL_ORIGIN | {"estimator", "scale", "settings"}
 INPUT_SCALING = "uint8/255"
 """What a uint8 image means to the network: levels / 255.  Floats are taken as they are."""
 
 
-class Saveable(Protocol):
+class Saveable(HasOrigin, Protocol):
     """What is kept of a network."""
 
     @property
-    def layers(self) -> tuple[Layer, ...]: ...
-    @property
-    def input_shape(self) -> tuple[int, int, int]: ...
-    @property
-    def class_count(self) -> int: ...
-    @property
-    def classes(self) -> tuple[str, ...] | None: ...
-    @property
     def epochs(self) -> int: ...
-    @property
-    def data(self) -> str | None: ...
-    @property
-    def preparation(self) -> Preparation | None: ...
-    @property
-    def held_back(self) -> HeldBack | None: ...
     @property
     def settings(self) -> Settings | None: ...
     @property
@@ -63,20 +52,18 @@ class Saveable(Protocol):
 
 
 @dataclass(frozen=True)
-class Description:
+class Description(Origin):
     """What the metadata of a model file say."""
 
-    layers: tuple[Layer, ...]
-    input_shape: tuple[int, int, int]
-    shapes: dict[str, Shape]  # of the parameters
-    classes: tuple[str, ...] | None
     epochs: int
-    data: str | None
-    preparation: Preparation | None
-    held_back: HeldBack | None
     settings: Settings | None  # of the last training
     scale: Scale | None
     estimator: EstimatorRecord | None  # of scikit-learn, whose network it is
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Of the parameters."""
+        return parameter_shapes(self.stages)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -110,35 +97,13 @@ def save_network(
     write_atomic(path, pack(KIND, VERSION, metadata, arrays))
 
 
-def refuse_not_finite(arrays: Mapping[str, Float32]) -> None:
-    """Raise `InputError` for a parameter of a network that is NaN or infinite."""
-    for where, value in _not_finite(arrays):
-        raise InputError(
-            "network",
-            value,
-            "finite numbers",
-            ("the training diverged, repeat it with a smaller ", Name("learning_rate")),
-            subject=f"parameter {where}",
-            found=f"is {value}",
-        )
-
-
 def metadata_of(network: Saveable) -> dict[str, str]:
     """What a file says of a network beside its parameters; docs/model-file.md has the fields."""
     metadata = {
-        "layers": format_layers(network.layers),
-        "input_shape": json.dumps(network.input_shape, ensure_ascii=False),
+        **origin_fields(network),
         "input_scaling": INPUT_SCALING,
         "epochs": str(network.epochs),
     }
-    if network.classes is not None:
-        metadata["classes"] = json.dumps(network.classes, ensure_ascii=False)
-    if network.data is not None:
-        metadata["data"] = network.data
-    if network.preparation is not None:
-        metadata["preparation"] = json.dumps(network.preparation.record())
-    if network.held_back is not None:
-        metadata["held_back"] = json.dumps(network.held_back.record())
     if network.settings is not None:
         metadata["settings"] = json.dumps(network.settings.record())
     if network.scale is not None:
@@ -170,6 +135,19 @@ def read_network(
     return found, flat, tuple(record.arrays[key].copy() for key in found.slots)
 
 
+def refuse_not_finite(arrays: Mapping[str, Float32]) -> None:
+    """Raise `InputError` for a parameter of a network that is NaN or infinite."""
+    for where, value in _not_finite(arrays):
+        raise InputError(
+            "network",
+            value,
+            "finite numbers",
+            ("the training diverged, repeat it with a smaller ", Name("learning_rate")),
+            subject=f"parameter {where}",
+            found=f"is {value}",
+        )
+
+
 def _not_finite(arrays: Mapping[str, NDArray[np.float32]]) -> Iterator[tuple[str, float]]:
     """The first number of each array that is NaN or infinite: its place, as w0[1, 2], and value."""
     for name, values in arrays.items():
@@ -191,39 +169,8 @@ def describe(name: str, metadata: Mapping[str, str]) -> Description:
     digits = re.fullmatch("0|[1-9][0-9]{0,17}", metadata["epochs"], re.ASCII)
     if not digits or int(metadata["epochs"]) > MOST_EPOCHS:
         raise damaged(name, "epochs", metadata["epochs"], "a whole number from 0")
-    try:
-        shape = as_input_shape(_list_of(int, metadata["input_shape"]))
-        layers = parse_layers(metadata["layers"])
-        stages = group(layers, shape)
-    except ValueError as error:  # InputError and ArchitectureError are ones
-        found = f"{metadata['layers']} of {metadata['input_shape']}"
-        raise damaged(
-            name, "the network", found, f"one that fits together ({error!s:.300})"
-        ) from error
-    count = stages[-1].output_shape[0]
-    classes = None
-    if "classes" in metadata:
-        try:
-            classes = tuple(_list_of(str, metadata["classes"], count))
-        except ValueError as error:
-            raise damaged(name, "classes", metadata["classes"], f"{count} names in JSON") from error
-    try:
-        data = as_data_name(metadata.get("data"))
-    except ValueError as error:
-        raise damaged(name, "data", metadata["data"], "the name of a data set") from error
-    preparation = held_back = settings = estimator = None
-    if "preparation" in metadata:
-        try:
-            preparation = _read_preparation(metadata["preparation"], shape)
-        except ValueError as error:
-            what = f"one of {shape} ({error!s:.200})"
-            raise damaged(name, "preparation", metadata["preparation"], what) from error
-    if "held_back" in metadata:
-        try:
-            held_back = _read_held_back(metadata["held_back"])
-        except ValueError as error:
-            what = f"test_share, seed and group_by ({error!s:.200})"
-            raise damaged(name, "held_back", metadata["held_back"], what) from error
+    origin = read_origin(name, metadata)
+    settings = estimator = None
     if "settings" in metadata:
         try:
             settings = _read_settings(metadata["settings"])
@@ -237,22 +184,17 @@ def describe(name: str, metadata: Mapping[str, str]) -> Description:
         raise damaged(name, "scale", metadata["scale"], what) from error
     if "estimator" in metadata:
         try:
-            estimator = read_estimator(metadata["estimator"], count, prod(shape))
+            count = origin.stages[-1].output_shape[0]
+            estimator = read_estimator(metadata["estimator"], count, prod(origin.input_shape))
         except (ValueError, TypeError) as error:
             what = f"what is kept of one ({error!s:.200})"
             raise damaged(name, "estimator", metadata["estimator"], what) from error
     return Description(
-        layers,
-        shape,
-        parameter_shapes(stages),
-        classes,
-        int(metadata["epochs"]),
-        data,
-        preparation,
-        held_back,
-        settings,
-        scale,
-        estimator,
+        **vars(origin),
+        epochs=int(metadata["epochs"]),
+        settings=settings,
+        scale=scale,
+        estimator=estimator,
     )
 
 
@@ -265,20 +207,6 @@ def _read_scale(text: str | None) -> Scale | None:
     return scale
 
 
-def _read_preparation(text: str, shape: Shape) -> Preparation:
-    preparation = as_preparation(parse_json(text), shape)
-    if json.dumps(preparation.record()) != text:
-        raise ValueError("it is not in the form in which it is written")
-    return preparation
-
-
-def _read_held_back(text: str) -> HeldBack:
-    held_back = as_held_back(parse_json(text))
-    if json.dumps(held_back.record()) != text:
-        raise ValueError("it is not in the form in which it is written")
-    return held_back
-
-
 def _read_settings(text: str) -> Settings:
     record = parse_json(text)
     if not isinstance(record, dict):
@@ -287,14 +215,3 @@ def _read_settings(text: str) -> Settings:
     if json.dumps(settings.record()) != text:
         raise ValueError("it is not in the form in which it is written")
     return settings
-
-
-def _list_of(kind: type, text: str, count: int = 3) -> list[Any]:
-    values = parse_json(text)
-    if not (isinstance(values, list) and len(values) == count):
-        raise ValueError(f"{text!r:.80} is not a list of {count}")
-    if not all(type(value) is kind for value in values):
-        raise ValueError(f"{text!r:.80} is not a list of {kind.__name__}")
-    if json.dumps(values, ensure_ascii=False) != text:  # a lone surrogate, for one
-        raise ValueError(f"{text!r:.80} is not in the form in which it is written")
-    return values

@@ -24,7 +24,11 @@ BLANK = "0" * 64  # stands for the checksum while it is computed
 OWN_FIELDS = ("checksum", "convlet_version", "format", "format_version")
 
 
-READERS = {"convlet-model": "convlet.load", "convlet-checkpoint": "convlet.load_checkpoint"}
+READERS = {
+    "convlet-model": "convlet.load",
+    "convlet-checkpoint": "convlet.load_checkpoint",
+    "convlet-quantized": "convlet.load_quantized",
+}
 
 
 class OtherKindError(ModelFileError):

@@ -18,7 +18,12 @@ from convlet.layers import Softmax
 from convlet.quantised import equations as eq
 from convlet.quantised.equations import Grid, Int8, Int32
 from convlet.quantised.ranges import CHOICES, as_ranges, spread
-from convlet.quantised.stages import QuantizedStage, chunks, refuse_large_sums
+from convlet.quantised.stages import (
+    QuantizedStage,
+    chunks,
+    refuse_large_sums,
+    stage_in_whole_numbers,
+)
 from convlet.randomness import Purpose, permutation
 from convlet.stages import Stage
 
@@ -76,8 +81,7 @@ def quantised_stages(
         pieces = _values(stage, x_hat, grid, w_hat, bias, scales)
         low, high = CHOICES[ranges](spread(pieces))
         y = eq.grid_of(low, high, grid.scale, scales)
-        m, shift = eq.multipliers(grid.scale, scales, y.scale)
-        made.append(QuantizedStage(stage, w_hat, bias, m, shift, scales, grid, y))
+        made.append(stage_in_whole_numbers(stage, w_hat, bias, scales, grid, y))
         x_hat = np.concatenate([made[-1].forward(piece) for piece in chunks(x_hat)])
         grid = y
     return tuple(made)

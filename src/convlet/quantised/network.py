@@ -1,5 +1,6 @@
 """A network in whole numbers: predictions, byte for byte those of a device, and its file."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,13 @@ from convlet.inputs import as_count, as_seed
 from convlet.layers import Layer
 from convlet.preparation import Preparation
 from convlet.quantised import equations as eq
+from convlet.quantised import file
 from convlet.quantised.calibration import USUAL_COUNT, Calibration, drawn, quantised_stages
 from convlet.quantised.equations import Int8, Int64
 from convlet.quantised.ranges import as_ranges
 from convlet.quantised.stages import QuantizedStage, forward
 from convlet.stages import Stage
+from convlet.text import format_layers
 from convlet.values import check_scale
 
 ROUNDING = 2.0**-20
@@ -113,6 +116,17 @@ class QuantizedNetwork:
         loss = float(floats.mean_cost(floats.cross_entropy(z, data.targets), data.weight))
         return Seen(z, np.asarray(labels, np.int64), loss)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to one safetensors file, or leave an old file as it was.
+
+        Raises `FileError`.
+        """
+        file.write(self, self.parts, self.calibration, path)
+
+    def __repr__(self) -> str:
+        layers = format_layers(self.layers)
+        return f"QuantizedNetwork({layers!r}, input_shape={self.input_shape})"
+
     def _bytes(self, images: NDArray[np.uint8]) -> Int8:
         shape = self.stages[0].x_shape
         return forward(self.parts, eq.pixels(images).reshape(len(images), *shape))
@@ -138,6 +152,25 @@ def as_levels(images: Array, name: str = "x") -> NDArray[np.uint8]:
             subject=f"{name}{where}",
         )
     return levels.astype(np.uint8)
+
+
+def load_quantized(path: str | os.PathLike[str]) -> QuantizedNetwork:
+    """The network in a file of `QuantizedNetwork.save`: its bytes are those of the saved one.
+
+    Raises `FileError` if the file cannot be read, `ModelFileError` if it is damaged or describes no
+    network that this version knows.  Nothing in a file is ever run.
+    """
+    origin, parts, calibration = file.read(path)
+    return QuantizedNetwork(
+        layers=origin.layers,
+        input_shape=origin.input_shape,
+        parts=parts,
+        calibration=calibration,
+        classes=origin.classes,
+        data=origin.data,
+        preparation=origin.preparation,
+        held_back=origin.held_back,
+    )
 
 
 def quantize(

@@ -38,6 +38,10 @@ class QuantizedStage:
     x: Grid
     y: Grid
 
+    def __post_init__(self) -> None:
+        for array in (self.w, self.b, self.multiplier, self.shift, self.scales):
+            array.flags.writeable = False
+
     @property
     def largest_sum(self) -> int:
         """No sum of (30) can be more, (31)."""
@@ -58,6 +62,13 @@ class QuantizedStage:
         z_hat = eq.sums(self.stage, x_hat, self.x.zero, self.w, self.b)  # (30)
         y_hat = eq.requantised(z_hat, self.multiplier, self.shift, self.y.zero)  # (34)
         return eq.handed_on(self.stage, y_hat)  # (35)
+
+
+def stage_in_whole_numbers(
+    stage: Stage, w: Int8, b: Int32, scales: Float64, x: Grid, y: Grid
+) -> QuantizedStage:
+    """With multipliers and shifts, which follow from the scales (33)."""
+    return QuantizedStage(stage, w, b, *eq.multipliers(x.scale, scales, y.scale), scales, x, y)
 
 
 def forward(stages: Sequence[QuantizedStage], x_hat: Int8) -> Int8:
