@@ -102,6 +102,7 @@ STAND_INS: dict[str, Callable[[Dataset], dict[str, Any]]] = {
     "docs/pictures.md": reader_with,
     "docs/model-file.md": reader_with_a_file,
     "docs/interchange.md": reader_with_onnx,
+    "docs/quantisation.md": reader_with,
 }
 
 

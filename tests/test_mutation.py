@@ -14,12 +14,19 @@ import pytest
 
 import test_backprop as chain
 import test_equations as layer
+import test_quantised as whole
 from convlet import backprop, equations
+from convlet.quantised import equations as quantised_equations
 from test_gradcheck import assert_check_passes
 
 EQUATIONS = "equations"
 BACKPROP = "backprop"
-MODULES: dict[str, ModuleType] = {EQUATIONS: equations, BACKPROP: backprop}
+QUANTISED = "quantised.equations"
+MODULES: dict[str, ModuleType] = {
+    EQUATIONS: equations,
+    BACKPROP: backprop,
+    QUANTISED: quantised_equations,
+}
 
 THE_CHAIN = [
     chain.assert_stage_forward_by_hand,
@@ -57,6 +64,21 @@ CHECKS: dict[int, list[Callable[[], None]]] = {
     15: [layer.assert_cross_entropy_dz_is_equation_15],
     **dict.fromkeys(range(16, 22), THE_CHAIN),
     **dict.fromkeys(range(22, 26), THIS_CASE),
+    26: [whole.assert_nearest_rounds_halves_upward, whole.assert_bytes_stand_for_numbers],
+    27: [whole.assert_pixels_are_exact],
+    28: [whole.assert_weights_by_hand, whole.assert_a_bias_without_weights_fits],
+    29: [whole.assert_biases_by_hand],
+    30: [
+        whole.assert_sums_by_hand,
+        whole.assert_frames_are_the_zero_point,
+        whole.assert_large_sums_are_exact,
+    ],
+    31: [whole.assert_the_bound_holds],
+    32: [whole.assert_grids_by_hand],
+    33: [whole.assert_multipliers_by_hand],
+    34: [whole.assert_rounding_at_ties, whole.assert_bytes_end_at_the_ends],
+    35: [whole.assert_handed_on_by_hand],
+    36: [whole.assert_the_first_of_equal_classes],
 }
 
 
@@ -189,6 +211,34 @@ MUTANTS = [
     Mutant(25, BACKPROP, "four_stages", " * eq.relu_derivative(z1)", ""),
     Mutant(25, BACKPROP, "four_stages", " * eq.relu_derivative(z0)", ""),
     Mutant(25, BACKPROP, "four_stages", "conv2d_dx(delta1, w1", "conv2d_dx(delta1, w1[::-1]"),
+    Mutant(26, QUANTISED, "nearest", "v - below >= 0.5", "v - below > 0.5"),
+    Mutant(26, QUANTISED, "nearest", "below + (v - below >= 0.5)", "np.floor(v + 0.5)"),
+    Mutant(26, QUANTISED, "real", " - grid.zero", " + grid.zero"),
+    Mutant(26, QUANTISED, "rounded", "nearest(", "np.trunc("),
+    Mutant(27, QUANTISED, "pixels", " + LEAST", " - MOST"),
+    Mutant(28, QUANTISED, "weight_scales", "/ MOST", "/ -LEAST"),
+    Mutant(28, QUANTISED, "weight_scales", ".max(axis=0) / MOST", ".max() / MOST + np.zeros(k)"),
+    Mutant(28, QUANTISED, "weight_scales", "(x_scale * MOST_BIAS)", "MOST_BIAS"),
+    Mutant(28, QUANTISED, "whole_weights", "nearest(", "np.floor("),
+    Mutant(29, QUANTISED, "whole_biases", "(x_scale * scales)", "scales"),
+    Mutant(29, QUANTISED, "whole_biases", "nearest(", "np.trunc("),
+    Mutant(30, QUANTISED, "sums", " - np.int16(zero)", ""),
+    Mutant(30, QUANTISED, "sums", "1 << 24", "1 << 62"),
+    Mutant(30, QUANTISED, "sums", "z.astype(np.int64) + b_hat", "z.astype(np.int64)"),
+    Mutant(31, QUANTISED, "largest_sum", "np.abs(w_hat.reshape", "(w_hat.reshape"),
+    Mutant(31, QUANTISED, "largest_sum", "256 * taps", "128 * taps"),
+    Mutant(31, QUANTISED, "largest_sum", " + biases", ""),
+    Mutant(32, QUANTISED, "grid_of", "(high - low) / (MOST - LEAST)", "high / (MOST - LEAST)"),
+    Mutant(32, QUANTISED, "grid_of", "scales.max()", "scales.min()"),
+    Mutant(32, QUANTISED, "grid_of", "min(low, 0.0)", "low"),
+    Mutant(33, QUANTISED, "multipliers", "np.where(carried, 1 << 30, m)", "m"),
+    Mutant(33, QUANTISED, "multipliers", "np.minimum(31 - exponent, MOST_SHIFT)", "31 - exponent"),
+    Mutant(34, QUANTISED, "requantised", "(product + half)", "product"),
+    Mutant(34, QUANTISED, "requantised", "zero + steps", "steps"),
+    Mutant(34, QUANTISED, "requantised", "np.clip(zero + steps, LEAST, MOST)", "(zero + steps)"),
+    Mutant(34, QUANTISED, "requantised", "z_hat.astype(np.int64) * m", "(z_hat * m).astype('i4')"),
+    Mutant(35, QUANTISED, "handed_on", "eq.max_pool(y_hat", "-eq.max_pool(-y_hat"),
+    Mutant(36, QUANTISED, "decided", "x_hat.argmax(axis=-1)", "2 - x_hat[..., ::-1].argmax(-1)"),
 ]
 
 
