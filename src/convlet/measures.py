@@ -13,6 +13,7 @@ from convlet.errors import InputError
 from convlet.inference import refuse_not_finite
 from convlet.inputs import as_threads
 from convlet.network import Network
+from convlet.quantised.network import QuantizedNetwork
 from convlet.reference import quiet
 
 Counts = NDArray[np.int64]
@@ -55,15 +56,25 @@ def as_network(network: Any) -> Network:
     return network
 
 
+def as_either(network: Any) -> Network | QuantizedNetwork:
+    """A network, in whole numbers or not.  Raises `InputError` for anything else."""
+    return network if isinstance(network, QuantizedNetwork) else as_network(network)
+
+
 def predict(
-    network: Network, x: Any, y: Any, threads: int | None = None, *, names: Any = None
+    network: Network | QuantizedNetwork,
+    x: Any,
+    y: Any,
+    threads: int | None = None,
+    *,
+    names: Any = None,
 ) -> Predictions:
     """Predictions for x; y and threads as for `Network.evaluate`.
 
     names: a str for each image, or None.  Raises `InputError`, also for a network whose outputs are
     not finite: it has no most probable class.
     """
-    data = as_network(network).samples(x, y)
+    data = as_either(network).samples(x, y)
     threads, names = as_threads(threads), as_image_names(names, len(data))
     seen = network.seen(data, threads)
     refuse_not_finite(seen.z)

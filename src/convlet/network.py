@@ -15,7 +15,7 @@ from convlet.errors import InputError
 from convlet.inference import Inference
 from convlet.optimizers import Optimizer
 from convlet.progress import is_interactive, progress_callback
-from convlet.quantised.calibration import USUAL_COUNT
+from convlet.quantised.calibration import USUAL_COUNT, USUAL_RANGES
 from convlet.quantised.network import QuantizedNetwork
 from convlet.quantised.network import quantize as quantised
 from convlet.run import History
@@ -192,7 +192,7 @@ class Network(Inference):
         return self.engine.augment(images, ranges, seed, epoch)
 
     def quantize(
-        self, images: Any, count: int = USUAL_COUNT, seed: int = 0, ranges: str = "maximum"
+        self, images: Any, count: int = USUAL_COUNT, seed: int = 0, ranges: str = USUAL_RANGES
     ) -> QuantizedNetwork:
         """This network in int8, for small devices (26)-(36) -> a `QuantizedNetwork`.
 

@@ -8,7 +8,7 @@ from convlet import measures
 from convlet.cli import lines, options, reading
 from convlet.cli.console import print_table, say, say_json
 from convlet.cli.help import Command
-from convlet.cli.models import load_with_data
+from convlet.cli.models import data_for, load_either, named_data
 from convlet.cli.reading import Tested
 from convlet.inputs import as_threads
 from convlet.wording import decimals, percent
@@ -34,7 +34,9 @@ def evaluate(
     """
     as_threads(threads)
     tested.check()
-    network, dataset = load_with_data(model, data, json, **tested.arguments())
+    network = load_either(model)
+    data = named_data(network, data, model)
+    dataset = data_for(network, data, model, json, **tested.arguments())
     names = network.classes or dataset.classes
     found = measures.predict(network, dataset.test.images, dataset.test.labels, threads)
     counts = measures.confusion_counts(found.labels, found.predicted, len(names))

@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "Name the most probable classes of images.",
     "import": "Bring in a network of another library, from an ONNX file.",
     "export": "Write a model for other programs.",
+    "quantize": "Make a saved model one in whole numbers, for small devices.",
     "show": "Show the stages of a network.",
     "check": "Compare every derivative with central differences.",
     "cache": "Show the decoded images that are kept, or delete them.",

@@ -1,6 +1,7 @@
 """A model and the data that it is looked at with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from convlet.held_back import HeldBack
 from convlet.loading import load, load_checkpoint
 from convlet.network import Network
 from convlet.preparation import MOST_SIDE, Preparation
+from convlet.quantised.network import QuantizedNetwork, load_quantized
 from convlet.wording import composed, label, listed, size
 
 
@@ -32,12 +34,25 @@ def load_data(name: str, json: bool = False, **how: Any) -> Dataset:
 
 
 def load_model(path: Path) -> Network:
-    """The network of MODEL, a model or a checkpoint.  Raises `FileError`, `ModelFileError`."""
+    """The network of MODEL, a model or a checkpoint.
+
+    Raises `FileError`, `ModelFileError`, `InputError` for one in whole numbers.
+    """
+    network = load_either(path)
+    if isinstance(network, QuantizedNetwork):
+        hint = "give the model that it was made of; evaluate, predict and show take it"
+        found = "is a network in whole numbers"
+        raise InputError("model", str(path), subject=str(path), found=found, hint=hint)
+    return network
+
+
+def load_either(path: Path) -> Network | QuantizedNetwork:
+    """As `load_model`, in whole numbers or not."""
     with blaming("model"):
-        try:
-            return load(path)
-        except OtherKindError:
-            return load_checkpoint(path)
+        for read in (load, load_checkpoint):
+            with suppress(OtherKindError):
+                return read(path)
+        return load_quantized(path)
 
 
 def is_model(path: Path) -> bool:
@@ -52,33 +67,46 @@ def is_model(path: Path) -> bool:
 def load_with_data(
     model: Path, data: str | None, json: bool = False, **how: Any
 ) -> tuple[Network, Dataset]:
-    """MODEL and DATA; without DATA the data set that the model was trained on.
-
-    As `data_for`; raises `InputError`, too, where nothing says which data set it is.
-    """
+    """MODEL and DATA, as `named_data` and `data_for`."""
     network = load_model(model)
+    return network, data_for(network, named_data(network, data, model), model, json, **how)
+
+
+def named_data(network: Network | QuantizedNetwork, data: str | None, model: Path) -> str:
+    """DATA, or without them the data set that MODEL was trained on.
+
+    Raises `InputError` where nothing says which data set it is.
+    """
     data = data_of(network) if data is None else data
     if data is None:
         known = ", ".join(datasets.names())
         but = f"{model} does not say that it was trained on one of {known}"
         raise InputError("data", but=but, hint="name the data")
-    return network, data_for(network, data, model, json, **how)
+    return data
 
 
-def data_of(network: Network) -> str | None:
+def data_of(network: Network | QuantizedNetwork) -> str | None:
     """The name of the data set that it was trained on, where that is known."""
     return network.data if network.data in datasets.names() else None
 
 
-def data_for(network: Network, data: str, model: Path, json: bool = False, **how: Any) -> Dataset:
+def data_for(
+    network: Network | QuantizedNetwork,
+    data: str,
+    model: Path,
+    json: bool = False,
+    load: Callable[..., Dataset] = load_tested,
+    **how: Any,
+) -> Dataset:
     """DATA as the network of MODEL takes them: prepared as in its training, with its classes.
 
     Its test images are those of the test part, or all where there is none; test_share in `how` is
-    another share.  how: of `load_tested`.  Raises `InputError` where they do not belong together.
+    another share.  load, how: `load_tested` and its arguments, or `datasets.load` where training
+    images matter, too.  Raises `InputError` where they do not belong together.
     """
     call(x="DATA (images to test with)", y="DATA (labels to test with)")
     with blaming("data"):
-        dataset = load_tested(data, preparation_of(network), progress=not json, **how)
+        dataset = load(data, preparation=preparation_of(network), progress=not json, **how)
     if network.held_back is not None:
         dataset = replace(dataset, said=tuple(_of_held_back(dataset, network.held_back)))
     shape = dataset.test.images.shape[1:]
@@ -92,9 +120,10 @@ def data_for(network: Network, data: str, model: Path, json: bool = False, **how
             but = f"{model} knows {network.class_count}"
             raise InputError("data", data, subject=dataset.name, found=found, but=but, hint=hint)
         if network.classes is None:
-            network.classes = dataset.classes
-        else:
-            warn(f"{dataset.name} has no names of classes: its numbers count those of {model}")
+            if isinstance(network, Network):
+                network.classes = dataset.classes
+            return dataset
+        warn(f"{dataset.name} has no names of classes: its numbers count those of {model}")
         return replace(dataset, classes=network.classes)
     return _matched(dataset, network.classes, data, model)
 
@@ -107,7 +136,7 @@ def _of_held_back(dataset: Dataset, trained: HeldBack) -> Iterator[str]:
         yield f"other images than training held back ({trained.options}): it may have seen some"
 
 
-def preparation_of(network: Network) -> Preparation | None:
+def preparation_of(network: Network | QuantizedNetwork) -> Preparation | None:
     """What is done with image files for a network; None where no such file fits it."""
     if network.preparation is not None:
         return network.preparation

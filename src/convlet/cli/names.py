@@ -9,6 +9,7 @@ from convlet.layers import KINDS
 _OPTIONS = (
     "batch_size",
     "as_is",
+    "calibration_seed",
     "checkpoint",
     "class_weight",
     "clip_norm",
@@ -38,6 +39,7 @@ _OPTIONS = (
     "patience",
     "prepare",
     "preview",
+    "ranges",
     "recipe",
     "schedule",
     "seed",

@@ -18,7 +18,7 @@ from convlet.cli.answers import Answer, AnswerTable, Csv, Json
 from convlet.cli.console import fail, warn
 from convlet.cli.help import Command
 from convlet.cli.levels import Levels
-from convlet.cli.models import load_model, preparation_of
+from convlet.cli.models import load_either, preparation_of
 from convlet.cli.options import argument, whole
 from convlet.datasets.encoded.folders import image_files
 from convlet.datasets.single import How, Prepared, read_given, read_prepared
@@ -37,6 +37,7 @@ from convlet.files.paths import file_name
 from convlet.inputs import as_count, as_threads
 from convlet.network import Network
 from convlet.preparation import Preparation
+from convlet.quantised.network import QuantizedNetwork, as_levels
 from convlet.values import check_scale, scale_of
 from convlet.wording import count, listed
 
@@ -97,7 +98,7 @@ def predict(
     as_threads(threads)
     if json and as_csv:
         raise InputError("json", True, but=(Name("csv"), " is given"), hint="leave one of them out")
-    network = load_model(model)
+    network = load_either(model)
     how = _How(preparation_of(network), network, as_is, invert)
     how.check()
     writer = Json() if json else Csv() if as_csv else AnswerTable()
@@ -119,7 +120,7 @@ class _How:
     """What is done with images."""
 
     preparation: Preparation | None
-    network: Network
+    network: Network | QuantizedNetwork
     as_is: bool
     invert: bool
 
@@ -149,12 +150,15 @@ class _How:
             found = read_prepared(path, how)
         if not found.decoded:
             as_images(found.images, self.network.input_shape, path)
-        check_scale(found.images, self.network.scale, path)
+        if isinstance(self.network, QuantizedNetwork):
+            as_levels(found.images, path)
+        else:
+            check_scale(found.images, self.network.scale, path)
         return found._replace(images=inverted(found.images)) if self.invert else found
 
 
 def _answers(
-    network: Network,
+    network: Network | QuantizedNetwork,
     how: _How,
     given: Sequence[str],
     top: int,
@@ -177,11 +181,15 @@ def _answers(
             yield Answer(item[0], [(classes[k], float(row[k])) for k in best], item[2])
 
 
-def _probabilities(network: Network, images: list[Array], threads: int | None) -> Array:
+def _probabilities(
+    network: Network | QuantizedNetwork, images: list[Array], threads: int | None
+) -> Array:
     if not images:
         return np.empty((0, network.class_count), np.float32)
     if len({x.dtype for x in images}) > 1:  # some uint8, some floats
         images = [as_floats(x) for x in images]
+    if isinstance(network, QuantizedNetwork):
+        return network.predict_proba(np.stack(images))
     # what is wrong with a file is told when it is read
     return network.engine.predict(network.flat, np.stack(images), threads)
 

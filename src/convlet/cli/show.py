@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from convlet.cli import lines, options
+from convlet.cli.byte_tables import BYTES_HEADER, BYTES_LESS, byte_rows, of_calibration
 from convlet.cli.console import print_table, say
 from convlet.cli.help import Command
-from convlet.cli.models import load_model
+from convlet.cli.models import load_either
 from convlet.cli.names import call
 from convlet.cli.options import argument, read_input
 from convlet.engines import make_engine
@@ -16,6 +17,7 @@ from convlet.errors import InputError, Name
 from convlet.native import NAMES, TARGET
 from convlet.network import Network
 from convlet.overview import LayerRow, layer_rows
+from convlet.quantised.network import QuantizedNetwork
 from convlet.shapes import Shape
 from convlet.stages import Stage, default_layers, group
 from convlet.text import parse_layers
@@ -48,7 +50,10 @@ def show(model: Path | None, layers: str | None, input: str | None, engine: bool
         if model is not None and value is not None:
             but = (Name("model"), " says what its layers and images are")
             raise InputError(name, value, but=but, hint="leave one of them out")
-    network = None if model is None else load_model(model)
+    network = None if model is None else load_either(model)
+    if isinstance(network, QuantizedNetwork):
+        _show_whole_numbers(network, engine)
+        return
     stages, shape = _stages(network, layers, input)
     if engine:
         for line in _engine(stages):
@@ -79,6 +84,25 @@ def _stages(
     return group(chosen, shape), shape
 
 
+def _show_whole_numbers(network: QuantizedNetwork, engine: bool) -> None:
+    """A row a stage: what a device keeps of it and does for it; then how it was made."""
+    if engine:
+        say("engine: NumPy, in whole numbers")
+        return
+    print_table(BYTES_HEADER, byte_rows(network.parts), "<<>>>>", BYTES_LESS)
+    say()
+    if network.data is not None:
+        say(f"trained on: {network.data}")
+    say(of_calibration(network.calibration))
+    if network.preparation is not None:
+        say(f"images of files: {network.preparation.words}")
+    say(_classes(network))
+
+
+def _classes(network: Network | QuantizedNetwork) -> str:
+    return f"classes: {', '.join(network.classes or map(str, range(network.class_count)))}"
+
+
 def _history(network: Network) -> Iterator[str]:
     """What a file knows of its training."""
     if network.data is not None:
@@ -86,7 +110,7 @@ def _history(network: Network) -> Iterator[str]:
     yield f"epochs trained: {network.epochs}"
     if network.preparation is not None:
         yield f"images of files: {network.preparation.words}"
-    yield f"classes: {', '.join(network.classes or map(str, range(network.class_count)))}"
+    yield _classes(network)
     if network.settings is not None:
         yield f"batch size: {network.settings.batch_size}"
         yield from lines.of_settings(network.settings, network.layers)

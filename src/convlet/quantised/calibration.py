@@ -28,6 +28,7 @@ from convlet.randomness import Purpose, permutation
 from convlet.stages import Stage
 
 USUAL_COUNT = 1000
+USUAL_RANGES = "maximum"
 MOST_IMAGES = 1 << 31
 
 
@@ -43,7 +44,7 @@ class Calibration:
     count: int = USUAL_COUNT
     given: int = USUAL_COUNT
     seed: int = 0
-    ranges: str = "maximum"
+    ranges: str = USUAL_RANGES
 
     def __post_init__(self) -> None:
         as_count(self.given, "given", 1, MOST_IMAGES)

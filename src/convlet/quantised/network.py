@@ -20,7 +20,13 @@ from convlet.layers import Layer
 from convlet.preparation import Preparation
 from convlet.quantised import equations as eq
 from convlet.quantised import file
-from convlet.quantised.calibration import USUAL_COUNT, Calibration, drawn, quantised_stages
+from convlet.quantised.calibration import (
+    USUAL_COUNT,
+    USUAL_RANGES,
+    Calibration,
+    drawn,
+    quantised_stages,
+)
 from convlet.quantised.equations import Int8, Int64
 from convlet.quantised.ranges import as_ranges
 from convlet.quantised.stages import QuantizedStage, forward
@@ -178,7 +184,7 @@ def quantize(
     images: Any,
     count: int = USUAL_COUNT,
     seed: int = 0,
-    ranges: str = "maximum",
+    ranges: str = USUAL_RANGES,
 ) -> QuantizedNetwork:
     """`Network.quantize`."""
     count, seed, ranges = as_count(count, "count"), as_seed(seed), as_ranges(ranges)
