@@ -44,6 +44,11 @@ WIDE_PADDED = (
     "conv 64 3 padding same, relu, pool {pool}, conv 128 3 padding same, relu, pool 2, flatten,"
     " dropout 0.2, dense 384, relu, dropout 0.5, dense {classes}, softmax"
 )
+TINY = (
+    "conv {0} 3, relu, pool {{pool}}, conv {1} 3, relu, pool 2, conv {2} 3, relu, flatten,{3}"
+    " dense {{classes}}, softmax"
+)
+TINY_PADDED = TINY.replace(" 3, relu", " 3 padding same, relu")
 
 LEAST_SIDE = 16  # of an image, for two 5x5 kernels without padding
 FEW = 10_000
@@ -54,9 +59,10 @@ class Recipe:
     """Layers and settings that belong together.
 
     side, count: of the images that they were chosen on, with those held out.  rows_behind: what
-    the first pool leaves of a large image; the layers behind it were chosen for such.
-    most_repeats: of the epochs, for fewer images.  few: the augmentation for fewer than 10,000,
-    where it is another one.  why: what it was chosen by for some data.
+    the first pool leaves of a large image; the layers behind it were chosen for such.  least_side:
+    of images for the layers without padding.  most_repeats: of the epochs, for fewer images.  few:
+    the augmentation for fewer than 10,000, where it is another one.  why: what it was chosen by for
+    some data.
     """
 
     name: str
@@ -72,6 +78,7 @@ class Recipe:
     side: int = 28
     count: int = 60_000
     rows_behind: int = 56
+    least_side: int = LEAST_SIDE
     most_repeats: float = 20
     few: Augmentation | None = None
     why: str = ""
@@ -98,7 +105,7 @@ class Recipe:
         few = self.few if count < FEW else None
         return replace(
             self,
-            text=self.text if side >= LEAST_SIDE else self.padded_text,
+            text=self.text if side >= self.least_side else self.padded_text,
             pool=max(2, round(side / self.rows_behind)),
             epochs=ceil(self.epochs * repeats),
             augmentation=_resized(few or self.augmentation, side / self.side),
@@ -184,7 +191,37 @@ BEST_PHOTOS = Recipe(
 )
 """The same for images that fill their frame, as photographs do."""
 
-RECIPES = {one.name: one for one in (PLAIN, DEFAULT, BEST_CHARACTERS, BEST_THINGS, BEST_PHOTOS)}
+
+def _tiny(
+    name: str,
+    channels: tuple[int, int, int],
+    dropout: str = "",
+    epochs: int = 30,
+    learning_rate: float = 0.005,
+    decay: float = 0.05,
+) -> Recipe:
+    """For small devices: all that one keeps of the stages takes so many kB in int8."""
+    return Recipe(
+        name,
+        TINY.format(*channels, dropout),
+        TINY_PADDED.format(*channels, dropout),
+        epochs,
+        64,
+        learning_rate,
+        AdamW(weight_decay=decay),
+        OneCycle(),
+        BEST_CHARACTERS.augmentation,
+        rows_behind=14,
+        least_side=18,  # for two pools, and 3x3 kernels before, between and behind them
+    )
+
+
+TINY_4K = _tiny("tiny-4k", (8, 12, 13), epochs=60, learning_rate=0.008, decay=0.02)
+TINY_16K = _tiny("tiny-16k", (14, 28, 34), epochs=30, learning_rate=0.005, decay=0.05)
+TINY_64K = _tiny("tiny-64k", (28, 56, 72), " dropout 0.3,", 20, 0.003, 0.05)
+
+ALL = (PLAIN, DEFAULT, BEST_CHARACTERS, BEST_THINGS, BEST_PHOTOS, TINY_4K, TINY_16K, TINY_64K)
+RECIPES = {one.name: one for one in ALL}
 NAMES = ("plain", "default", "best", *list(RECIPES)[2:])
 
 
