@@ -93,6 +93,16 @@ WRONG = {
         "input": ["28", "0x8", "axb", ""],
         "white": ["0", "x", "nan", "-1"],
     },
+    "quantize": {
+        **DIVISION,
+        "seed": ["-1", "x"],
+        "out": ["a_file/m", "a_file", "a_folder", "missing/m.safetensors", "m.safetensors", ""],
+        "count": ["0", "x"],
+        "calibration_seed": ["-1", "x"],
+        "ranges": ["most", ""],
+        "threads": ["0", "x"],
+        "json": FLAG,
+    },
     "show": {"layers": SHARED["layers"], "input": ["28", "0x8", "axb", ""], "engine": FLAG},
     "check": {
         "layers": SHARED["layers"],
@@ -131,6 +141,7 @@ NEEDED = {
     "import": ["one.onnx"],
     "export": ["m.safetensors", "m.onnx"],
     "plot": ["mistakes", "m.safetensors"],
+    "quantize": ["m.safetensors"],
     "report": ["m.safetensors"],
 }
 """What a command does not do without."""
@@ -208,6 +219,8 @@ ARGUMENTS = {
     ("predict", "model"): ["nosuch", "a_file", "a_folder", "one.npy"],
     ("predict", "images"): ["", "~nobody-at-all/x.png"],
     ("import", "file"): ["nosuch", "a_file", "a_folder", "one.npy", "m.safetensors", ""],
+    ("quantize", "model"): ["nosuch", "a_file", "a_folder", "one.npy"],
+    ("quantize", "data"): ["nosuch", "./nosuch", "a_file", "mnist"],
     ("show", "model"): ["nosuch", "a_file", "a_folder", "one.npy"],
     ("export", "model"): ["nosuch", "a_file", "a_folder", "m.onnx", ""],
     ("export", "file"): ["m.txt", "a_file/x.onnx", "missing/x.onnx", "a.onnx", "a_folder", ""],
