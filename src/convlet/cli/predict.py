@@ -150,10 +150,9 @@ class _How:
             found = read_prepared(path, how)
         if not found.decoded:
             as_images(found.images, self.network.input_shape, path)
+        check_scale(found.images, self.network.scale, path)
         if isinstance(self.network, QuantizedNetwork):
             as_levels(found.images, path)
-        else:
-            check_scale(found.images, self.network.scale, path)
         return found._replace(images=inverted(found.images)) if self.invert else found
 
 

@@ -29,11 +29,10 @@ from convlet.inputs import MOST_EPOCHS
 from convlet.settings import Settings, read_record
 from convlet.shapes import Shape
 from convlet.stages import parameter_shapes
-from convlet.values import Scale, as_scale
 
 KIND = "convlet-model"
 VERSION = 1
-OPTIONAL = OPTIONAL_ORIGIN | {"estimator", "scale", "settings"}
+OPTIONAL = OPTIONAL_ORIGIN | {"estimator", "settings"}
 INPUT_SCALING = "uint8/255"
 """What a uint8 image means to the network: levels / 255.  Floats are taken as they are."""
 
@@ -46,8 +45,6 @@ class Saveable(HasOrigin, Protocol):
     @property
     def settings(self) -> Settings | None: ...
     @property
-    def scale(self) -> Scale | None: ...
-    @property
     def parameters(self) -> Mapping[str, Float32]: ...
 
 
@@ -57,7 +54,6 @@ class Description(Origin):
 
     epochs: int
     settings: Settings | None  # of the last training
-    scale: Scale | None
     estimator: EstimatorRecord | None  # of scikit-learn, whose network it is
 
     @property
@@ -106,8 +102,6 @@ def metadata_of(network: Saveable) -> dict[str, str]:
     }
     if network.settings is not None:
         metadata["settings"] = json.dumps(network.settings.record())
-    if network.scale is not None:
-        metadata["scale"] = json.dumps(network.scale)
     return metadata
 
 
@@ -177,11 +171,6 @@ def describe(name: str, metadata: Mapping[str, str]) -> Description:
         except ValueError as error:
             what = f"those of a training ({error!s:.200})"
             raise damaged(name, "settings", metadata["settings"], what) from error
-    try:
-        scale = _read_scale(metadata.get("scale"))
-    except ValueError as error:
-        what = "two numbers, the lowest and the root mean square"
-        raise damaged(name, "scale", metadata["scale"], what) from error
     if "estimator" in metadata:
         try:
             count = origin.stages[-1].output_shape[0]
@@ -193,18 +182,8 @@ def describe(name: str, metadata: Mapping[str, str]) -> Description:
         **vars(origin),
         epochs=int(metadata["epochs"]),
         settings=settings,
-        scale=scale,
         estimator=estimator,
     )
-
-
-def _read_scale(text: str | None) -> Scale | None:
-    if text is None:
-        return None
-    scale = as_scale(parse_json(text))
-    if json.dumps(scale) != text:
-        raise ValueError(f"{text!r:.80} is not in the form in which it is written")
-    return scale
 
 
 def _read_settings(text: str) -> Settings:

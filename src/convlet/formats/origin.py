@@ -13,8 +13,9 @@ from convlet.preparation import Preparation, as_preparation
 from convlet.shapes import Shape
 from convlet.stages import Stage, group
 from convlet.text import format_layers, parse_layers
+from convlet.values import Scale, as_scale
 
-OPTIONAL_ORIGIN = {"classes", "data", "held_back", "preparation"}
+OPTIONAL_ORIGIN = {"classes", "data", "held_back", "preparation", "scale"}
 """Fields that a file may lack; "layers" and "input_shape" are always there."""
 
 
@@ -35,6 +36,8 @@ class HasOrigin(Protocol):
     def preparation(self) -> Preparation | None: ...
     @property
     def held_back(self) -> HeldBack | None: ...
+    @property
+    def scale(self) -> Scale | None: ...
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Origin:
     data: str | None
     preparation: Preparation | None
     held_back: HeldBack | None
+    scale: Scale | None
 
 
 def origin_fields(network: HasOrigin) -> dict[str, str]:
@@ -64,6 +68,8 @@ def origin_fields(network: HasOrigin) -> dict[str, str]:
         fields["preparation"] = json.dumps(network.preparation.record())
     if network.held_back is not None:
         fields["held_back"] = json.dumps(network.held_back.record())
+    if network.scale is not None:
+        fields["scale"] = json.dumps(network.scale)
     return fields
 
 
@@ -102,7 +108,21 @@ def read_origin(name: str, metadata: Mapping[str, str]) -> Origin:
         except ValueError as error:
             what = f"test_share, seed and group_by ({error!s:.200})"
             raise damaged(name, "held_back", metadata["held_back"], what) from error
-    return Origin(layers, shape, stages, classes, data, preparation, held_back)
+    try:
+        scale = _read_scale(metadata.get("scale"))
+    except ValueError as error:
+        what = "two numbers, the lowest and the root mean square"
+        raise damaged(name, "scale", metadata["scale"], what) from error
+    return Origin(layers, shape, stages, classes, data, preparation, held_back, scale)
+
+
+def _read_scale(text: str | None) -> Scale | None:
+    if text is None:
+        return None
+    scale = as_scale(parse_json(text))
+    if json.dumps(scale) != text:
+        raise ValueError(f"{text!r:.80} is not in the form in which it is written")
+    return scale
 
 
 def _read_preparation(text: str, shape: Shape) -> Preparation:

@@ -32,7 +32,7 @@ from convlet.quantised.ranges import as_ranges
 from convlet.quantised.stages import QuantizedStage, forward
 from convlet.stages import Stage
 from convlet.text import format_layers
-from convlet.values import check_scale
+from convlet.values import Scale, check_scale
 
 ROUNDING = 2.0**-20
 """How far from a level / 255 a float may be that is meant to be one."""
@@ -42,9 +42,9 @@ ROUNDING = 2.0**-20
 class QuantizedNetwork:
     """A network in int8 with sums of int32, made by `Network.quantize`; it does not change.
 
-    layers, input_shape, classes, data, preparation, held_back: as of the network that it was made
-    of.  parts: its stages in whole numbers, with all that a device needs.  calibration: how it was
-    made.
+    layers, input_shape, classes, data, preparation, held_back, scale: as of the network that it was
+    made of.  parts: its stages in whole numbers, with all that a device needs.  calibration: how it
+    was made.
     """
 
     layers: tuple[Layer, ...]
@@ -55,6 +55,7 @@ class QuantizedNetwork:
     data: str | None = None
     preparation: Preparation | None = None
     held_back: HeldBack | None = None
+    scale: Scale | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -72,8 +73,7 @@ class QuantizedNetwork:
         x: uint8 (n, rows, columns, channels), or (n, rows, columns) for one channel; or floats that
         are levels / 255.  Raises `InputError`.
         """
-        images = as_levels(arrays.as_images(x, self.input_shape))
-        return self._bytes(images)
+        return self._bytes(self._levels(x))
 
     def predict_logits(self, x: Any) -> Float64:
         """What the bytes stand for (26): what would enter the softmax, (n, classes).
@@ -108,7 +108,7 @@ class QuantizedNetwork:
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None) -> Samples:
         """Images and labels, checked, with omega of (13).  Raises `InputError`."""
-        images = as_levels(arrays.as_images(x, self.input_shape))
+        images = self._levels(x)
         targets = arrays.as_labels(y, len(images), self.class_count)
         return Samples(images, targets, arrays.as_sample_weight(sample_weight, len(images)))
 
@@ -132,6 +132,12 @@ class QuantizedNetwork:
     def __repr__(self) -> str:
         layers = format_layers(self.layers)
         return f"QuantizedNetwork({layers!r}, input_shape={self.input_shape})"
+
+    def _levels(self, x: Any) -> NDArray[np.uint8]:
+        """Images of the caller, on the scale of training.  Raises `InputError`."""
+        images = arrays.as_images(x, self.input_shape)
+        check_scale(images, self.scale, "x")
+        return as_levels(images)
 
     def _bytes(self, images: NDArray[np.uint8]) -> Int8:
         shape = self.stages[0].x_shape
@@ -176,6 +182,7 @@ def load_quantized(path: str | os.PathLike[str]) -> QuantizedNetwork:
         data=origin.data,
         preparation=origin.preparation,
         held_back=origin.held_back,
+        scale=origin.scale,
     )
 
 
@@ -204,4 +211,5 @@ def quantize(
         data=network.data,
         preparation=network.preparation,
         held_back=network.held_back,
+        scale=network.scale,
     )
