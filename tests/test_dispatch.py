@@ -11,6 +11,7 @@ from convlet.forms import Form
 from convlet.layerbase import LayerBase
 from convlet.layers import KINDS, Conv2D, Layer, Softmax
 from convlet.optimizers import SGD
+from convlet.quantised import equations as quantised
 from convlet.stages import Stage, group
 from convlet.text import FORMS, parse_layers
 
@@ -41,6 +42,7 @@ class Mixing(LayerBase):
 
 
 X = np.ones((2, 3))
+BYTES = np.ones((2, 3), np.int8)
 STAGE = Stage(0, Mixing(), (), (3,), (3,), (3,))
 
 REFUSALS = {
@@ -55,6 +57,10 @@ REFUSALS = {
     "z": lambda: backprop.affine(STAGE, X, {"w0": X}),
     "the derivative by x": lambda: backprop.affine_dx(STAGE, X, {"w0": X}),
     "the derivative by w": lambda: backprop.affine_dw(STAGE, X, X),
+    "z in whole numbers": lambda: quantised.sums(STAGE, BYTES, 0, BYTES, BYTES),
+    "sigma in whole numbers": lambda: quantised.handed_on(
+        Stage(0, parse_layers("dense 3")[0], (Doubling(),), (3,), (3,), (3,)), BYTES
+    ),
     "the stages of the native engine": lambda: native.stage_specs([STAGE]),
 }
 

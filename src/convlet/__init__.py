@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convlet._version import __version__
 
 if TYPE_CHECKING:
-    from convlet import datasets, equations, plots, recipes, report, watch
+    from convlet import comparison, datasets, equations, plots, recipes, report, watch
     from convlet.augmentation import Augmentation
     from convlet.callbacks import Callback
     from convlet.errors import (
@@ -74,6 +74,7 @@ __all__ = [
     "StepDecay",
     "WarmUp",
     "__version__",
+    "comparison",
     "datasets",
     "equations",
     "format_layers",
@@ -90,7 +91,7 @@ __all__ = [
     "watch",
 ]
 
-_MODULES = ("datasets", "equations", "plots", "recipes", "report", "watch")
+_MODULES = ("comparison", "datasets", "equations", "plots", "recipes", "report", "watch")
 _HOMES = (  # of the other names
     "augmentation",
     "callbacks",
