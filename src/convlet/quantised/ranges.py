@@ -44,7 +44,7 @@ def spread(pieces: Callable[[], Iterable[Float64]]) -> Spread:
     counts = np.zeros(BINS, np.int64)
     if low < high:
         for piece in pieces():
-            places = ((piece - low) * (BINS / (high - low))).astype(np.int64)
+            places = ((piece - low) / (high - low) * BINS).astype(np.int64)
             counts += np.bincount(np.minimum(places, BINS - 1).ravel(), minlength=BINS)
     return Spread(low, high, counts)
 
