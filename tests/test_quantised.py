@@ -274,6 +274,15 @@ def test_multipliers_are_the_factor_to_31_bits(factor):
 def test_requantised_is_the_nearest_of_the_product(z, m, nu, zero):
     expected = max(-128, min(127, zero + floor(Fraction(z * m, 2**nu) + HALF)))
     assert eq.requantised(np.array([z]), int32(m), int32(nu), zero).item() == expected
+    assert max(-128, min(127, zero + (((z * m >> nu - 1) + 1) >> 1))) == expected  # as on ARM
+    assert abs(max(-128, min(127, zero + rounded_twice(z, m, nu))) - expected) <= 1
+
+
+def rounded_twice(z: int, m: int, nu: int) -> int:
+    """At bit 31 and behind the shift, halves away from 0, as older kernels do."""
+    once = (abs(z * m) + 2**30) >> 31
+    twice = (once + (1 << nu - 31 >> 1)) >> (nu - 31)
+    return twice if z > 0 else -twice
 
 
 # -------------------------------------------------------------------------- whole networks
