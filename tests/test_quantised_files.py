@@ -172,6 +172,16 @@ def test_what_cannot_be_calibrated_with_is_refused(change, sentence):
         network.quantize(**{"images": images_of(SHAPE, 4, 0), **change})
 
 
+def test_an_image_that_is_no_level_is_told_by_its_number():
+    images = images_of(SHAPE, 50, 0) / np.float32(255)
+    images[7:, 0, 0, 0] = 0.3
+    with pytest.raises(InputError) as caught:
+        random_network(TEXT, SHAPE, 1).quantize(images, count=5, seed=2)
+    first = int(caught.value.subject.split("[")[1].split(",")[0])
+    assert first >= 7
+    assert images[first, 0, 0, 0] == np.float32(0.3)
+
+
 def test_a_network_of_standardised_images_is_refused():
     network = random_network(TEXT, SHAPE, 1)
     x = np.random.default_rng(0).normal(size=(64, *SHAPE)).astype(np.float32)

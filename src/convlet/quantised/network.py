@@ -144,24 +144,27 @@ class QuantizedNetwork:
         return forward(self.parts, eq.pixels(images).reshape(len(images), *shape))
 
 
-def as_levels(images: Array, name: str = "x") -> NDArray[np.uint8]:
+def as_levels(
+    images: Array, name: str = "x", numbers: NDArray[np.int64] | None = None
+) -> NDArray[np.uint8]:
     """Images of `arrays.as_images` as levels of uint8.
 
     Floats are taken where they are levels / 255, as float32 has them; a grid of 256 levels holds no
-    others exactly, and which to take is not for us to say.  Raises `InputError`.
+    others exactly, and which to take is not for us to say.  numbers: what the images are called in
+    an error, where they are some of many.  Raises `InputError`.
     """
     if images.dtype == np.uint8:
         return images
     levels = np.clip(np.rint(images * np.float32(255)), 0, 255)
     other = np.argwhere(np.abs(levels / np.float32(255) - images) > ROUNDING)
     if len(other):
-        where = list(map(int, other[0]))
+        n, *place = map(int, other[0])
         raise InputError(
             name,
-            float(images[tuple(where)]),
+            float(images[n, *place]),
             "uint8, or floats that are a level 0 to 255 divided by 255",
             f"round them, if 1 is white: numpy.rint({name}.clip(0, 1) * 255).astype(numpy.uint8)",
-            subject=f"{name}{where}",
+            subject=f"{name}{[n if numbers is None else int(numbers[n]), *place]}",
         )
     return levels.astype(np.uint8)
 
@@ -199,9 +202,8 @@ def quantize(
     check_scale(images, network.scale, "images")
     chosen = drawn(count, len(images), seed)
     refuse_not_finite(network.parameters)
-    parts = quantised_stages(
-        network.stages, network.parameters, as_levels(images[chosen], "images"), ranges
-    )
+    levels = as_levels(images[chosen], "images", chosen)
+    parts = quantised_stages(network.stages, network.parameters, levels, ranges)
     return QuantizedNetwork(
         layers=network.layers,
         input_shape=network.input_shape,
