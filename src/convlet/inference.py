@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from convlet import arrays, inputs
 from convlet import equations as eq
 from convlet.balance import as_class_weight, by_class, omega
+from convlet.device.exports import DeviceExports
 from convlet.engine import Engine, Samples
 from convlet.engines import make_engine
 from convlet.equations import Array, Float32, Float64
@@ -51,7 +52,7 @@ class Seen(NamedTuple):
     loss: float
 
 
-class Inference(Exports):
+class Inference(Exports, DeviceExports):
     """A network with the parameters that it has; see `Network`, which adds their training."""
 
     def __init__(

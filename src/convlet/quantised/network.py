@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from convlet import arrays
 from convlet import equations as floats
+from convlet.device.exports import WholeDeviceExports
 from convlet.engine import Samples
 from convlet.equations import Array, Float32, Float64
 from convlet.errors import InputError
@@ -39,7 +40,7 @@ ROUNDING = 2.0**-20
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class QuantizedNetwork:
+class QuantizedNetwork(WholeDeviceExports):
     """A network in int8 with sums of int32, made by `Network.quantize`; it does not change.
 
     layers, input_shape, classes, data, preparation, held_back, scale: as of the network that it was

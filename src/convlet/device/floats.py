@@ -1,0 +1,309 @@
+"""Steps in floats as C99: each output is the chain of convlet's core, the bias, then p, q, r."""
+
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+import numpy as np
+
+from convlet.device.plan import ConvStep, DenseStep, PoolStep, Step
+from convlet.device.program import Part
+from convlet.device.text import Table, constants, joined, times
+from convlet.formats.model import Saveable
+from convlet.layers import Conv2D, Dropout, Flatten, MaxPool2D, ReLU
+from convlet.stages import Stage
+from convlet.wording import size
+
+PRELUDE = """\
+/* a b + c: with one rounding, as in convlet, where the processor has an instruction for that. */
+#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__ARM_FEATURE_FMA) || \\
+    defined(__riscv_flen)
+#define CONVLET_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define CONVLET_FMA(a, b, c) ((a) * (b) + (c))
+#endif"""
+
+SOFTMAX = """\
+/* e^x for x <= 0: x = n ln 2 + r with |r| <= ln 2 / 2, the Taylor sum to r^7, times 2^n. */
+static float NAME_exp(float x)
+{
+    static const float factors[7] CONVLET_FLASH = {
+        1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f,
+    };
+    union {
+        float number;
+        uint32_t bits;
+    } t, sum;
+    float n, r;
+    if (x <= -87.33654f)
+        return 0.0f; /* less than any normal number */
+    t.number = CONVLET_FMA(x, 1.44269504f, 12582912.0f); /* 1.5 2^23: rounds to a whole number */
+    n = t.number - 12582912.0f;
+    r = CONVLET_FMA(n, -0.693145752f, x); /* ln 2 in two parts, the first exact times n */
+    r = CONVLET_FMA(n, -1.42860677e-6f, r);
+    sum.number = 1.0f / 5040;
+    for (int c = 0; c < 7; ++c)
+        sum.number = CONVLET_FMA(sum.number, r, CONVLET_FLOAT(factors + c));
+    sum.bits += t.bits << 23; /* times 2^n */
+    return sum.number;
+}
+
+/* What enters the softmax becomes probabilities; the class, or -1 where a number is not finite. */
+static int NAME_class(float *z)
+{
+    enum { M = CLASSES };
+    float sum = 0.0f;
+    int most = 0;
+    for (int j = 0; j < M; ++j) {
+        if (!(z[j] - z[j] == 0.0f))
+            return -1;
+        if (z[j] > z[most])
+            most = j;
+    }
+    const float greatest = z[most];
+    for (int j = 0; j < M; ++j) {
+        z[j] = NAME_exp(z[j] - greatest);
+        sum = sum + z[j];
+    }
+    for (int j = 0; j < M; ++j)
+        z[j] = z[j] / sum; /* (11) */
+    return most;
+}"""
+
+
+CODE, STACK = 6144, 256
+"""Bytes at most of the targets in docs/devices.md, with -Os and a library of floats."""
+
+
+class Floats:
+    """The arithmetic of a network as it was trained.
+
+    uint8: an image is levels, of which 255 stands for 1, else numbers as in training.
+    """
+
+    element, bytes, answer = "float", 4, "probabilities"
+    prelude, code, stack = PRELUDE, CODE, STACK
+    differs = (
+        "(answer[j] - CONVLET_FLOAT(expected) > 1e-6f || "
+        "answer[j] - CONVLET_FLOAT(expected) < -1e-6f)"
+    )
+    constants: Mapping[str, tuple[str, str]] = {}
+
+    def __init__(self, network: Saveable, name: str, uint8: bool) -> None:
+        self.parameters, self.name = network.parameters, name
+        self.input_shape = network.input_shape
+        self.pixel = "uint8_t" if uint8 else "float"
+
+    def scratch(self, step: Step) -> int:
+        """Elements that a step needs beside x and y: one place of z, where a pool follows."""
+        return step.shape[2] if isinstance(step, ConvStep) and step.window != (1, 1) else 0
+
+    def says(self, steps: Sequence[Step]) -> list[str]:
+        numbers = "levels from 0 to 255, where 255 stands for 1"
+        if self.pixel == "float":
+            numbers = "numbers on the scale of the images in training"
+        winograd = [str(step.stage.index) for step in steps if is_winograd(step)]
+        bits = (
+            "Where the processor has a fused multiply-add (__FP_FAST_FMAF, __FMA__,"
+            " __ARM_FEATURE_FMA or __riscv_flen) the probabilities have the bits of predict_proba"
+        )
+        if winograd:
+            bits = (
+                "predict_proba computes z of stage "
+                + ", ".join(winograd)
+                + " in Winograd's form, which adds in another order, so the probabilities differ"
+                " from it by 1e-6 at most.  Where the processor has a fused multiply-add"
+                " (__FP_FAST_FMAF, __FMA__, __ARM_FEATURE_FMA or __riscv_flen) they have the bits"
+                " of convlet's direct order"
+            )
+        return [
+            f"image: {size(self.input_shape)} (rows, columns, channels), {numbers}."
+            "  probabilities: one for each class.  Returns the most probable class, or -1 where"
+            " a number is not finite, and then probabilities are none.",
+            f"{bits}; elsewhere they differ by 1e-6 at most.  Not with -ffast-math.",
+        ]
+
+    def error_of(self, stage: Stage) -> str:
+        return ""
+
+    def ending(self, classes: int) -> str:
+        """What makes the output of the last step the answer: NAME_class."""
+        return SOFTMAX.replace("NAME", self.name).replace("CLASSES", str(classes))
+
+    def part(self, step: Step, name: str, x: str) -> Part:
+        """The tables and functions of a step; name: of its function, x: the type of its input."""
+        match step:
+            case ConvStep():
+                return Part(self._tables(step), (self._z(step, x), self._conv(step, name, x)))
+            case DenseStep():
+                return Part(self._tables(step), (self._dense(step, name, x),))
+            case PoolStep():
+                return Part((), (_pool(step, name),))
+            case _:
+                assert_never(step)
+
+    def _tables(self, step: ConvStep | DenseStep) -> tuple[Table, ...]:
+        stage = step.stage
+        w = self.parameters[stage.w_name]
+        if isinstance(step, ConvStep):
+            w = w[::-1, ::-1]  # (1) meets pixel (p, q) with tap (P-p, Q-q)
+        tables = [Table("float", f"{self.name}_w{stage.index}", np.ascontiguousarray(w))]
+        if stage.b_shape is not None:
+            b = self.parameters[stage.b_name]
+            tables.append(Table("float", f"{self.name}_b{stage.index}", b))
+        return tuple(tables)
+
+    def _bias(self, step: ConvStep | DenseStep, place: str) -> str:
+        """b (17) of the output at this place."""
+        if step.stage.b_shape is None:
+            return "0.0f"
+        return f"CONVLET_FLOAT({self.name}_b{step.stage.index} + {place})"
+
+    def _z(self, step: ConvStep, x: str) -> str:
+        """The function that computes z at one place."""
+        stage, (h, w, r), k = step.stage, step.x_shape, step.shape[2]
+        assert isinstance(stage.affine, Conv2D)
+        (rows, columns), (s1, s2) = stage.affine.kernel, stage.affine.stride
+        pixel = "(float){} / 255.0f" if x == "uint8_t" else "{}"
+        place = "k"
+        if stage.affine.bias == "position":
+            place = f"(i * {stage.z_shape[1]} + j) * K + k"
+        above, left = step.above_left
+        own = {"H": h, "ABOVE": above, "LEFT": left} if step.is_padded else {}
+        inner = [
+            f"const float pixel = {pixel.format('row[q]')};",
+            "for (int k = 0; k < K; ++k, ++w)",
+            "    z[k] = CONVLET_FMA(pixel, CONVLET_FLOAT(w), z[k]); /* (1) */",
+        ]
+        if step.is_padded:
+            taps = [
+                "    for (int p = 0; p < ROWS; ++p)",
+                "        for (int q = 0; q < COLUMNS; ++q) {",
+                "            const int u = S1 * i + p - ABOVE, v = S2 * j + q - LEFT;",
+                "            if (u < 0 || u >= H || v < 0 || v >= W) {",
+                "                w += R * K; /* a pixel of the padding is 0 */",
+                "                continue;",
+                "            }",
+                "            for (int r = 0; r < R; ++r) {",
+                *(" " * 16 + line.replace("row[q]", "x[(u * W + v) * R + r]") for line in inner),
+                "            }",
+                "        }",
+            ]
+        else:
+            taps = [
+                "    for (int p = 0; p < ROWS; ++p) {",
+                f"        const {x} *row = x + ((S1 * i + p) * W + S2 * j) * R;",
+                "        for (int q = 0; q < COLUMNS * R; ++q) { /* over q and r */",
+                *(" " * 12 + line for line in inner),
+                "        }",
+                "    }",
+            ]
+        return joined(
+            f"/* z^{stage.index} at (i, j). */",
+            f"static void {self.name}_z{stage.index}(const {x} *x, int i, int j, float *z)",
+            "{",
+            constants(**own, W=w, R=r, K=k, ROWS=rows, COLUMNS=columns, S1=s1, S2=s2),
+            f"    const float *w = {self.name}_w{stage.index}; /* taps (P-p, Q-q), r, k */",
+            "    for (int k = 0; k < K; ++k)",
+            f"        z[k] = {self._bias(step, place)}; /* (17) */",
+            taps,
+            "}",
+        )
+
+    def _conv(self, step: ConvStep, name: str, x: str) -> str:
+        (i, j, k), z = step.shape, f"{self.name}_z{step.stage.index}"
+        row, column = (times(stride, n) for stride, n in zip(step.stride, "ij", strict=True))
+        if not self.scratch(step):
+            head = f"static void {name}(const {x} *x, float *y)"
+            computed = [f"            {z}(x, {row}, {column}, y);"]
+        else:
+            head = f"static void {name}(const {x} *x, float *y, float *z)"
+            computed = [
+                f"            for (int p = 0; p < {step.window[0]}; ++p)",
+                f"                for (int q = 0; q < {step.window[1]}; ++q) {{",
+                f"                    {z}(x, {row} + p, {column} + q, z);",
+                "                    for (int k = 0; k < K; ++k)",
+                "                        if (p + q == 0 || z[k] > y[k])",
+                "                            y[k] = z[k]; /* (4) */",
+                "                }",
+            ]
+        return joined(
+            head,
+            "{",
+            constants(I=i, J=j, K=k),
+            "    for (int i = 0; i < I; ++i)",
+            "        for (int j = 0; j < J; ++j, y += K) {",
+            computed,
+            _relu("            ", "k", "K") if step.relu else (),
+            "        }",
+            "}",
+        )
+
+    def _dense(self, step: DenseStep, name: str, x: str) -> str:
+        (n,), (m,) = step.x_shape, step.shape
+        pixel = "(float)x[i] / 255.0f" if x == "uint8_t" else "x[i]"
+        return joined(
+            f"static void {name}(const {x} *x, float *y)",
+            "{",
+            constants(N=n, M=m),
+            f"    const float *w = {self.name}_w{step.stage.index};",
+            "    for (int j = 0; j < M; ++j)",
+            f"        y[j] = {self._bias(step, 'j')}; /* (17) */",
+            "    for (int i = 0; i < N; ++i) {",
+            f"        const float pixel = {pixel};",
+            "        for (int j = 0; j < M; ++j, ++w)",
+            "            y[j] = CONVLET_FMA(pixel, CONVLET_FLOAT(w), y[j]); /* (6) */",
+            "    }",
+            _relu("    ", "j", "M") if step.relu else (),
+            "}",
+        )
+
+
+def is_winograd(step: Step) -> bool:
+    """Whether the native engine takes Winograd's form here, which adds in another order."""
+    if not isinstance(step, ConvStep) or step.stage.index == 0:
+        return False
+    conv, layers = step.stage.affine, [n for n in step.stage.sigma if not isinstance(n, Flatten)]
+    assert isinstance(conv, Conv2D)
+    while layers and isinstance(layers[-1], Dropout):
+        layers.pop()
+    kinds = [type(layer) for layer in layers]
+    return (
+        kinds in ([ReLU, MaxPool2D], [MaxPool2D, ReLU], [MaxPool2D])
+        and step.window == step.stride == (2, 2)
+        and conv.kernel in ((3, 3), (5, 5))
+        and conv.stride == (1, 1)
+        and min(*step.stage.z_shape[:2]) >= 2
+        and step.x_shape[2] >= 8
+        and conv.channels >= 8
+    )
+
+
+def _relu(indent: str, index: str, count: str) -> list[str]:
+    y = f"y[{index}]"
+    return [
+        f"{indent}for (int {index} = 0; {index} < {count}; ++{index})",
+        f"{indent}    {y} = {y} <= 0.0f ? 0.0f : {y}; /* (9) */",
+    ]
+
+
+def _pool(step: PoolStep, name: str) -> str:
+    (_, w, k), (i, j, _) = step.x_shape, step.shape
+    (rows, columns), (t1, t2) = step.window, step.stride
+    return joined(
+        f"static void {name}(const float *x, float *y)",
+        "{",
+        constants(W=w, I=i, J=j, K=k, ROWS=rows, COLUMNS=columns, S1=t1, S2=t2),
+        "    for (int i = 0; i < I; ++i)",
+        "        for (int j = 0; j < J; ++j)",
+        "            for (int k = 0; k < K; ++k, ++y) {",
+        "                const float *window = x + (S1 * i * W + S2 * j) * K + k;",
+        "                float most = *window;",
+        "                for (int p = 0; p < ROWS; ++p)",
+        "                    for (int q = 0; q < COLUMNS; ++q)",
+        "                        if (window[(p * W + q) * K] > most)",
+        "                            most = window[(p * W + q) * K];",
+        f"                *y = {'most <= 0.0f ? 0.0f : most' if step.relu else 'most'};"
+        f" /* (4){', (9)' * step.relu} */",
+        "            }",
+        "}",
+    )

@@ -1,0 +1,332 @@
+"""A network as the text of a C file: what it says of itself, tables, functions, its one call."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from math import prod
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
+from convlet._version import __version__
+from convlet.device.plan import Arena, Step, arena_of, steps_of
+from convlet.device.selftest import Selftest
+from convlet.device.text import Table, comment, joined, paragraph
+from convlet.errors import InputError
+from convlet.formats.model import Saveable
+from convlet.stages import Stage
+from convlet.tables import Table as Rows
+from convlet.text import format_layers
+from convlet.wording import size
+
+Owner = Literal["static", "caller"]
+"""Whose the arena is: the file's own, or the caller's, so that calls may be under way at once."""
+
+
+FLASH = """\
+/* Constants stay in flash; AVR reads them from there by an instruction of its own. */
+#ifdef __AVR__
+#include <avr/pgmspace.h>
+#define CONVLET_FLASH PROGMEM
+#define CONVLET_FLOAT(at) pgm_read_float(at)
+#define CONVLET_UINT8(at) pgm_read_byte(at)
+#define CONVLET_INT8(at) ((int8_t)pgm_read_byte(at))
+#define CONVLET_INT32(at) ((int32_t)pgm_read_dword(at))
+#else
+#define CONVLET_FLASH
+#define CONVLET_FLOAT(at) (*(at))
+#define CONVLET_UINT8(at) (*(at))
+#define CONVLET_INT8(at) (*(at))
+#define CONVLET_INT32(at) (*(at))
+#endif"""
+
+
+class Part(NamedTuple):
+    """What a step adds to a file."""
+
+    tables: tuple[Table, ...]
+    functions: tuple[str, ...]
+
+
+class Arithmetic(Protocol):
+    """How numbers are kept and computed."""
+
+    @property
+    def pixel(self) -> str:
+        """The C type of an image."""
+
+    @property
+    def element(self) -> str:
+        """The C type of what lies in the arena, `bytes` long."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def answer(self) -> str:
+        """The name of the caller's array of `element`, one for each class."""
+
+    @property
+    def prelude(self) -> str:
+        """Macros."""
+
+    @property
+    def code(self) -> int:
+        """Bytes of machine code at most, its library included: see docs/devices.md."""
+
+    @property
+    def stack(self) -> int:
+        """Bytes of stack at most."""
+
+    @property
+    def constants(self) -> Mapping[str, tuple[str, str]]:
+        """More macros: name -> value, and what it is."""
+
+    @property
+    def differs(self) -> str:
+        """In C, whether `answer[j]` is not what is `expected`."""
+
+    def says(self, steps: Sequence[Step]) -> Sequence[str]:
+        """Paragraphs for the comment at the top: images, results, which bits hold where."""
+
+    def error_of(self, stage: Stage) -> str:
+        """What a stage loses by this arithmetic, in words; nothing where it loses none."""
+
+    def scratch(self, step: Step) -> int:
+        """Elements that a step needs beside x and y."""
+
+    def part(self, step: Step, name: str, x: str) -> Part:
+        """A step; name: of its function, x: the type of its input."""
+
+    def ending(self, classes: int) -> str:
+        """The function NAME_class, which makes the output of the last step the answer."""
+
+
+class Program:
+    """A network as one C99 file.  owner: of the arena.  Raises `InputError`."""
+
+    def __init__(
+        self,
+        network: Saveable,
+        stages: Sequence[Stage],
+        arithmetic: Arithmetic,
+        name: str,
+        owner: Owner = "static",
+        selftest: Selftest | None = None,
+    ) -> None:
+        self.network, self.stages, self.arithmetic = network, stages, arithmetic
+        self.name, self.owner, self.selftest = name, as_owner(owner), selftest
+        self.steps = steps_of(stages)
+        self.parts = [
+            arithmetic.part(step, function, arithmetic.element if n else arithmetic.pixel)
+            for n, (step, function) in enumerate(zip(self.steps, self._functions, strict=True))
+        ]
+
+    # ------------------------------------------------------------------------------------- memory
+
+    @cached_property
+    def _plan(self) -> Arena:
+        return arena_of(self.steps)
+
+    @cached_property
+    def _scratch(self) -> int:
+        """Elements at the start of the arena that hold z at one place."""
+        return max(map(self.arithmetic.scratch, self.steps))
+
+    @property
+    def arena(self) -> int:
+        """Bytes in which all steps keep what they compute."""
+        return (self._scratch + self._plan.size) * self.arithmetic.bytes
+
+    @property
+    def tables(self) -> int:
+        """Bytes of all constants."""
+        return sum(self.table_bytes(stage) for stage in self.stages)
+
+    def table_bytes(self, stage: Stage) -> int:
+        """Bytes of the constants of a stage."""
+        parts = zip(self.steps, self.parts, strict=True)
+        own = [part for step, part in parts if step.stage.index == stage.index]
+        return sum(table.bytes for part in own for table in part.tables)
+
+    @property
+    def flash(self) -> int:
+        """Bytes of constants and, at most, of machine code."""
+        return self.tables + self.arithmetic.code
+
+    @property
+    def ram(self) -> int:
+        """Bytes of the arena and, at most, of the stack."""
+        return self.arena + self.arithmetic.stack
+
+    def live(self, step: Step) -> int:
+        """Bytes that a step reads and writes in the arena."""
+        n = self.steps.index(step)
+        shapes = [
+            one.shape for one in self.steps[max(n - 1, 0) : n + 1] if one is not self.steps[-1]
+        ]
+        return (sum(map(prod, shapes)) + self.arithmetic.scratch(step)) * self.arithmetic.bytes
+
+    # --------------------------------------------------------------------------------------- text
+
+    @property
+    def signature(self) -> str:
+        """The head of the function that the caller calls."""
+        a = self.arithmetic
+        arena = f", {a.element} *arena" if self.owner == "caller" else ""
+        image = f"const {a.pixel} *image"
+        return f"int {self.name}_predict({image}, {a.element} *{a.answer}{arena})"
+
+    @property
+    def summary(self) -> Rows:
+        """The stages as a table: bytes, multiply-adds, and what the arithmetic loses."""
+        errors = [self.arithmetic.error_of(stage) for stage in self.stages]
+        more = (["error"], ">") if any(errors) else ([], "")
+        rows = [
+            (
+                str(stage.index),
+                ", ".join(map(str, (stage.affine, *stage.sigma))),
+                size(stage.output_shape),
+                f"{self.table_bytes(stage):,}",
+                f"{stage.multiply_adds:,}",
+                *([error] if any(errors) else []),
+            )
+            for stage, error in zip(self.stages, errors, strict=True)
+        ]
+        header = ("stage", "layers", "output", "bytes", "multiply-adds", *more[0])
+        return Rows(header, rows, f"<<>>>{more[1]}")
+
+    @property
+    def declarations(self) -> str:
+        """Sizes as macros, and the prototypes."""
+        upper, (rows, columns, channels) = self.name.upper(), self.network.input_shape
+        numbers: dict[str, tuple[object, str]] = {
+            "ROWS": (rows, "of an image"),
+            "COLUMNS": (columns, ""),
+            "CHANNELS": (channels, ""),
+            "CLASSES": (self.stages[-1].output_shape[0], ""),
+            "ARENA": (self.arena // self.arithmetic.bytes, f"elements, {self.arena:,} bytes"),
+            "FLASH": (self.tables, "bytes of constants"),
+            "STACK": (self.arithmetic.stack, "bytes at most"),
+            **self.arithmetic.constants,
+        }
+        words = [
+            f"#define {upper}_{name} {value}{f' /* {about} */' if about else ''}"
+            for name, (value, about) in numbers.items()
+        ]
+        prototypes = [f"{self.signature};"]
+        if self.selftest is not None:
+            prototypes += [
+                f"#ifdef {upper}_SELFTEST",
+                f"int {self.name}_selftest({self._arena_parameter or 'void'});"
+                " /* how many images differ */",
+                "#endif",
+            ]
+        return joined(words, "", prototypes)
+
+    def text(self, header: str | None = None) -> str:
+        """The file; header: the name of its header, None where it has none."""
+        start = ["#include <stdint.h>", "", self.declarations]
+        if header is not None:
+            start = [f'#include "{header}"']
+        pieces = [self._heading, joined(start), FLASH, self.arithmetic.prelude]
+        for step, function, part in zip(self.steps, self._functions, self.parts, strict=True):
+            pieces += map(str, part.tables)
+            pieces += part.functions[:-1]
+            pieces.append(f"{self._above(step, function)}\n{part.functions[-1]}")
+        pieces += [self.arithmetic.ending(self.stages[-1].output_shape[0]), self._predict]
+        if self.selftest is not None:
+            a, caller = self.arithmetic, self.owner == "caller"
+            pieces.append(self.selftest.text(self.name, a.pixel, a.element, a.differs, caller))
+        return "\n\n".join(pieces) + "\n"
+
+    @property
+    def header(self) -> str:
+        """The header beside the file."""
+        guard = f"{self.name.upper()}_H"
+        return (
+            joined(
+                comment(paragraph(f"{self.name}.c says what this is, and what the numbers mean.")),
+                [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", ""],
+                ["#ifdef __cplusplus", 'extern "C" {', "#endif", ""],
+                self.declarations,
+                ["", "#ifdef __cplusplus", "}", "#endif", "", "#endif"],
+            )
+            + "\n"
+        )
+
+    @property
+    def _heading(self) -> str:
+        """The comment at the top."""
+        classes = self.network.classes
+        lines = [
+            f"{self.name}: a convolutional network, written by convlet {__version__}.",
+            "",
+            *paragraph(format_layers(self.network.layers), "    "),
+            "",
+            f"    {self.signature}",
+            "",
+        ]
+        for words in self.arithmetic.says(self.steps):
+            lines += [*paragraph(words), ""]
+        if self.network.preparation is not None:
+            words = f"Trained on image files prepared as {self.network.preparation.words}."
+            lines += [*paragraph(words), ""]
+        if classes is not None:
+            named = ", ".join(f"{n} {name}" for n, name in enumerate(classes))
+            lines += [*paragraph(f"Classes: {named}."), ""]
+        lines += [f"    {line}" for line in self.summary.splitlines()]
+        whose = "the caller's, aligned as its type" if self.owner == "caller" else "static"
+        memory = (
+            f"Memory in bytes: flash {self.tables:,} of constants, and at most"
+            f" {self.arithmetic.code:,} of code; arena {self.arena:,}, {whose}; stack at most"
+            f" {self.arithmetic.stack}.  Nothing is allocated, no library is called."
+        )
+        numbers = "Numbers in parentheses are those of the equations in convlet's documentation."
+        return comment([*lines, "", *paragraph(memory), "", *paragraph(numbers)])
+
+    @property
+    def _functions(self) -> list[str]:
+        """The name of each step's function."""
+        names: list[str] = []
+        for step in self.steps:
+            own = f"{self.name}_stage_{step.stage.index}"
+            earlier = sum(name.startswith(f"{own}_pool") or name == own for name in names)
+            names.append(f"{own}_pool_{earlier}" if earlier else own)
+        return names
+
+    def _above(self, step: Step, function: str) -> str:
+        stage = step.stage
+        what = ", ".join(map(str, (stage.affine, *stage.sigma)))
+        if "_pool_" in function.removeprefix(self.name):
+            what = f"a pool of {what}"
+        z = "; z (K) is one place of z^l" if self.arithmetic.scratch(step) else ""
+        shapes = f"x {size(step.x_shape)} -> y {size(step.shape)}"
+        return f"/* Stage {stage.index}: {what}.  {shapes}{z}. */"
+
+    @property
+    def _arena_parameter(self) -> str:
+        return f"{self.arithmetic.element} *arena" if self.owner == "caller" else ""
+
+    @property
+    def _predict(self) -> str:
+        a, calls = self.arithmetic, []
+        places = [*(f"arena + {self._scratch + n}" if self._scratch + n else "arena"
+                    for n in self._plan.places), a.answer]  # fmt: skip
+        for n, (step, function) in enumerate(zip(self.steps, self._functions, strict=True)):
+            x = places[n - 1] if n else "image"
+            z = ", arena" if a.scratch(step) else ""
+            calls.append(f"    {function}({x}, {places[n]}{z});")
+        own: list[str] = []
+        if self.arena and self.owner == "static":
+            own = [f"    static {a.element} arena[{self.arena // a.bytes}];"]
+        elif self.owner == "caller" and not self.arena:
+            own = ["    (void)arena;"]
+        return joined(
+            self.signature, "{", own, calls, f"    return {self.name}_class({a.answer});", "}"
+        )
+
+
+def as_owner(value: Any) -> Owner:
+    """Whose the arena is.  Raises `InputError`."""
+    if value not in get_args(Owner):
+        raise InputError("arena", value, '"static" or "caller"')
+    owner: Owner = value
+    return owner

@@ -1,0 +1,128 @@
+"""Programs of networks, and the files around them: C, header, a library of Arduino."""
+
+from collections.abc import Callable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet import arrays
+from convlet.device.arduino import MANIFEST, SKETCH
+from convlet.device.budget import as_bytes, refuse_too_large
+from convlet.device.floats import Floats
+from convlet.device.program import Program, as_owner
+from convlet.device.selftest import MOST, Selftest
+from convlet.device.text import as_c_name
+from convlet.device.whole import Whole, WholeStage
+from convlet.equations import Array, Float32
+from convlet.errors import InputError
+from convlet.files.atomic import make_folder, write_atomic
+from convlet.files.paths import file_name
+from convlet.formats.model import Saveable, refuse_not_finite
+from convlet.inputs import as_bool
+from convlet.shapes import Shape
+from convlet.stages import Stage
+from convlet.values import check_scale
+
+
+class Exportable(Saveable, Protocol):
+    """A network in floats."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]: ...
+    def predict_proba(self, x: Any) -> Float32: ...
+
+
+class ExportableWhole(Protocol):
+    """A network in whole numbers."""
+
+    @property
+    def parts(self) -> Sequence[WholeStage]: ...
+    def predict_bytes(self, x: Any) -> NDArray[np.int8]: ...
+
+
+def float_program(network: Exportable, name: str, owner: Any, dtype: Any, selftest: Any) -> Program:
+    """A network in floats as a program.  Raises `InputError`."""
+    if dtype not in ("uint8", "float32"):
+        raise InputError("dtype", dtype, "uint8 or float32")
+    if dtype == "uint8":
+        check_scale(np.zeros((1, *network.input_shape), np.uint8), network.scale, "dtype")
+    refuse_not_finite(network.parameters)
+    arithmetic = Floats(network, name, uint8=dtype == "uint8")
+    images = _images(selftest, network.input_shape, dtype)
+    test = None if images is None else Selftest(images, network.predict_proba(images))
+    return Program(network, network.stages, arithmetic, name, as_owner(owner), test)
+
+
+def whole_program(network: Any, name: str, owner: Any, selftest: Any) -> Program:
+    """A network in whole numbers as a program.  Raises `InputError`."""
+    arithmetic = Whole(network.parts, network.input_shape, name)
+    images = _images(selftest, network.input_shape, "uint8")
+    test = None if images is None else Selftest(images, network.predict_bytes(images))
+    return Program(network, network.stages, arithmetic, name, as_owner(owner), test)
+
+
+def _images(selftest: Any, shape: Shape, dtype: str) -> Array | None:
+    """Images of a self-test as the file takes them."""
+    if selftest is None:
+        return None
+    images = arrays.as_images(selftest, shape, "selftest")
+    if len(images) > MOST:
+        found = f"has {len(images)} images"
+        raise InputError("selftest", None, f"{MOST} at most", "they lie in flash", found=found)
+    if dtype == "uint8" and images.dtype != np.uint8:
+        raise InputError("selftest", None, "uint8", found=f"is {images.dtype}")
+    return images if dtype == "uint8" else images.astype(np.float32)
+
+
+def save_c(
+    made: Callable[[str], Program],
+    path: str | PathLike[str],
+    name: str | None,
+    header: bool,
+    max_flash: int | str | None,
+    max_ram: int | str | None,
+) -> None:
+    """Write a program to a file, and its header beside it; see `Network.to_c`."""
+    target = Path(file_name(path))
+    if target.suffix.lower() != ".c":
+        raise InputError("path", fspath(path), "a name that ends in .c")
+    program = _checked(made(as_c_name(name, target)), max_flash, max_ram)
+    beside = target.with_suffix(".h") if as_bool(header, "header") else None
+    write_atomic(target, program.text(None if beside is None else beside.name).encode())
+    if beside is not None:
+        write_atomic(beside, program.header.encode())
+
+
+def save_arduino(
+    made: Callable[[str], Program],
+    folder: str | PathLike[str],
+    name: str | None,
+    max_flash: int | str | None,
+    max_ram: int | str | None,
+) -> None:
+    """Write a program as a library of Arduino; see `Network.to_arduino`."""
+    target = Path(file_name(folder, "folder", "folder"))
+    program = _checked(made(as_c_name(name, target)), max_flash, max_ram)
+    name, sketch = program.name, f"Recognise_{program.name}"
+    files = {
+        "library.properties": MANIFEST,
+        f"src/{name}.h": program.header,
+        f"src/{name}.c": program.text(f"{name}.h"),
+        f"examples/{sketch}/{sketch}.ino": SKETCH,
+    }
+    words = {"NAME": name, "UPPER": name.upper(), "ANSWER": program.arithmetic.answer}
+    words |= {"ELEMENT": program.arithmetic.element, "PIXEL": program.arithmetic.pixel}
+    for file, text in files.items():
+        if not file.startswith("src/"):
+            for word, stands_for in words.items():
+                text = text.replace(f"@{word}@", stands_for)
+        make_folder(str((target / file).parent))
+        write_atomic(target / file, text.encode())
+
+
+def _checked(program: Program, max_flash: Any, max_ram: Any) -> Program:
+    refuse_too_large(program, as_bytes(max_flash, "max_flash"), as_bytes(max_ram, "max_ram"))
+    return program
