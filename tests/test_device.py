@@ -13,6 +13,7 @@ from convlet.device.plan import ConvStep, PoolStep, arena_of, steps_of
 from device_files import COMPILERS, FMA, SANITIZED, STRICT, Library, run, undefined
 
 BOUND = 1e-6
+"""Of probabilities whose logits are a few units: more where these are tens (docs/devices.md)."""
 ODD = {
     "padding": ("7x6x1", "conv 3 3 padding same, relu, pool 2, flatten, dense 4, softmax"),
     "zeros": ("5x8x2", "conv 2 3x2 stride 2x1 padding 2, relu, flatten, dense 3, softmax"),
@@ -213,7 +214,7 @@ def test_the_default_network_has_the_bits_of_the_direct_order(tmp_path):
     layers = "conv 8 5, relu, pool 2, conv 16 5, relu, dropout 0.5, pool 2, flatten, dense 128, relu, dense 10, softmax"  # noqa: E501
     direct = convlet.Network(layers, flat=network.flat)
     network.to_c(tmp_path / "digits.c")
-    assert "z of stage 1 in Winograd's form" in " ".join(
+    assert "takes Winograd's form in stage 1" in " ".join(
         (tmp_path / "digits.c").read_text().split()
     )
     direct.to_c(tmp_path / "direct.c")
