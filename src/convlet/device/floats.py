@@ -5,70 +5,13 @@ from typing import assert_never
 
 import numpy as np
 
+from convlet.device.arithmetic import Part, pool
+from convlet.device.float_text import PRELUDE, SOFTMAX
 from convlet.device.plan import ConvStep, DenseStep, PoolStep, Step
-from convlet.device.program import Part
 from convlet.device.text import Table, constants, joined, times
 from convlet.formats.model import Saveable
 from convlet.layers import Conv2D, Dropout, Flatten, MaxPool2D, ReLU
-from convlet.stages import Stage
 from convlet.wording import size
-
-PRELUDE = """\
-/* a b + c: with one rounding, as in convlet, where the processor has an instruction for that. */
-#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__ARM_FEATURE_FMA) || \\
-    defined(__riscv_flen)
-#define CONVLET_FMA(a, b, c) __builtin_fmaf(a, b, c)
-#else
-#define CONVLET_FMA(a, b, c) ((a) * (b) + (c))
-#endif"""
-
-SOFTMAX = """\
-/* e^x for x <= 0: x = n ln 2 + r with |r| <= ln 2 / 2, the Taylor sum to r^7, times 2^n. */
-static float NAME_exp(float x)
-{
-    static const float factors[7] CONVLET_FLASH = {
-        1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f,
-    };
-    union {
-        float number;
-        uint32_t bits;
-    } t, sum;
-    float n, r;
-    if (x <= -87.33654f)
-        return 0.0f; /* less than any normal number */
-    t.number = CONVLET_FMA(x, 1.44269504f, 12582912.0f); /* 1.5 2^23: rounds to a whole number */
-    n = t.number - 12582912.0f;
-    r = CONVLET_FMA(n, -0.693145752f, x); /* ln 2 in two parts, the first exact times n */
-    r = CONVLET_FMA(n, -1.42860677e-6f, r);
-    sum.number = 1.0f / 5040;
-    for (int c = 0; c < 7; ++c)
-        sum.number = CONVLET_FMA(sum.number, r, CONVLET_FLOAT(factors + c));
-    sum.bits += t.bits << 23; /* times 2^n */
-    return sum.number;
-}
-
-/* What enters the softmax becomes probabilities; the class, or -1 where a number is not finite. */
-static int NAME_class(float *z)
-{
-    enum { M = CLASSES };
-    float sum = 0.0f;
-    int most = 0;
-    for (int j = 0; j < M; ++j) {
-        if (!(z[j] - z[j] == 0.0f))
-            return -1;
-        if (z[j] > z[most])
-            most = j;
-    }
-    const float greatest = z[most];
-    for (int j = 0; j < M; ++j) {
-        z[j] = NAME_exp(z[j] - greatest);
-        sum = sum + z[j];
-    }
-    for (int j = 0; j < M; ++j)
-        z[j] = z[j] / sum; /* (11) */
-    return most;
-}"""
-
 
 CODE, STACK = 6144, 256
 """Bytes at most of the targets in docs/devices.md, with -Os and a library of floats."""
@@ -120,9 +63,6 @@ class Floats:
             f"{bits}  Not with -ffast-math.",
         ]
 
-    def error_of(self, stage: Stage) -> str:
-        return ""
-
     def ending(self, classes: int) -> str:
         """What makes the output of the last step the answer: NAME_class."""
         return SOFTMAX.replace("NAME", self.name).replace("CLASSES", str(classes))
@@ -135,7 +75,9 @@ class Floats:
             case DenseStep():
                 return Part(self._tables(step), (self._dense(step, name, x),))
             case PoolStep():
-                return Part((), (_pool(step, name),))
+                value = "most <= 0.0f ? 0.0f : most" if step.relu else "most"
+                above = "(4), (9)" if step.relu else "(4)"
+                return Part((), (pool(step, name, "float", value, above),))
             case _:
                 assert_never(step)
 
@@ -282,26 +224,3 @@ def _relu(indent: str, index: str, count: str) -> list[str]:
         f"{indent}for (int {index} = 0; {index} < {count}; ++{index})",
         f"{indent}    {y} = {y} <= 0.0f ? 0.0f : {y}; /* (9) */",
     ]
-
-
-def _pool(step: PoolStep, name: str) -> str:
-    (_, w, k), (i, j, _) = step.x_shape, step.shape
-    (rows, columns), (t1, t2) = step.window, step.stride
-    return joined(
-        f"static void {name}(const float *x, float *y)",
-        "{",
-        constants(W=w, I=i, J=j, K=k, ROWS=rows, COLUMNS=columns, S1=t1, S2=t2),
-        "    for (int i = 0; i < I; ++i)",
-        "        for (int j = 0; j < J; ++j)",
-        "            for (int k = 0; k < K; ++k, ++y) {",
-        "                const float *window = x + (S1 * i * W + S2 * j) * K + k;",
-        "                float most = *window;",
-        "                for (int p = 0; p < ROWS; ++p)",
-        "                    for (int q = 0; q < COLUMNS; ++q)",
-        "                        if (window[(p * W + q) * K] > most)",
-        "                            most = window[(p * W + q) * K];",
-        f"                *y = {'most <= 0.0f ? 0.0f : most' if step.relu else 'most'};"
-        f" /* (4){', (9)' * step.relu} */",
-        "            }",
-        "}",
-    )

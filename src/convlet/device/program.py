@@ -1,14 +1,15 @@
 """A network as the text of a C file: what it says of itself, tables, functions, its one call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from math import prod
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, get_args
 
 from convlet._version import __version__
+from convlet.device.arithmetic import Arithmetic
 from convlet.device.plan import Arena, Step, arena_of, steps_of
 from convlet.device.selftest import Selftest
-from convlet.device.text import Table, comment, joined, paragraph
+from convlet.device.text import comment, joined, paragraph
 from convlet.errors import InputError
 from convlet.formats.model import Saveable
 from convlet.stages import Stage
@@ -36,67 +37,6 @@ FLASH = """\
 #define CONVLET_INT8(at) (*(at))
 #define CONVLET_INT32(at) (*(at))
 #endif"""
-
-
-class Part(NamedTuple):
-    """What a step adds to a file."""
-
-    tables: tuple[Table, ...]
-    functions: tuple[str, ...]
-
-
-class Arithmetic(Protocol):
-    """How numbers are kept and computed."""
-
-    @property
-    def pixel(self) -> str:
-        """The C type of an image."""
-
-    @property
-    def element(self) -> str:
-        """The C type of what lies in the arena, `bytes` long."""
-
-    @property
-    def bytes(self) -> int: ...
-
-    @property
-    def answer(self) -> str:
-        """The name of the caller's array of `element`, one for each class."""
-
-    @property
-    def prelude(self) -> str:
-        """Macros."""
-
-    @property
-    def code(self) -> int:
-        """Bytes of machine code at most, its library included: see docs/devices.md."""
-
-    @property
-    def stack(self) -> int:
-        """Bytes of stack at most."""
-
-    @property
-    def constants(self) -> Mapping[str, tuple[str, str]]:
-        """More macros: name -> value, and what it is."""
-
-    @property
-    def differs(self) -> str:
-        """In C, whether `answer[j]` is not what is `expected`."""
-
-    def says(self, steps: Sequence[Step]) -> Sequence[str]:
-        """Paragraphs for the comment at the top: images, results, which bits hold where."""
-
-    def error_of(self, stage: Stage) -> str:
-        """What a stage loses by this arithmetic, in words; nothing where it loses none."""
-
-    def scratch(self, step: Step) -> int:
-        """Elements that a step needs beside x and y."""
-
-    def part(self, step: Step, name: str, x: str) -> Part:
-        """A step; name: of its function, x: the type of its input."""
-
-    def ending(self, classes: int) -> str:
-        """The function NAME_class, which makes the output of the last step the answer."""
 
 
 class Program:
@@ -176,9 +116,7 @@ class Program:
 
     @property
     def summary(self) -> Rows:
-        """The stages as a table: bytes, multiply-adds, and what the arithmetic loses."""
-        errors = [self.arithmetic.error_of(stage) for stage in self.stages]
-        more = (["error"], ">") if any(errors) else ([], "")
+        """The stages as a table."""
         rows = [
             (
                 str(stage.index),
@@ -186,12 +124,10 @@ class Program:
                 size(stage.output_shape),
                 f"{self.table_bytes(stage):,}",
                 f"{stage.multiply_adds:,}",
-                *([error] if any(errors) else []),
             )
-            for stage, error in zip(self.stages, errors, strict=True)
+            for stage in self.stages
         ]
-        header = ("stage", "layers", "output", "bytes", "multiply-adds", *more[0])
-        return Rows(header, rows, f"<<>>>{more[1]}")
+        return Rows(("stage", "layers", "output", "bytes", "multiply-adds"), rows, "<<>>>")
 
     @property
     def declarations(self) -> str:

@@ -6,8 +6,8 @@ from typing import Protocol, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from convlet.device.arithmetic import Part, pool
 from convlet.device.plan import ConvStep, DenseStep, PoolStep, Step
-from convlet.device.program import Part
 from convlet.device.text import Table, constants, joined, times
 from convlet.layers import Conv2D
 from convlet.shapes import Shape
@@ -99,9 +99,6 @@ class Whole:
             "Every compiler and processor gives the same bytes, those of predict_bytes.",
         ]
 
-    def error_of(self, stage: Stage) -> str:
-        return ""
-
     def scratch(self, step: Step) -> int:
         return 0
 
@@ -116,7 +113,7 @@ class Whole:
             case DenseStep():
                 return Part(self._tables(step), (self._dense(step, name, x),))
             case PoolStep():
-                return Part((), (_pool(step, name),))
+                return Part((), (pool(step, name, "int8_t", "most", "(4)"),))
             case _:
                 assert_never(step)
 
@@ -241,25 +238,3 @@ class Whole:
             "    }",
             "}",
         )
-
-
-def _pool(step: PoolStep, name: str) -> str:
-    (_, w, k), (i, j, _) = step.x_shape, step.shape
-    (rows, columns), (t1, t2) = step.window, step.stride
-    return joined(
-        f"static void {name}(const int8_t *x, int8_t *y)",
-        "{",
-        constants(W=w, I=i, J=j, K=k, ROWS=rows, COLUMNS=columns, S1=t1, S2=t2),
-        "    for (int i = 0; i < I; ++i)",
-        "        for (int j = 0; j < J; ++j)",
-        "            for (int k = 0; k < K; ++k, ++y) {",
-        "                const int8_t *window = x + (S1 * i * W + S2 * j) * K + k;",
-        "                int8_t most = *window;",
-        "                for (int p = 0; p < ROWS; ++p)",
-        "                    for (int q = 0; q < COLUMNS; ++q)",
-        "                        if (window[(p * W + q) * K] > most)",
-        "                            most = window[(p * W + q) * K];",
-        "                *y = most; /* (4) */",
-        "            }",
-        "}",
-    )
