@@ -6,9 +6,6 @@
 
 #include "digits.h"
 
-static uint8_t image[DIGITS_ROWS * DIGITS_COLUMNS * DIGITS_CHANNELS];
-static int8_t logits[DIGITS_CLASSES];
-
 int main(void)
 {
 #ifdef DIGITS_SELFTEST
@@ -16,6 +13,8 @@ int main(void)
     printf("%d images differ from convlet\n", wrong);
     return wrong != 0;
 #else
+    static uint8_t image[DIGITS_ROWS * DIGITS_COLUMNS * DIGITS_CHANNELS];
+    static int8_t logits[DIGITS_CLASSES];
     if (fread(image, sizeof image, 1, stdin) != 1) {
         fprintf(stderr, "expected %u bytes\n", (unsigned)sizeof image);
         return 2;

@@ -37,12 +37,8 @@ class Arithmetic(Protocol):
         """Macros."""
 
     @property
-    def code(self) -> int:
-        """Bytes of machine code at most, its library included: see docs/devices.md."""
-
-    @property
     def stack(self) -> int:
-        """Bytes of stack at most."""
+        """Bytes up to which the stack goes on the chips of docs/devices.md."""
 
     @property
     def constants(self) -> Mapping[str, tuple[str, str]]:
@@ -54,6 +50,9 @@ class Arithmetic(Protocol):
 
     def says(self, steps: Sequence[Step]) -> Sequence[str]:
         """Paragraphs for the comment at the top: images, results, which bits hold where."""
+
+    def code(self, steps: Sequence[Step]) -> int:
+        """Bytes up to which the machine code goes there, its library included."""
 
     def scratch(self, step: Step) -> int:
         """Elements that a step needs beside x and y."""

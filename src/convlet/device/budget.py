@@ -25,27 +25,28 @@ def as_bytes(value: Any, name: str) -> int | None:
 
 def refuse_too_large(program: Program, max_flash: int | None, max_ram: int | None) -> None:
     """Raise `InputError` where a program needs more, which says what would have to shrink."""
-    if max_flash is not None and program.flash > max_flash:
+    memory = program.memory
+    if max_flash is not None and memory.flash > max_flash:
         stage = max(program.stages, key=program.table_bytes)
         need = (
-            f"{count(program.flash, 'byte')} of flash are needed, {program.tables:,} of constants"
-            f" and up to {program.arithmetic.code:,} of code"
+            f"{count(memory.flash, 'byte')} of flash are needed, {memory.constants:,} of constants"
+            f" and up to {memory.code:,} of code"
         )
         hint = (
-            f"{count(program.flash - max_flash, 'byte')} too many;"
+            f"{count(memory.flash - max_flash, 'byte')} too many;"
             f" stage {stage.index} ({stage.affine}) has {program.table_bytes(stage):,} of them"
         )
         if program.arithmetic.bytes > 1:
-            hint += f", and in int8 all would be about {program.tables // 4:,}: Network.quantize"
+            hint += f", and in int8 (quantize) all would be about {memory.constants // 4:,}"
         raise InputError("max_flash", max_flash, but=need, hint=hint)
-    if max_ram is not None and program.ram > max_ram:
+    if max_ram is not None and memory.ram > max_ram:
         step = max(program.steps, key=program.live)
         need = (
-            f"{count(program.ram, 'byte')} of RAM are needed, {program.arena:,} of arena and up to"
-            f" {program.arithmetic.stack:,} of stack"
+            f"{count(memory.ram, 'byte')} of RAM are needed, {memory.arena:,} of arena and up to"
+            f" {memory.stack:,} of stack"
         )
         hint = (
-            f"{count(program.ram - max_ram, 'byte')} too many; most is in use at stage"
+            f"{count(memory.ram - max_ram, 'byte')} too many; most is in use at stage"
             f" {step.stage.index} ({step.stage.affine}): fewer channels, a larger stride or pool"
             " before it"
         )

@@ -7,7 +7,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convlet.device.described import Memory
+    from convlet.device.program import Owner
     from convlet.device.saving import Exportable, ExportableWhole
+    from convlet.formats.levels import Dtype
 
 
 class DeviceExports:
@@ -19,12 +22,12 @@ class DeviceExports:
         *,
         name: str | None = None,
         header: bool = False,
-        arena: str = "static",
-        dtype: str = "uint8",
+        arena: "Owner" = "static",
+        dtype: "Dtype" = "uint8",
         selftest: Any = None,
         max_flash: int | str | None = None,
         max_ram: int | str | None = None,
-    ) -> None:
+    ) -> "Memory":
         """Write the network to one C99 file that computes its probabilities, and needs no library.
 
         `int NAME_predict(const uint8_t *image, float *probabilities)` returns the most probable
@@ -33,13 +36,13 @@ class DeviceExports:
         that calls may be under way at once.  dtype: of the image, "uint8" (255 stands for 1) or
         "float32" (numbers as in training).  selftest: images (n, rows, columns, channels), ten at
         most, to compile in with what `predict_proba` gives for them.  max_flash, max_ram: bytes,
-        or text as "64k".
+        or text as "64k".  Returns what it needs.
 
         Raises `InputError`, also where the memory is not enough, `FileError`.
         """
         from convlet.device.saving import float_program, save_c
 
-        save_c(
+        return save_c(
             lambda n: float_program(self, n, arena, dtype, selftest),
             *(path, name, header, max_flash, max_ram),
         )
@@ -49,18 +52,18 @@ class DeviceExports:
         folder: str | PathLike[str],
         *,
         name: str | None = None,
-        dtype: str = "uint8",
+        dtype: "Dtype" = "uint8",
         selftest: Any = None,
         max_flash: int | str | None = None,
         max_ram: int | str | None = None,
-    ) -> None:
+    ) -> "Memory":
         """Write the network as a library of Arduino, a folder, with an example sketch.
 
         name: None is that of the folder.  The others, and what is raised: as `to_c`.
         """
         from convlet.device.saving import float_program, save_arduino
 
-        save_arduino(
+        return save_arduino(
             lambda n: float_program(self, n, "static", dtype, selftest),
             *(folder, name, max_flash, max_ram),
         )
@@ -75,11 +78,11 @@ class WholeDeviceExports:
         *,
         name: str | None = None,
         header: bool = False,
-        arena: str = "static",
+        arena: "Owner" = "static",
         selftest: Any = None,
         max_flash: int | str | None = None,
         max_ram: int | str | None = None,
-    ) -> None:
+    ) -> "Memory":
         """Write the network to one C99 file that computes the bytes of its logits.
 
         `int NAME_predict(const uint8_t *image, int8_t *logits)` returns the class.  No float is
@@ -87,7 +90,7 @@ class WholeDeviceExports:
         """
         from convlet.device.saving import save_c, whole_program
 
-        save_c(
+        return save_c(
             lambda n: whole_program(self, n, arena, selftest),
             *(path, name, header, max_flash, max_ram),
         )
@@ -100,11 +103,11 @@ class WholeDeviceExports:
         selftest: Any = None,
         max_flash: int | str | None = None,
         max_ram: int | str | None = None,
-    ) -> None:
+    ) -> "Memory":
         """Write the network as a library of Arduino; see `Network.to_arduino`."""
         from convlet.device.saving import save_arduino, whole_program
 
-        save_arduino(
+        return save_arduino(
             lambda n: whole_program(self, n, "static", selftest),
             *(folder, name, max_flash, max_ram),
         )

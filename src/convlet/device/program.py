@@ -1,21 +1,23 @@
 """A network as the text of a C file: what it says of itself, tables, functions, its one call."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from math import prod
 from typing import Any, Literal, get_args
 
 from convlet._version import __version__
 from convlet.device.arithmetic import Arithmetic
+from convlet.device.described import Described, Memory
 from convlet.device.plan import Arena, Step, arena_of, steps_of
 from convlet.device.selftest import Selftest
 from convlet.device.text import comment, joined, paragraph
 from convlet.errors import InputError
-from convlet.formats.model import Saveable
 from convlet.stages import Stage
 from convlet.tables import Table as Rows
 from convlet.text import format_layers
 from convlet.wording import size
+
+WRITTEN = "a convolutional network, written by convlet"
+"""In the first comment of every file."""
 
 Owner = Literal["static", "caller"]
 """Whose the arena is: the file's own, or the caller's, so that calls may be under way at once."""
@@ -44,16 +46,15 @@ class Program:
 
     def __init__(
         self,
-        network: Saveable,
-        stages: Sequence[Stage],
+        network: Described,
         arithmetic: Arithmetic,
         name: str,
         owner: Owner = "static",
         selftest: Selftest | None = None,
     ) -> None:
-        self.network, self.stages, self.arithmetic = network, stages, arithmetic
+        self.network, self.stages, self.arithmetic = network, network.stages, arithmetic
         self.name, self.owner, self.selftest = name, as_owner(owner), selftest
-        self.steps = steps_of(stages)
+        self.steps = steps_of(network.stages)
         self.parts = [
             arithmetic.part(step, function, arithmetic.element if n else arithmetic.pixel)
             for n, (step, function) in enumerate(zip(self.steps, self._functions, strict=True))
@@ -70,31 +71,19 @@ class Program:
         """Elements at the start of the arena that hold z at one place."""
         return max(map(self.arithmetic.scratch, self.steps))
 
-    @property
-    def arena(self) -> int:
-        """Bytes in which all steps keep what they compute."""
-        return (self._scratch + self._plan.size) * self.arithmetic.bytes
-
-    @property
-    def tables(self) -> int:
-        """Bytes of all constants."""
-        return sum(self.table_bytes(stage) for stage in self.stages)
+    @cached_property
+    def memory(self) -> Memory:
+        """What all of it needs."""
+        arena = (self._scratch + self._plan.size) * self.arithmetic.bytes
+        constants = sum(self.table_bytes(stage) for stage in self.stages)
+        code = self.arithmetic.code(self.steps)
+        return Memory(constants, code, arena, self.arithmetic.stack)
 
     def table_bytes(self, stage: Stage) -> int:
         """Bytes of the constants of a stage."""
         parts = zip(self.steps, self.parts, strict=True)
         own = [part for step, part in parts if step.stage.index == stage.index]
         return sum(table.bytes for part in own for table in part.tables)
-
-    @property
-    def flash(self) -> int:
-        """Bytes of constants and, at most, of machine code."""
-        return self.tables + self.arithmetic.code
-
-    @property
-    def ram(self) -> int:
-        """Bytes of the arena and, at most, of the stack."""
-        return self.arena + self.arithmetic.stack
 
     def live(self, step: Step) -> int:
         """Bytes that a step reads and writes in the arena."""
@@ -133,14 +122,18 @@ class Program:
     def declarations(self) -> str:
         """Sizes as macros, and the prototypes."""
         upper, (rows, columns, channels) = self.name.upper(), self.network.input_shape
+        arena = self.memory.arena
         numbers: dict[str, tuple[object, str]] = {
             "ROWS": (rows, "of an image"),
             "COLUMNS": (columns, ""),
             "CHANNELS": (channels, ""),
             "CLASSES": (self.stages[-1].output_shape[0], ""),
-            "ARENA": (self.arena // self.arithmetic.bytes, f"elements, {self.arena:,} bytes"),
-            "FLASH": (self.tables, "bytes of constants"),
-            "STACK": (self.arithmetic.stack, "bytes at most"),
+            "ARENA": (
+                arena // self.arithmetic.bytes,
+                f"elements, {arena:,} bytes",
+            ),
+            "FLASH": (self.memory.constants, "bytes of constants"),
+            "STACK": (self.arithmetic.stack, "bytes, up to"),
             **self.arithmetic.constants,
         }
         words = [
@@ -179,7 +172,7 @@ class Program:
         guard = f"{self.name.upper()}_H"
         return (
             joined(
-                comment(paragraph(f"{self.name}.c says what this is, and what the numbers mean.")),
+                comment([f"{self.name}: {WRITTEN}; its C file says what it takes and gives."]),
                 [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", ""],
                 ["#ifdef __cplusplus", 'extern "C" {', "#endif", ""],
                 self.declarations,
@@ -193,7 +186,7 @@ class Program:
         """The comment at the top."""
         classes = self.network.classes
         lines = [
-            f"{self.name}: a convolutional network, written by convlet {__version__}.",
+            f"{self.name}: {WRITTEN} {__version__}.",
             "",
             *paragraph(format_layers(self.network.layers), "    "),
             "",
@@ -205,16 +198,12 @@ class Program:
         if self.network.preparation is not None:
             words = f"Trained on image files prepared as {self.network.preparation.words}."
             lines += [*paragraph(words), ""]
-        if classes is not None:
+        if classes is not None and classes != tuple(map(str, range(len(classes)))):
             named = ", ".join(f"{n} {name}" for n, name in enumerate(classes))
             lines += [*paragraph(f"Classes: {named}."), ""]
         lines += [f"    {line}" for line in self.summary.splitlines()]
         whose = "the caller's, aligned as its type" if self.owner == "caller" else "static"
-        memory = (
-            f"Memory in bytes: flash {self.tables:,} of constants, and at most"
-            f" {self.arithmetic.code:,} of code; arena {self.arena:,}, {whose}; stack at most"
-            f" {self.arithmetic.stack}.  Nothing is allocated, no library is called."
-        )
+        memory = f"{self.memory}.  The arena is {whose}; nothing is allocated, nothing called."
         numbers = "Numbers in parentheses are those of the equations in convlet's documentation."
         return comment([*lines, "", *paragraph(memory), "", *paragraph(numbers)])
 
@@ -251,9 +240,9 @@ class Program:
             z = ", arena" if a.scratch(step) else ""
             calls.append(f"    {function}({x}, {places[n]}{z});")
         own: list[str] = []
-        if self.arena and self.owner == "static":
-            own = [f"    static {a.element} arena[{self.arena // a.bytes}];"]
-        elif self.owner == "caller" and not self.arena:
+        if self.memory.arena and self.owner == "static":
+            own = [f"    static {a.element} arena[{self.memory.arena // a.bytes}];"]
+        elif self.owner == "caller" and not self.memory.arena:
             own = ["    (void)arena;"]
         return joined(
             self.signature, "{", own, calls, f"    return {self.name}_class({a.answer});", "}"

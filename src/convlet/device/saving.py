@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from convlet import arrays
 from convlet.device.arduino import MANIFEST, SKETCH
 from convlet.device.budget import as_bytes, refuse_too_large
+from convlet.device.described import Described, Memory
 from convlet.device.floats import Floats
 from convlet.device.program import Program, as_owner
 from convlet.device.selftest import MOST, Selftest
@@ -20,11 +21,11 @@ from convlet.equations import Array, Float32
 from convlet.errors import InputError
 from convlet.files.atomic import make_folder, write_atomic
 from convlet.files.paths import file_name
+from convlet.formats.levels import as_dtype, check_dtype
 from convlet.formats.model import Saveable, refuse_not_finite
 from convlet.inputs import as_bool
 from convlet.shapes import Shape
 from convlet.stages import Stage
-from convlet.values import check_scale
 
 
 class Exportable(Saveable, Protocol):
@@ -35,7 +36,7 @@ class Exportable(Saveable, Protocol):
     def predict_proba(self, x: Any) -> Float32: ...
 
 
-class ExportableWhole(Protocol):
+class ExportableWhole(Described, Protocol):
     """A network in whole numbers."""
 
     @property
@@ -45,23 +46,21 @@ class ExportableWhole(Protocol):
 
 def float_program(network: Exportable, name: str, owner: Any, dtype: Any, selftest: Any) -> Program:
     """A network in floats as a program.  Raises `InputError`."""
-    if dtype not in ("uint8", "float32"):
-        raise InputError("dtype", dtype, "uint8 or float32")
-    if dtype == "uint8":
-        check_scale(np.zeros((1, *network.input_shape), np.uint8), network.scale, "dtype")
+    dtype = as_dtype(dtype)
+    check_dtype(dtype, network.scale)
     refuse_not_finite(network.parameters)
     arithmetic = Floats(network, name, uint8=dtype == "uint8")
     images = _images(selftest, network.input_shape, dtype)
     test = None if images is None else Selftest(images, network.predict_proba(images))
-    return Program(network, network.stages, arithmetic, name, as_owner(owner), test)
+    return Program(network, arithmetic, name, as_owner(owner), test)
 
 
-def whole_program(network: Any, name: str, owner: Any, selftest: Any) -> Program:
+def whole_program(network: ExportableWhole, name: str, owner: Any, selftest: Any) -> Program:
     """A network in whole numbers as a program.  Raises `InputError`."""
     arithmetic = Whole(network.parts, network.input_shape, name)
     images = _images(selftest, network.input_shape, "uint8")
     test = None if images is None else Selftest(images, network.predict_bytes(images))
-    return Program(network, network.stages, arithmetic, name, as_owner(owner), test)
+    return Program(network, arithmetic, name, as_owner(owner), test)
 
 
 def _images(selftest: Any, shape: Shape, dtype: str) -> Array | None:
@@ -84,7 +83,7 @@ def save_c(
     header: bool,
     max_flash: int | str | None,
     max_ram: int | str | None,
-) -> None:
+) -> Memory:
     """Write a program to a file, and its header beside it; see `Network.to_c`."""
     target = Path(file_name(path))
     if target.suffix.lower() != ".c":
@@ -94,6 +93,7 @@ def save_c(
     write_atomic(target, program.text(None if beside is None else beside.name).encode())
     if beside is not None:
         write_atomic(beside, program.header.encode())
+    return program.memory
 
 
 def save_arduino(
@@ -102,7 +102,7 @@ def save_arduino(
     name: str | None,
     max_flash: int | str | None,
     max_ram: int | str | None,
-) -> None:
+) -> Memory:
     """Write a program as a library of Arduino; see `Network.to_arduino`."""
     target = Path(file_name(folder, "folder", "folder"))
     program = _checked(made(as_c_name(name, target)), max_flash, max_ram)
@@ -121,6 +121,7 @@ def save_arduino(
                 text = text.replace(f"@{word}@", stands_for)
         make_folder(str((target / file).parent))
         write_atomic(target / file, text.encode())
+    return program.memory
 
 
 def _checked(program: Program, max_flash: Any, max_ram: Any) -> Program:

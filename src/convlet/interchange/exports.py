@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
     import torch.nn
 
-    from convlet.interchange.onnx_out import Dtype
+    from convlet.formats.levels import Dtype
 
 
 class _Trainable(Saveable, Protocol):

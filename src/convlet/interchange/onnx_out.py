@@ -1,13 +1,14 @@
 """A network as one ONNX file.  docs/interchange.md says what is in it."""
 
 import os
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 
 from convlet._version import __version__
 from convlet.errors import InputError
 from convlet.files.atomic import write_atomic
+from convlet.formats.levels import Dtype, as_dtype, check_dtype
 from convlet.formats.model import Saveable, metadata_of
 from convlet.inputs import as_bool
 from convlet.interchange import chain
@@ -15,10 +16,6 @@ from convlet.interchange.onnx_graph import Graph
 from convlet.interchange.onnx_preparation import check_preparable, prepared
 from convlet.interchange.unfolding import OwnStep, steps_of
 from convlet.preparation import Preparation
-from convlet.values import takes_levels
-
-Dtype = Literal["uint8", "float32"]
-DTYPES: tuple[Dtype, ...] = ("uint8", "float32")
 
 
 def save_onnx(
@@ -34,7 +31,7 @@ def save_onnx(
     """
     prepare, labels = as_bool(prepare, "prepare"), as_bool(labels, "labels")
     dtype = as_dtype(dtype)
-    _check_scale(network, dtype)
+    check_dtype(dtype, network.scale)
     preparation = check_preparable(network.preparation, dtype) if prepare else None
     if labels and network.classes is None:
         hint = "set network.classes, or leave it out"
@@ -53,23 +50,6 @@ def save_onnx(
         outputs.append(graph.value(label, "string", ["n"], "the most probable class"))
     metadata = {"convlet_version": __version__, **metadata_of(network)}
     write_atomic(path, graph.model([given], outputs, metadata))
-
-
-def as_dtype(value: Any) -> Dtype:
-    """What images a file takes.  Raises `InputError`."""
-    if value not in DTYPES:
-        raise InputError("dtype", value, " or ".join(DTYPES))
-    dtype: Dtype = value
-    return dtype
-
-
-def _check_scale(network: Saveable, dtype: Dtype) -> None:
-    """Raise `InputError` where levels were on another scale than training."""
-    if dtype == "uint8" and network.scale is not None and not takes_levels(network.scale):
-        but = (
-            f"the network was trained on numbers from {network.scale.lowest:.3g} on, not on levels"
-        )
-        raise InputError("dtype", dtype, but=but, hint="float32")
 
 
 def _images(
