@@ -271,6 +271,17 @@ def test_equal_networks_give_equal_files_and_a_header_is_one_of_cpp(tmp_path):
     run(tmp_path / "main")
 
 
+def test_the_c_of_the_documentation_is_c(tmp_path):
+    network = network_of("colours")
+    network.quantize(levels(network)).to_c(tmp_path / "digits.c", header=True)
+    page = Path(__file__).parent.parent / "docs" / "devices.md"
+    (block,) = re.findall(r"```c\n(.*?)```", page.read_text(), re.DOTALL)
+    *head, call, end = block.split("\n")
+    main = "\n".join([*head, "int main(void)", "{", call, "    return class;", "}", end])
+    (tmp_path / "main.c").write_text(main)
+    run("gcc", *STRICT, tmp_path / "main.c", tmp_path / "digits.c", "-o", tmp_path / "main")
+
+
 def test_an_arduino_library_has_what_arduino_asks_for(tmp_path):
     network = network_of("colours")
     network.quantize(levels(network)).to_arduino(tmp_path / "colours")

@@ -21,7 +21,7 @@ from test_pinned_bits import GOLDEN
 ANSWERS = ROOT / "docs" / "how-do-i.md"
 BY_SECTION = (ANSWERS, ROOT / "docs" / "scikit-learn.md")
 PEERS = ("optuna",)  # which the tests do not install
-BLOCKS = {"python", "sh", "text", "json"}  # a page's blocks are nothing else
+BLOCKS = {"python", "sh", "text", "json", "c"}  # a page's blocks are nothing else
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ STAND_INS: dict[str, Callable[[Dataset], dict[str, Any]]] = {
     "docs/model-file.md": reader_with_a_file,
     "docs/interchange.md": reader_with_onnx,
     "docs/quantisation.md": reader_with,
+    "docs/devices.md": reader_with,
 }
 
 
