@@ -271,6 +271,16 @@ def test_equal_networks_give_equal_files_and_a_header_is_one_of_cpp(tmp_path):
     run(tmp_path / "main")
 
 
+def test_the_memory_in_the_documentation_is_what_is_needed(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "devices.md").read_text()
+    rows = re.findall(r"^\| `tiny-(\d+k)` \| ([\d,]+) \| ([\d,]+) \|$", page, re.MULTILINE)
+    assert len(rows) == 3
+    for name, *numbers in rows:
+        network = convlet.Network(convlet.recipes.recipe(f"tiny-{name}").layers(10))
+        memory = network.quantize(levels(network, 2)).to_c(tmp_path / "tiny.c")
+        assert [f"{memory.constants:,}", f"{memory.arena:,}"] == numbers
+
+
 def test_the_c_of_the_documentation_is_c(tmp_path):
     network = network_of("colours")
     network.quantize(levels(network)).to_c(tmp_path / "digits.c", header=True)
