@@ -25,7 +25,7 @@ COMMANDS = {
     "evaluate": "Measure a saved model on test images.",
     "predict": "Name the most probable classes of images.",
     "import": "Bring in a network of another library, from an ONNX file.",
-    "export": "Write a model for other programs.",
+    "export": "Write a model for other programs, or for small devices.",
     "quantize": "Make a saved model one in whole numbers, for small devices.",
     "show": "Show the stages of a network.",
     "check": "Compare every derivative with central differences.",
