@@ -49,10 +49,9 @@ class ConvStep:
                 self.shape[:2], self.stage.affine.stride, self.stride, self.above_left, strict=True
             )
         ]
-        read = ((firsts[0][:, None] * w + firsts[1]) * r).ravel()
-        still = np.minimum.accumulate(read[::-1])[::-1]  # at this place of y or later
-        ends = (np.arange(read.size) + 1) * self.shape[2]
-        return int(np.clip((ends - still).max(), 0, prod(self.shape)))
+        read = ((firsts[0][:, None] * w + firsts[1]) * r).ravel()  # the first of each place of y
+        written = (np.arange(read.size) + 1) * self.shape[2]
+        return int(np.clip((written - read).max(), 0, prod(self.shape)))
 
 
 @dataclass(frozen=True)
