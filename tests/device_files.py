@@ -14,6 +14,7 @@ SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover
 HAS_FMA = " fma " in Path("/proc/cpuinfo").read_text()
 FMA = ("-mfma",) if HAS_FMA else ()
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+CC = COMPILERS[0]
 _numbers = count()
 
 
@@ -32,7 +33,7 @@ class Library:
         folder: Path,
         files: Iterable[Path],
         flags: Sequence[str] = ("-O1",),
-        compiler: str = "gcc",
+        compiler: str = CC,
     ) -> None:
         number = next(_numbers)
         source, self.path = folder / f"all{number}.c", folder / f"all{number}.so"

@@ -1,5 +1,6 @@
 """`convlet export MODEL FILE.c`: the files of the library, what is said, what is refused."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import convlet
 from command_line import assert_refused
 from convlet.cli import main
-from device_files import run
+from device_files import CC, run
 
 LAYERS = "conv 4 3, relu, pool 2, flatten, dense 5, softmax"
 
@@ -41,7 +42,7 @@ def test_the_command_writes_the_files_of_the_library(network, model, capsys):
     assert written == (Path("net.c").read_text(), Path("net.h").read_text())
     assert said[2] == str(memory)
     Path("main.c").write_text('#include "net.h"\nint main(void) { return net_selftest(); }\n')
-    run("gcc", "-DNET_SELFTEST", "main.c", "net.c", "-o", "main")
+    run(CC, "-DNET_SELFTEST", "main.c", "net.c", "-o", "main")
     run("./main")
 
 
@@ -81,6 +82,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(network, capsys):
     assert sorted(Path().rglob("*")) == [path for path in before if path.name != "own.c"]
 
 
+@pytest.mark.skipif(not (shutil.which("make") and shutil.which("gcc")), reason="needs make, gcc")
 def test_the_makefile_of_the_example_makes_a_program(network):
     example = Path(__file__).parent.parent / "examples" / "device"
     for file in example.iterdir():

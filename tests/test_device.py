@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import convlet
 from convlet.device.plan import ConvStep, PoolStep, arena_of, steps_of
 from convlet.quantised import equations as eq
-from device_files import COMPILERS, FMA, SANITIZED, STRICT, Library, run, undefined
+from device_files import CC, COMPILERS, FMA, SANITIZED, STRICT, Library, run, undefined
 
 BOUND = 1e-6
 """Of probabilities whose logits are a few units: more where these are tens (docs/devices.md)."""
@@ -204,7 +204,7 @@ def test_sanitizers_find_nothing(files, tmp_path):
         f"{text}\nint main(void)\n{{\n    int wrong = 0;\n{calls}    return wrong;\n}}"
     )
     defined = [f"-D{name.upper()}_SELFTEST" for name in names]
-    run("gcc", *STRICT, *SANITIZED, *defined, source, "-o", tmp_path / "all")
+    run(CC, *STRICT, *SANITIZED, *defined, source, "-o", tmp_path / "all")
     run(tmp_path / "all")  # no image differs, and nothing is out of bounds
 
 
@@ -229,9 +229,9 @@ def test_a_selftest_counts_what_differs(tmp_path):
 @pytest.mark.parametrize("flags", [("-Os",), ("-O3",)], ids=str)
 def test_no_library_is_called(files, tmp_path, flags):
     for name, file in files.items():
-        run("gcc", *STRICT, *flags, "-ffreestanding", "-c", file, "-o", tmp_path / "one.o")
+        run(CC, *STRICT, *flags, "-ffreestanding", "-c", file, "-o", tmp_path / "one.o")
         assert undefined(tmp_path / "one.o") <= {"memset", "memcpy", "_GLOBAL_OFFSET_TABLE_"}, name
-    run("gcc", *STRICT, "-O1", "-c", files["colours_int8"], "-o", tmp_path / "one.o")
+    run(CC, *STRICT, "-O1", "-c", files["colours_int8"], "-o", tmp_path / "one.o")
     code = run("objdump", "-d", tmp_path / "one.o")
     assert "ss " not in code  # no scalar float of SSE in whole numbers
     assert "xmm" not in code
@@ -295,8 +295,8 @@ def test_equal_networks_give_equal_files_and_a_header_is_one_of_cpp(tmp_path):
         "int main() { static uint8_t image[NET_ROWS * NET_COLUMNS * NET_CHANNELS];"
         " float p[NET_CLASSES]; return net_predict(image, p) < 0 || net_selftest() > 0; }"
     )
-    run("gcc", *STRICT, "-DNET_SELFTEST", "-c", tmp_path / "a.c", "-o", tmp_path / "a.o")
-    run("g++", "-DNET_SELFTEST", tmp_path / "main.cpp", tmp_path / "a.o", "-o", tmp_path / "main")
+    run(CC, *STRICT, "-DNET_SELFTEST", "-c", tmp_path / "a.c", "-o", tmp_path / "a.o")
+    run("c++", "-DNET_SELFTEST", tmp_path / "main.cpp", tmp_path / "a.o", "-o", tmp_path / "main")
     run(tmp_path / "main")
 
 
@@ -318,7 +318,7 @@ def test_the_c_of_the_documentation_is_c(tmp_path):
     *head, call, end = block.split("\n")
     main = "\n".join([*head, "int main(void)", "{", call, "    return class;", "}", end])
     (tmp_path / "main.c").write_text(main)
-    run("gcc", *STRICT, tmp_path / "main.c", tmp_path / "digits.c", "-o", tmp_path / "main")
+    run(CC, *STRICT, tmp_path / "main.c", tmp_path / "digits.c", "-o", tmp_path / "main")
 
 
 def test_an_arduino_library_has_what_arduino_asks_for(tmp_path):
@@ -345,7 +345,7 @@ def test_an_arduino_library_has_what_arduino_asks_for(tmp_path):
     sketch = tmp_path / "colours/examples/Recognise_colours/Recognise_colours.ino"
     include = ["-I", tmp_path / "colours/src", "-include", tmp_path / "Arduino.h"]
     run(
-        "g++",
+        "c++",
         "-Wall",
         "-Wextra",
         "-Werror",
