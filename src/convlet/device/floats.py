@@ -26,8 +26,8 @@ class Floats:
     element, bytes, answer = "float", 4, "probabilities"
     prelude, stack = PRELUDE, STACK
     differs = (
-        "(answer[j] - CONVLET_FLOAT(expected) > 1e-5f || "
-        "answer[j] - CONVLET_FLOAT(expected) < -1e-5f)"
+        "answer[j] - CONVLET_FLOAT(expected) > 1e-5f ||\n"
+        "                       answer[j] - CONVLET_FLOAT(expected) < -1e-5f"
     )
     constants: Mapping[str, tuple[str, str]] = {}
 

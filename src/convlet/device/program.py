@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 from convlet._version import __version__
 from convlet.device.arithmetic import Arithmetic
 from convlet.device.described import Described, Memory
-from convlet.device.plan import Arena, Step, arena_of, steps_of
+from convlet.device.plan import Arena, PoolStep, Step, arena_of, steps_of
 from convlet.device.selftest import Selftest
-from convlet.device.text import comment, joined, paragraph
+from convlet.device.text import comment, joined, paragraph, remark
 from convlet.errors import InputError
 from convlet.stages import Stage
 from convlet.tables import Table as Rows
@@ -156,10 +156,10 @@ class Program:
         if header is not None:
             start = [f'#include "{header}"']
         pieces = [self._heading, joined(start), FLASH, self.arithmetic.prelude]
-        for step, function, part in zip(self.steps, self._functions, self.parts, strict=True):
+        for step, part in zip(self.steps, self.parts, strict=True):
             pieces += map(str, part.tables)
             pieces += part.functions[:-1]
-            pieces.append(f"{self._above(step, function)}\n{part.functions[-1]}")
+            pieces.append(f"{self._above(step)}\n{part.functions[-1]}")
         pieces += [self.arithmetic.ending(self.stages[-1].output_shape[0]), self._predict]
         if self.selftest is not None:
             a, caller = self.arithmetic, self.owner == "caller"
@@ -217,14 +217,13 @@ class Program:
             names.append(f"{own}_pool_{earlier}" if earlier else own)
         return names
 
-    def _above(self, step: Step, function: str) -> str:
+    def _above(self, step: Step) -> str:
         stage = step.stage
-        what = ", ".join(map(str, (stage.affine, *stage.sigma)))
-        if "_pool_" in function.removeprefix(self.name):
-            what = f"a pool of {what}"
+        layers = ", ".join(map(str, (stage.affine, *stage.sigma)))
+        what = "one of its pools" if isinstance(step, PoolStep) else layers
         z = "; z (K) is one place of z^l" if self.arithmetic.scratch(step) else ""
         shapes = f"x {size(step.x_shape)} -> y {size(step.shape)}"
-        return f"/* Stage {stage.index}: {what}.  {shapes}{z}. */"
+        return remark(f"Stage {stage.index}: {what}.  {shapes}{z}.")
 
     @property
     def _arena_parameter(self) -> str:

@@ -74,6 +74,11 @@ def comment(lines: Iterable[str]) -> str:
     return "\n".join(["/*", *(f" * {line}".rstrip() for line in safe), " */"])
 
 
+def remark(text: str) -> str:
+    """A comment above a function."""
+    return f"/* {chr(10).join(wrap(text, COLUMNS - 6, subsequent_indent=' * '))} */"
+
+
 def paragraph(text: str, indent: str = "") -> list[str]:
     """Lines that fit a comment."""
     return wrap(text, COLUMNS - 3, initial_indent=indent, subsequent_indent=indent)

@@ -147,10 +147,14 @@ class Whole:
         zero = self.parts[step.stage.index].x.zero
         return f"({pixel} {'-' if zero > 0 else '+'} {abs(zero)})" if zero else pixel
 
-    def _byte(self, step: Step, z: str, k: str) -> str:
+    def _byte(self, step: Step, y: str, z: str, k: str) -> list[str]:
+        """What makes a byte of a sum (34)."""
         n, zero = step.stage.index, self.parts[step.stage.index].y.zero
-        m, shift = (f"{self.name}_{table}{n} + {k}" for table in "ms")
-        return f"{self.name}_byte({z}, CONVLET_INT32({m}), CONVLET_UINT8({shift}), {zero})"
+        return [
+            f"const int32_t m = CONVLET_INT32({self.name}_m{n} + {k});",
+            f"const int shift = CONVLET_UINT8({self.name}_s{n} + {k});",
+            f"{y} = {self.name}_byte({z}, m, shift, {zero});",
+        ]
 
     def _z(self, step: ConvStep, x: str) -> str:
         """The function that computes a sum."""
@@ -221,7 +225,7 @@ class Whole:
             "        for (int j = 0; j < J; ++j)",
             "            for (int k = 0; k < K; ++k, ++y) {",
             most,
-            f"                *y = {self._byte(step, 'most', 'k')};",
+            [" " * 16 + line for line in self._byte(step, "*y", "most", "k")],
             "            }",
             "}",
         )
@@ -237,7 +241,7 @@ class Whole:
             f"        int32_t z = {self._bias(step, 'j')};",
             "        for (int i = 0; i < N; ++i, ++w)",
             f"            z += {self._difference(step, 'x[i]', x)} * CONVLET_INT8(w); /* (30) */",
-            f"        y[j] = {self._byte(step, 'z', 'j')};",
+            [" " * 8 + line for line in self._byte(step, "y[j]", "z", "j")],
             "    }",
             "}",
         )
