@@ -124,7 +124,7 @@ MODELS = {
     "a node that makes what is there": (twice, "(Relu) makes what is there already: export it"),
     "nodes out of order": (unordered, "(GlobalAveragePool) uses 'x2', which nothing before it"),
     "a cycle": (cycle, "(Conv) uses 'x3', which nothing before it makes: nodes in the order in"),
-    "a label inside": (label_inside, "(Reshape) joins two branches: a chain"),
+    "a label inside": (label_inside, "(ArgMax) takes the greatest of others than the classes: its"),
     "a softmax inside": (softmax_inside, "(Relu) stands behind a softmax or sigmoid: a network"),
     "a sigmoid inside": (
         lambda g: end(g, conv(g, g.node("Sigmoid", conv(g)))),

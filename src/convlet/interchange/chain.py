@@ -131,6 +131,14 @@ class Flatten:
 
 
 @dataclass(frozen=True, eq=False)
+class Take:
+    """Of flat x the numbers at these places, in this order; behind a softmax every class once."""
+
+    source: str
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Sigmoid:
     """1 / (1 + exp(-x)) of one unit: the probability of the second of two classes."""
 
@@ -146,7 +154,7 @@ class Softmax:
 
 
 AffineStep = Conv | Dense | Affine | Pad | AveragePool | GlobalAveragePool
-Step = AffineStep | MaxPool | ReLU | Dropout | Flatten | Sigmoid | Softmax
+Step = AffineStep | MaxPool | ReLU | Dropout | Flatten | Take | Sigmoid | Softmax
 
 
 @dataclass(frozen=True)

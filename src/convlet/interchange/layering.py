@@ -47,9 +47,10 @@ class Layering:
 
     def take(self, step: Step) -> None:
         """The next step."""
-        if self.is_done and not isinstance(step, chain.Flatten | chain.Dropout):
-            raise refused(step.source, "stands behind the softmax", "a network that ends with one")
+        step = self._behind_softmax(step) if self.is_done else step
         match step:
+            case chain.Take():
+                self._take(step)
             case chain.Flatten():
                 self._flatten(step)
             case chain.Dropout():
@@ -70,14 +71,48 @@ class Layering:
     def end(self) -> None:
         """The softmax that every network ends with."""
         if self.is_done:
+            self._flush()
+            self._line_up()
+            self.layers.append(Softmax())
             return
         if prod(self.shape) == 1:
             found = "gives one number, which may be a logit or anything else"
             raise refused(self.last, found, "a sigmoid behind it, or one unit for each class")
-        self._softmax(chain.Softmax(self.last))
         self.said.append(
             f"a softmax was added: {self.last} gives what enters one, and convlet probabilities"
         )
+        self._softmax(chain.Softmax(self.last))
+        self.end()
+
+    def _behind_softmax(self, step: Step) -> Step:
+        """What may stand there, as a step that may as well stand before."""
+        match step:
+            case chain.Flatten() | chain.Dropout():
+                return step
+            case chain.Take(places=places) if sorted(places) == list(range(prod(self.shape))):
+                return step
+            case chain.Take(places=places):
+                found = f"leaves out probabilities, {len({*places})} of {prod(self.shape)} stay"
+                raise refused(step.source, found, "those of all classes, each once")
+            case chain.Affine() if prod(self.shape) == 2 and _is_rest(step):
+                return chain.Take(step.source, (1, 0))  # 1 - p is that of the other class
+        raise refused(step.source, "stands behind the softmax", "a network that ends with one")
+
+    def _take(self, step: chain.Take) -> None:
+        """A dense map of flat x, by 1 and 0."""
+        if self.order is None and self.shape[:2] != (1, 1):
+            raise refused(step.source, "takes some numbers of an image", "flat numbers")
+        units = prod(self.shape)
+        if not step.places or not all(0 <= place < units for place in step.places):
+            raise refused(step.source, f"takes numbers at {step.places}", f"0 to {units - 1}")
+        try:
+            allow(units * len(step.places), 0)
+        except TooLargeError as error:
+            raise refused(step.source, str(error), "fewer units") from None
+        w = np.zeros((units, len(step.places)))
+        w[step.places, range(len(step.places))] = 1
+        dense = chain.Dense(step.source, w)
+        self._join(dense, self._map(dense))
 
     def _flatten(self, step: chain.Flatten) -> None:
         if self.order is None:
@@ -134,9 +169,6 @@ class Layering:
         if self.order == "chw" and self.shape[:2] != (1, 1) and self.shape[2] > 1:
             sorts = chain.Dense(step.source, self._identity(step.source))
             self._join(sorts, self._map(sorts))
-        self._flush()
-        self._line_up()
-        self.layers.append(Softmax())
         if step.log:
             self.said.append(f"{step.source} gives logarithms, the network the probabilities")
         self.is_done = True
@@ -231,6 +263,13 @@ class Layering:
     def _refuse_flat(self, step: Step) -> None:
         if self.order is not None:
             raise refused(step.source, "meets flat numbers", "an image: put it before flatten")
+
+
+def _is_rest(step: chain.Affine) -> bool:
+    """Whether it is 1 - x."""
+    if step.scale is None or step.shift is None:
+        return False
+    return bool(np.all(np.equal(step.scale, -1)) and np.all(np.equal(step.shift, 1)))
 
 
 def _keeps_order(waiting: Map | None) -> bool:

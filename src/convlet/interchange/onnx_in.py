@@ -10,7 +10,7 @@ import numpy as np
 
 from convlet.errors import ArchitectureError, InputError
 from convlet.inputs import MOST_PIXELS, MOST_ROWS
-from convlet.interchange.chain import Chain, refused
+from convlet.interchange.chain import Chain, Take, refused
 from convlet.interchange.levels import LEVELS, with_white
 from convlet.interchange.onnx_axes import Axes, WrongLayoutError
 from convlet.interchange.onnx_file import Model, Value, read_model
@@ -61,8 +61,10 @@ def chain_of_file(path: str | os.PathLike[str], shape: Image | None, white: floa
     assert image is not None
     white = LEVELS if white is None and value.code == UINT8 else white
     steps, scaled = with_white(walk.translation.steps, white, "the file")
-    network = Chain(image, steps, walk.answers.classes)
-    return Found(network, (*scaled, *walk.translation.said), model.metadata)
+    network = Chain(image, steps, walk.classes)
+    is_as_written = not any(isinstance(step, Take) for step in steps)  # classes may be others
+    metadata = model.metadata if is_as_written else {}
+    return Found(network, (*scaled, *walk.translation.said), metadata)
 
 
 def _in_some_layout(model: Model, value: Value, shape: Image | None) -> Walk:

@@ -17,6 +17,7 @@ from convlet.interchange.onnx_axes import Axes
 from convlet.interchange.onnx_constants import Constants, sliced_shape
 from convlet.interchange.onnx_file import Model, Node, Unread
 from convlet.interchange.onnx_operators import OPERATORS
+from convlet.interchange.onnx_order import names_of, order_of
 from convlet.interchange.onnx_translation import Translation
 from convlet.wording import label
 
@@ -38,7 +39,8 @@ class Walk:
     def __init__(self, model: Model, translation: Translation, name: str, x: Axes) -> None:
         self.model, self.translation = model, translation
         self.constants = Constants(model.opsets[""])
-        self.answers = Answers()
+        self.answers = Answers(self.constants, translation.batch)
+        self.classes: tuple[str, ...] | None = None
         self.things: dict[str, Thing] = {name: Image(x, 0)}
         self.after = 0  # operators that the images went through
         self.labelled: list[tuple[Node, int]] = []  # ArgMax, and what it was taken of
@@ -73,9 +75,12 @@ class Walk:
         if any(isinstance(thing, Answer) for thing in inputs):
             if images:
                 raise refused(node.source, "joins two branches", "a chain")
-            answer = self.answers.of(node, [x for x in inputs if not isinstance(x, Image)])
-            for name in node.outputs:
-                self.things[name] = answer
+            given = [thing for thing in inputs if not isinstance(thing, Image)]
+            if node.kind == "Shape" and isinstance(given[0], Answer):
+                self.things[made] = sliced_shape(node, given[0].about.shape)
+            else:
+                for name, answer in zip(node.outputs, self.answers.of(node, given), strict=False):
+                    self.things[name] = answer
         elif not images:
             arrays = [thing for thing in inputs if not isinstance(thing, Answer | Image)]
             self.things[made] = self.constants.value(node, arrays)
@@ -85,7 +90,7 @@ class Walk:
             self.things[made] = sliced_shape(node, images[0].axes.shape)
         elif node.kind == "ArgMax":
             self.labelled.append((node, images[0].after))
-            self.things[made] = Answer("label")
+            (self.things[made],) = self.answers.of(node, [self.answers.table(images[0].axes)])
         else:
             self._operate(node, images[0], inputs)
 
@@ -109,10 +114,9 @@ class Walk:
             misfit = f"does not fit its constants ({error!s:.80})"
             raise refused(node.source, misfit, "export it again") from None
         made = node.outputs[0]
-        if node.kind == "Sigmoid":
-            self.things[made] = Answer("second")
-        elif node.kind in ("Softmax", "LogSoftmax"):
-            self.things[made] = Answer("probabilities")
+        if node.kind in ("Sigmoid", "Softmax", "LogSoftmax"):
+            is_log, is_sigmoid = node.kind == "LogSoftmax", node.kind == "Sigmoid"
+            self.things[made] = self.answers.table(x, is_log, is_sigmoid)
         else:
             self.after += 1
             self.things[made] = Image(x, self.after)
@@ -122,15 +126,24 @@ class Walk:
         for node, after in self.labelled:
             if after != self.after:
                 raise refused(node.source, "names a class in the midst of the graph", "at its end")
-        ends = 0
-        for value in self.model.outputs:
-            thing = self.things.get(value.name)
-            ends += isinstance(thing, Answer) or (isinstance(thing, Image) and thing.after > 0)
-            if isinstance(thing, Image) and thing.after < self.after:
+        things = [self.things.get(value.name) for value in self.model.outputs]
+        if len(things) == 1 and isinstance(things[0], Image) and things[0].after > 0:
+            return
+        answers: list[Answer] = []
+        for value, thing in zip(self.model.outputs, things, strict=True):
+            if isinstance(thing, Answer):
+                answers.append(thing)
+            elif isinstance(thing, Image) and thing.after < self.after:
                 name = label(value.name, 40)
                 self.translation.said.append(f"the output {name!r}, from inside, is left out")
-        if not ends:
+            elif isinstance(thing, Image) and thing.after > 0:
+                is_one_unit = {*thing.axes.sizes} <= {0, 1}  # enters a sigmoid
+                answers.append(self.answers.table(thing.axes, is_sigmoid=is_one_unit))
+        if not answers:
             raise refused("the graph", "has no output that depends on its input", "one that does")
+        taken = order_of(answers)
+        self.translation.steps += [taken] if taken else []
+        self.classes = names_of(self.answers, answers[0].classes, taken)
 
 
 def _needed(model: Model) -> Iterator[Node]:
