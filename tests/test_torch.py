@@ -177,6 +177,89 @@ class InPlace(nn.Module):
         return {"logits": self.fc(x.flatten(1))}
 
 
+class Own(nn.Module):
+    """Some modules, and a forward as people write it."""
+
+    def __init__(self, forward, *modules) -> None:
+        super().__init__()
+        self.of, self.parts = forward, nn.ModuleList(modules)
+
+    def forward(self, x):
+        return self.of(x, *self.parts)
+
+
+def seen(x, conv, fc):
+    return fc(torch.relu(conv(x)).flatten(1))
+
+
+def normalised_by_constants(x, conv, fc):
+    mean = torch.tensor([0.4, 0.5]).view(1, 2, 1, 1)
+    return seen(
+        (x - mean) / torch.tensor([0.2, 0.3]).view(1, 2, 1, 1) * torch.tensor(0.5), conv, fc
+    )
+
+
+def with_places(x, conv, fc):
+    values, _ = functional.max_pool2d(torch.relu(conv(x)), 3, return_indices=True)
+    return fc(values.flatten(1))
+
+
+def head(units: int):
+    """A convolution of images (5, 5, 2) and what follows it."""
+    return nn.Conv2d(2, 4, 3), nn.Linear(36, units)
+
+
+# images (5, 5, 2) -> probabilities, logits, or the probability of the second class
+FORWARDS = {
+    "levels": Own(lambda x, *parts: seen(x.float() / 4, *parts), *head(3)),
+    "types": Own(lambda x, *parts: seen(x.to(torch.float32), *parts).to(torch.float64), *head(3)),
+    "there and back": Own(lambda x, *parts: seen(x.double().float(), *parts), *head(3)),
+    "constants": Own(normalised_by_constants, *head(3)),
+    "the greatest": Own(
+        lambda x, conv, fc: fc(torch.relu(conv(x)).amax((-2, -1))),
+        nn.Conv2d(2, 4, 3),
+        nn.Linear(4, 3),
+    ),
+    "adaptive": nn.Sequential(
+        *(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    ),
+    "with places": Own(with_places, nn.Conv2d(2, 4, 3), nn.Linear(4, 3)),
+    "squeezed": Own(
+        lambda x, conv, last: last(torch.relu(conv(x))).squeeze(-1).squeeze(-1),
+        *(nn.Conv2d(2, 8, 5), nn.Conv2d(8, 3, 1)),
+    ),
+    "softmax of pixels": Own(
+        lambda x, conv: conv(x).squeeze(3).softmax(1).squeeze(2), nn.Conv2d(2, 3, 5)
+    ),
+    "p": Own(lambda x, *parts: torch.sigmoid(seen(x, *parts)).squeeze(1), *head(1)),
+    "1 - p": Own(lambda x, *parts: 1 - torch.sigmoid(seen(x, *parts)), *head(1)),
+    "1 - p of two": Own(lambda x, *parts: 1 - torch.softmax(seen(x, *parts), 1), *head(2)),
+    "turned": Own(lambda x, *parts: torch.softmax(seen(x, *parts), 1).flip(1), *head(3)),
+    "chosen": Own(
+        lambda x, *parts: torch.softmax(
+            seen(x, *parts).index_select(1, torch.tensor([2, 0, 1, 1])), 1
+        ),
+        *head(3),
+    ),
+    "turned twice": Own(lambda x, *parts: seen(x, *parts).flip(-1).softmax(1).flip(1), *head(3)),
+}
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_forwards_as_people_write_them_give_the_same(name):
+    module = FORWARDS[name].eval()
+    images = random_images(5, 5, 2)
+    with torch.no_grad():
+        expected = module(nchw(images)).numpy().reshape(len(images), -1)
+    if expected.shape[1] == 1:
+        expected = np.concatenate([1 - expected, expected], axis=1)
+    elif not np.allclose(expected.sum(axis=1), 1, atol=1e-4):
+        expected = torch.from_numpy(expected).softmax(1).numpy()
+    network = convlet.from_torch(module, (5, 5, 2), white=1)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    assert_close(network.predict_proba(images), expected)
+
+
 def nchw(images: np.ndarray):
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
@@ -378,6 +461,53 @@ REFUSED = {
     "softmax": (flat(nn.Softmax(0)), r"is along axis 0: the axis of the classes, 1"),
     "sigmoid": (flat(nn.Sigmoid()), r"\(sigmoid of module '2'\) is a sigmoid of 3 numbers"),
     "padded pool": (sequential(nn.MaxPool2d(2, padding=1)), r"has margins .*: a pool without"),
+    "whole numbers": (
+        Own(lambda x, fc: fc(x.flatten(1).long().float()), nn.Linear(25, 3)),
+        r"node 'to' \(to\) cuts numbers to whole ones: floats from input to output",
+    ),
+    "dropout that never ends": (
+        Own(lambda x, fc: fc(functional.dropout(x.flatten(1), 0.3)), nn.Linear(25, 3)),
+        r"\(dropout\) drops units when it predicts, too: F\.dropout\(x, p, self\.training\)",
+    ),
+    "a label": (
+        Own(lambda x, fc: fc(x.flatten(1)).argmax(1), nn.Linear(25, 3)),
+        r"\(argmax\) is no layer of convlet",
+    ),
+    "places of the greatest": (
+        Own(lambda x: functional.max_pool2d(x, 2, return_indices=True)[1].flatten(1).float()),
+        r"takes value 1 of 'max_pool2d_with_indices': a chain, that goes on with the first one",
+    ),
+    "some classes": (
+        Own(
+            lambda x, fc: fc(x.flatten(1)).softmax(1).index_select(1, torch.tensor([0, 1])),
+            nn.Linear(25, 3),
+        ),
+        r"\(index_select\) leaves out probabilities, 2 of 3 stay: those of all classes, each once",
+    ),
+    "1 - p of three": (
+        Own(lambda x, fc: 1 - fc(x.flatten(1)).softmax(1), nn.Linear(25, 3)),
+        r"\(rsub\) stands behind the softmax",
+    ),
+    "minus p": (
+        Own(lambda x, fc: -torch.sigmoid(fc(x.flatten(1))), nn.Linear(25, 1)),
+        r"\(neg\) stands behind the softmax",
+    ),
+    "images turned round": (
+        Own(lambda x, fc: fc(x.flip(3).flatten(1)), nn.Linear(25, 3)),
+        r"\(flip\) takes numbers along \[3\] of \(1, 5, 5\): flat numbers, axis 1",
+    ),
+    "minibatch turned round": (
+        Own(lambda x, fc: fc(x.flatten(1)).flip(0), nn.Linear(25, 3)),
+        r"\(flip\) takes numbers along \[0\] of \(3,\): flat numbers, axis 1",
+    ),
+    "grown": (
+        Own(lambda x, fc: fc(x.flatten(1)) + torch.ones(3), nn.Linear(25, 1)),
+        r"\(add\) makes \(3,\) of \(1,\): constants that fit into the images",
+    ),
+    "softmax of one": (
+        Own(lambda x, fc: fc(x.flatten(1)).unsqueeze(1).softmax(1).squeeze(1), nn.Linear(25, 3)),
+        r"\(softmax\) is along axis 1: the axis of the classes, 1",
+    ),
     "wrong size": (nn.Sequential(nn.Flatten(), nn.Linear(9, 3)), r"the module cannot be followed"),
 }
 

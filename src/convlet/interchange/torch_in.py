@@ -5,6 +5,7 @@ That graph has one form for each operator, whether a module, a function or a met
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -99,12 +100,17 @@ class _Walk:
 
     def _take(self, node: Any) -> None:
         source = _source(node)
+        if node.target is getitem:
+            self._choose(node, source)
+            return
         if node.op != "call_function" or not hasattr(node.target, "_schema"):
             raise refused(source, "is no operator of tensors", WHAT)
         name = node.target._schema.name.partition("::")[2].removesuffix("_")  # in place
         read = [one for one in node.all_input_nodes if one not in self.known]
+        if not node.target._schema.returns:
+            return  # a check, of a type or a size, which the example passes
         if not read:
-            if node.target._schema.is_mutable:
+            if node.target._schema.is_mutable and name != "detach":
                 raise refused(source, "changes a parameter or buffer", "a forward that reads them")
             arguments, named = self.torch.fx.node.map_arg(
                 (node.args, node.kwargs), self.known.__getitem__
@@ -120,12 +126,30 @@ class _Walk:
             self._step(node, source, name)
             self.current = node
 
+    def _choose(self, node: Any, source: str) -> None:
+        """One of the values that an operator gives."""
+        several, place = node.args
+        if not node.users:
+            return
+        if several in self.known:
+            self.known[node] = self.known[several][place]
+        elif several is self.current and place == 0:
+            self.current = node
+        else:
+            found = f"takes value {place} of {several.name!r}"
+            raise refused(source, found, "a chain, that goes on with the first one")
+
     def _step(self, node: Any, source: str, name: str) -> None:
-        shapes = [tuple(one.meta["val"].shape) for one in (self.current, node)]
-        if any(not shape or shape[0] != BATCH for shape in shapes):
-            raise refused(source, "joins the images of a minibatch", "each image by itself")
         if name != "permute" and name not in OPERATORS:
             raise refused(source, "is no layer of convlet", WHAT)
+        before, after = (_first_value(one) for one in (self.current, node))
+        shapes = [tuple(before.shape), tuple(after.shape)]
+        if any(not shape or shape[0] != BATCH for shape in shapes):
+            raise refused(source, "joins the images of a minibatch", "each image by itself")
+        if not after.is_floating_point():
+            raise refused(source, "cuts numbers to whole ones", "floats from input to output")
+        if after.dtype.itemsize < min(before.dtype.itemsize, 4):
+            self.said.append(f"{source} goes on in {after.dtype}, convlet in float32")
         arguments = self._arguments(node)
         places = [argument for argument, value in arguments.items() if value is DATA]
         if places != [*arguments][:1] and not (name in TWO_SIDED and len(places) == 1):
@@ -173,6 +197,12 @@ def _tensors(program: Any) -> dict[str, Any]:
     for name, target in signature.inputs_to_lifted_tensor_constants.items():
         found[name] = program.constants[target]
     return found
+
+
+def _first_value(node: Any) -> Any:
+    """What a node gives, of several values the first one, without its numbers."""
+    value = node.meta["val"]
+    return value[0] if isinstance(value, tuple | list) else value
 
 
 def _as_array(tensor: Any, source: str) -> Array:

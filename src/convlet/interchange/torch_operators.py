@@ -104,21 +104,39 @@ def _window(call: Call) -> tuple[Pair, Pair, Margins]:
 
 
 def _adaptive_average(call: Call) -> list[Step]:
+    size = _equal_windows(call)
+    return [chain.AveragePool(call.source, size, size)]
+
+
+def _adaptive_max(call: Call) -> list[Step]:
+    size = _equal_windows(call)
+    return [chain.MaxPool(call.source, size, size)]
+
+
+def _equal_windows(call: Call) -> Pair:
+    """The windows of an adaptive pool.  Those of different sizes are refused."""
     call.need_channels_first()
     (rows, columns), (i, j) = call.x[1:], call.y[1:]
     if rows % i or columns % j:
         found = f"has windows of different sizes, {rows}x{columns} to {i}x{j} pixels"
         raise call.refused(found, "sizes that divide those of the image")
-    size = rows // i, columns // j
-    return [chain.AveragePool(call.source, size, size)]
+    return rows // i, columns // j
 
 
 def _mean(call: Call) -> list[Step]:
+    return _over_pixels(call, chain.GlobalAveragePool(call.source))
+
+
+def _amax(call: Call) -> list[Step]:
+    call.need_channels_first()
+    return _over_pixels(call, chain.MaxPool(call.source, (call.x[-2], call.x[-1]), (1, 1)))
+
+
+def _over_pixels(call: Call, pool: Step) -> list[Step]:
     call.need_channels_first()
     if {n % 4 for n in call["dim"] or ()} != {2, 3}:
-        raise call.refused(f"is a mean along the axes {call['dim']}", "along rows and columns")
-    flat: list[Step] = [] if call["keepdim"] else [chain.Flatten(call.source, "chw")]
-    return [chain.GlobalAveragePool(call.source), *flat]
+        raise call.refused(f"goes along the axes {call['dim']}", "along rows and columns")
+    return [pool] if call["keepdim"] else [pool, chain.Flatten(call.source, "chw")]
 
 
 def _batch_norm(call: Call) -> list[Step]:
@@ -146,7 +164,9 @@ def _pad(call: Call) -> list[Step]:
 def _reshaped(call: Call) -> list[Step]:
     if call.x == call.y:
         return []
-    if call.y != (prod(call.x),):
+    units = prod(call.x)
+    is_line = units in (*call.x, 1) and units in (*call.y, 1)  # other axes are of size 1
+    if call.y != (units,) and not is_line:
         raise call.refused(f"makes {call.y} of {call.x}", "flat numbers of an image")
     return [chain.Flatten(call.source, call.order)]
 
@@ -156,18 +176,27 @@ def _relu(call: Call) -> list[Step]:
 
 
 def _clamp(call: Call) -> list[Step]:
-    if call["min"] != 0 or call.arguments.get("max") is not None:
+    if call["min"] is None or np.any(call["min"]) or call.arguments.get("max") is not None:
         raise call.refused("clamps to other numbers", "ReLU: from 0, without an upper limit")
-    return _relu(call)
+    return _relu_of_all(call)
 
 
 def _maximum(call: Call) -> list[Step]:
     if np.any(_other(call)):
         raise call.refused("is a maximum with other numbers than 0", "ReLU")
+    return _relu_of_all(call)
+
+
+def _relu_of_all(call: Call) -> list[Step]:
+    """Where the zeros may be an array."""
+    _refuse_growth(call)
     return _relu(call)
 
 
 def _dropout(call: Call) -> list[Step]:
+    if call["train"]:
+        hint = "F.dropout(x, p, self.training), or a module"
+        raise call.refused("drops units when it predicts, too", hint)
     return [chain.Dropout(call.source, call["p"])]
 
 
@@ -188,7 +217,9 @@ def _log_softmax(call: Call) -> list[Step]:
 
 def _soft(call: Call, log: bool) -> list[Step]:
     axes = len(call.x) + 1
-    if call["dim"] % axes != (1 if call.order == "chw" or axes == 2 else axes - 1):
+    axis = call["dim"] % axes
+    channels = 1 if call.order == "chw" else 3
+    if axis == 0 or (call.x[axis - 1] != prod(call.x) and (axes, axis) != (4, channels)):
         raise call.refused(f"is along axis {call['dim']}", "the axis of the classes, 1")
     return [chain.Softmax(call.source, log)]
 
@@ -214,6 +245,12 @@ def _shifted(call: Call, sign: int) -> list[Step]:
     return [chain.Affine(call.source, scale, _constant(call, call["self"]))]
 
 
+def _rsub(call: Call) -> list[Step]:
+    """other - alpha self."""
+    scale = np.float64(-call.arguments.get("alpha", 1))
+    return [chain.Affine(call.source, scale, _constant(call, call["other"]))]
+
+
 def _mul(call: Call) -> list[Step]:
     return [chain.Affine(call.source, scale=_constant(call, _other(call)))]
 
@@ -235,6 +272,7 @@ def _other(call: Call) -> Any:
 
 def _constant(call: Call, values: Any) -> Array:
     """Numbers that meet x, as a chain has them: rows, columns, channels."""
+    _refuse_growth(call)
     array = np.asarray(values, np.float64)
     if array.size == 1:
         return array.reshape(())
@@ -242,9 +280,34 @@ def _constant(call: Call, values: Any) -> Array:
         if len(array) != 1:
             raise call.refused("has other numbers for each image", "the same for all")
         array = array[0]
-    if len(call.x) == 1 or call.order == "hwc":
+    if len(call.x) != 3:  # in a row
+        return np.broadcast_to(array, call.x).reshape(-1)
+    if call.order == "hwc":
         return array
     return np.moveaxis(array.reshape((1,) * (3 - array.ndim) + array.shape), 0, -1)
+
+
+def _refuse_growth(call: Call) -> None:
+    """Raise `ArchitectureError` where constants of more numbers repeat what they meet."""
+    if call.x != call.y:
+        raise call.refused(f"makes {call.y} of {call.x}", "constants that fit into the images")
+
+
+def _flip(call: Call) -> list[Step]:
+    return _taken(call, call["dims"], range(prod(call.x))[::-1])
+
+
+def _index_select(call: Call) -> list[Step]:
+    return _taken(call, [call["dim"]], call["index"].tolist())
+
+
+def _taken(call: Call, axes: Sequence[int], places: Sequence[int]) -> list[Step]:
+    """Numbers in a row, of which those at these places."""
+    if len(call.x) != 1 or {axis % 2 for axis in axes} != {1}:
+        raise call.refused(f"takes numbers along {axes} of {call.x}", "flat numbers, axis 1")
+    if [*places] == [*range(call.x[0])]:
+        return []
+    return [chain.Take(call.source, tuple(places))]
 
 
 def _same(call: Call) -> list[Step]:
@@ -257,7 +320,10 @@ OPERATORS: Mapping[str, Callable[[Call], Sequence[Step]]] = {
     "max_pool2d": _max_pool,
     "avg_pool2d": _average_pool,
     "adaptive_avg_pool2d": _adaptive_average,
+    "max_pool2d_with_indices": _max_pool,
+    "adaptive_max_pool2d": _adaptive_max,
     "mean": _mean,
+    "amax": _amax,
     "batch_norm": _batch_norm,
     "pad": _pad,
     "relu": _relu,
@@ -271,10 +337,15 @@ OPERATORS: Mapping[str, Callable[[Call], Sequence[Step]]] = {
     "sigmoid": _sigmoid,
     "add": _add,
     "sub": _sub,
+    "rsub": _rsub,
     "mul": _mul,
     "div": _div,
     "neg": _neg,
-    **dict.fromkeys(("flatten", "view", "reshape", "squeeze", "_unsafe_view"), _reshaped),
+    "flip": _flip,
+    "index_select": _index_select,
+    **dict.fromkeys(
+        ("flatten", "view", "reshape", "squeeze", "unsqueeze", "_unsafe_view"), _reshaped
+    ),
     **dict.fromkeys(("alias", "clone", "contiguous", "detach", "to", "_to_copy"), _same),
 }
 TWO_SIDED = ("add", "sub", "mul", "div", "maximum")
