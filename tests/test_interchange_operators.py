@@ -103,6 +103,13 @@ IMAGES = {
     ),
     "Neg": lambda g: flat(g, g.node("Neg", conv(g, "input")), 75),
     "Sum": lambda g: flat(g, g.node("Sum", conv(g, "input"), g.constant(0.25)), 75),
+    "Sum of three": lambda g: flat(
+        g, g.node("Sum", g.constant(0.25), conv(g, "input"), g.constant(random(3, 1, 1))), 75
+    ),
+    "Max of three": lambda g: flat(
+        g, g.node("Max", g.constant(0), conv(g, "input"), g.constant([0])), 75
+    ),
+    "weights by their length": lambda g: flat(g, normed(g), 75),
     "Clip": lambda g: flat(g, g.node("Clip", conv(g, "input"), g.constant(0)), 75),
     "Max": lambda g: flat(g, g.node("Max", g.constant(0), conv(g, "input")), 75),
     "Dropout": lambda g: flat(g, g.node("Dropout", g.node("Relu", conv(g, "input"))), 75),
@@ -177,6 +184,15 @@ def worked_out(g: Graph) -> str:
     scale = g.node("Mul", g.node("Div", g.constant(1), root), g.node("Neg", g.constant(random(3))))
     along = g.node("Unsqueeze", scale, g.constant([0, 2, 3], I64))
     return g.node("Mul", z, g.node("Reshape", along, g.constant([1, 3, 1, 1], I64)))
+
+
+def normed(g: Graph) -> str:
+    """As PyTorch writes weight_norm; a factor bounded from below, as jax2onnx writes it."""
+    w = random(3, 2, 3, 2)
+    length = g.node("ReduceL2", g.constant(w), axes=[1, 2, 3], keepdims=1)
+    w = g.node("Mul", g.node("Div", g.constant(w), length), g.constant(random(3, 1, 1, 1)))
+    least = g.node("Max", g.constant(random(3, 1, 1)), g.constant(0.1), g.constant([0.2]))
+    return g.node("Div", g.node("Conv", "input", w), least)
 
 
 def in_many_steps(g: Graph) -> str:
@@ -395,6 +411,13 @@ def test_an_input_that_may_be_two_things_is_told_by_the_caller(tmp_path):
     network = network_in(model, tmp_path, input_shape=(4, 4, 3))
     expected = run(model, x.transpose(0, 3, 1, 2))
     np.testing.assert_allclose(network.predict_proba(x), expected, rtol=0, atol=1e-5)
+
+
+def test_pixels_that_the_graph_lines_up_channels_first_are_said(tmp_path):
+    g = Graph()
+    x = g.node("Reshape", "input", g.constant([-1, 2, 7, 6], I64))
+    network = network_in(g.model(["n", 84], flat(g, conv(g, x), 75)), tmp_path)
+    assert "the file lines pixels up channels first: give the network images" in network.said[0]
 
 
 TYPES = {

@@ -21,6 +21,12 @@ def end(g: Graph, x: str) -> str:
     return g.node("GlobalAveragePool", x)
 
 
+def images_in(g: Graph) -> str:
+    """How many there are, as a float."""
+    n = g.node("Gather", g.node("Shape", "input"), g.constant([0], I64))
+    return g.node("Cast", n, to=TensorProto.FLOAT)
+
+
 def operator(kind: str, *inputs, domain: str = "", **attributes):
     """A graph with one more operator on images (n, 2, 7, 6) behind a convolution."""
 
@@ -135,6 +141,26 @@ MODELS = {
         "(Clip) clips to 0 to 6: a ReLU: 0 to infinity",
     ),
     "a bound that is not 0": (operator("Max", (1,)), "(Max) bounds numbers: a ReLU, the maximum"),
+    "one of several bounds that is not 0": (
+        lambda g: end(g, g.node("Max", conv(g), g.constant(0), g.constant(1))),
+        "(Max) bounds numbers: a ReLU, the maximum with 0",
+    ),
+    "a sum of the number of images": (
+        lambda g: end(g, g.node("Add", conv(g), images_in(g))),
+        "(Add) computes with the number of images: other numbers",
+    ),
+    "a multiple of the number of images": (
+        lambda g: end(g, g.node("Add", conv(g), g.node("Mul", images_in(g), g.constant(2)))),
+        "(Mul) computes with the number of images: other numbers",
+    ),
+    "the number of images, cut": (
+        lambda g: end(g, g.node("Add", conv(g), g.node("Cast", images_in(g), to=3))),
+        "(Cast) cuts the number of images: a type that holds it",
+    ),
+    "a frame for a pool with margins": (
+        operator("Pad", ([0, 0, 1, 0, 0, 0, 0, 0], I64), (-np.inf,)),
+        "(Pad) pads by -inf: a frame of numbers, as convlet's pool has no margins",
+    ),
     "a division by the image": (
         lambda g: end(g, g.node("Div", g.constant(1), conv(g))),
         "(Div) divides by the image: a division of the image",
@@ -408,6 +434,18 @@ WHOLE = {
         "gives one number, which may be a logit or anything else: a sigmoid behind it, or one unit",
     ),
 }
+
+
+@pytest.mark.parametrize("kind", ["Sub", "Div", "Mul", "Add"])
+def test_arithmetic_of_levels_that_wraps_or_cuts(kind, tmp_path):
+    """onnxruntime computes 100 - 128 in uint8 as 228."""
+    g = Graph()
+    x = g.node(kind, "input", g.constant(128, np.uint8))
+    x = g.node("Cast", x, to=TensorProto.FLOAT)
+    model = g.model(["n", 2, 7, 6], end(g, conv(g, x)), kind=TensorProto.UINT8, check=False)
+    sentence = f"({kind}) computes in uint8, which wraps and cuts: a Cast to float before it"
+    with pytest.raises(ModelFileError, match=re.escape(sentence)):
+        network_in(model, tmp_path)
 
 
 def one_unit():

@@ -215,6 +215,18 @@ def two():
     return keras.Model(images, [x, layers.Dense(3)(x)])
 
 
+def quantised():
+    model = flat()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layers that stay in floats
+        model.quantize("int8")
+    return model
+
+
+def relu(x):
+    return keras.ops.maximum(x, 0.3)
+
+
 def flat(*made):
     return sequential(*made, shape=(5, 5, 1))
 
@@ -240,6 +252,17 @@ REFUSED = {
     "relu6": (lambda: flat(layers.ReLU(6)), r"has another form than max\(x, 0\)"),
     "noise shape": (lambda: flat(layers.Dropout(0.5, (None, 1, 1, 1))), "drops units together"),
     "norm": (lambda: flat(layers.BatchNormalization(axis=1)), "normalises along axis 1"),
+    "lined up channels first": (
+        lambda: keras.Sequential(
+            [Input((5, 5, 2)), layers.Flatten(data_format="channels_first"), layers.Dense(3)]
+        ),
+        r"\(Flatten\) has its channels first",
+    ),
+    "quantised": (quantised, r"\(Dense\) is quantised, int8: the model in floats, before"),
+    "a relu of one's own": (
+        lambda: flat(layers.Conv2D(1, 2, activation=relu)),
+        "has an activation of its own: relu",
+    ),
     "reshape": (lambda: flat(layers.Reshape((25, 1, 1))), r"makes \(25, 1, 1\) of \(5, 5, 1\)"),
     "pixels": (
         lambda: keras.Sequential([Input((5, 5, 2)), layers.Dense(3)]),

@@ -55,6 +55,9 @@ def _written_out(steps: Sequence[Step]) -> list[Step]:
     """A frame of another number than 0 is one of zeros around what lies above that number."""
     found: list[Step] = []
     for step in steps:
+        if isinstance(step, chain.Pad) and not np.isfinite(step.value):
+            hint = "a frame of numbers, as convlet's pool has no margins"
+            raise refused(step.source, f"pads by {step.value:g}", hint)
         if isinstance(step, chain.Pad) and step.value != 0:
             found.append(chain.Affine(step.source, shift=-step.value))
             found.append(replace(step, value=0.0))

@@ -62,12 +62,18 @@ def steps_of_layer(layer: Layer) -> list[Step]:
         return []
     if not is_known or kind.__name__ not in KINDS:
         raise layer.refused("is no layer of convlet", WHAT)
+    if getattr(layer.layer, "quantization_mode", None) is not None:
+        found = f"is quantised, {layer.layer.quantization_mode}"
+        raise layer.refused(found, "the model in floats, before quantize()")
     return [*KINDS[kind.__name__](layer), *_activated(layer)]
 
 
 def _activated(layer: Layer) -> list[Step]:
     name = layer.layer.get_config().get("activation", "linear")
     source = f"activation of {layer.source}"
+    function = getattr(layer.layer, "activation", None)
+    if isinstance(name, str) and function is not layer.keras.activations.get(name):
+        raise layer.refused("has an activation of its own", "relu")
     match name:
         case "linear" | None:
             return []
@@ -178,6 +184,9 @@ def _zero_padding(layer: Layer) -> list[Step]:
 
 
 def _flatten(layer: Layer) -> list[Step]:
+    config = layer.layer.get_config()  # Reshape has no such choice
+    if config.get("data_format") == "channels_first" and max(layer.x) < prod(layer.x):
+        raise layer.refused("has its channels first", 'data_format="channels_last"')
     return [chain.Flatten(layer.source)]
 
 

@@ -51,6 +51,9 @@ class Constants:
         known = _KNOWN.get(node.kind) if node.domain == "" else None
         if known is None or len(node.outputs) != 1:
             raise refused(node.source, "works on constants", "the constant in its place")
+        places = inputs[1:] if node.kind in ("Slice", "Gather") else ()
+        if any(map(has_batch, places if node.kind in _COPIES else inputs)):
+            raise refused(node.source, "computes with the number of images", "other numbers")
         try:
             with np.errstate(all="ignore"):
                 found = np.asarray(known(self, node, inputs))
@@ -66,6 +69,11 @@ class Constants:
         self.left -= numbers
         if self.left < 0:
             raise refused(source, "makes constants too large", "the constants in its place")
+
+
+def has_batch(values: Array | None) -> bool:
+    """Whether the number of images, which is not known, is among these."""
+    return values is not None and values.dtype.kind in "iuf" and bool((values == BATCH).any())
 
 
 def _constant(of: Constants, node: Node, inputs: Inputs) -> Any:
@@ -96,6 +104,8 @@ def _cast(of: Constants, node: Node, inputs: Inputs) -> Any:
     x = _first(inputs)
     if code not in DTYPES or x.dtype == object:
         raise refused(node.source, f"casts to type {code}", "a type of numbers")
+    if code not in (1, 6, 7, 11) and has_batch(x):
+        raise refused(node.source, "cuts the number of images", "a type that holds it")
     of.take(node.source, x.size)
     return x.astype(bool if code == 9 else np.float64 if code == 16 else DTYPES[code])
 
@@ -176,6 +186,22 @@ def _arithmetic(ufunc: Callable[..., Any]) -> Callable[[Constants, Node, Inputs]
     return computed
 
 
+def _greatest(of: Constants, node: Node, inputs: Inputs) -> Any:
+    """Max of any number of arrays."""
+    found = _first(inputs)
+    for other in inputs[1:]:
+        found = _arithmetic(np.maximum)(of, node, [found, other])
+    return found
+
+
+def _length(of: Constants, node: Node, inputs: Inputs) -> Any:
+    """ReduceL2, of which weight_norm makes weights."""
+    x, axes = _first(inputs), axes_of(node, inputs)
+    of.take(node.source, x.size)
+    over, keeps = None if axes is None else tuple(axes), bool(whole(node, "keepdims", 1))
+    return np.sqrt(np.sum(x.astype(np.float64) ** 2, over, keepdims=keeps))
+
+
 def _divided(x: Array, y: Array) -> Any:
     return x // y if x.dtype.kind in "iu" and y.dtype.kind in "iu" else x / y
 
@@ -217,6 +243,12 @@ def _second(inputs: Inputs) -> Array:
     return _first(inputs[1:])
 
 
+_COPIES = {
+    *("Identity", "Cast", "Reshape", "Transpose", "Unsqueeze", "Squeeze"),
+    *("Concat", "Gather", "Slice", "Shape", "Constant"),
+}
+"""Operators that compute nothing, so that the number of images may be among their numbers."""
+
 _KNOWN: Mapping[str, Callable[[Constants, Node, Inputs], Any]] = {
     "Constant": _constant,
     "ConstantOfShape": _filled,
@@ -238,5 +270,7 @@ _KNOWN: Mapping[str, Callable[[Constants, Node, Inputs], Any]] = {
     "Neg": _arithmetic(np.negative),
     "Sqrt": _arithmetic(np.sqrt),
     "Reciprocal": _arithmetic(lambda x: 1 / x),
+    "Max": _greatest,
+    "ReduceL2": _length,
     "Pow": _arithmetic(np.power),
 }

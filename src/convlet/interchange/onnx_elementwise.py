@@ -23,6 +23,7 @@ def cast(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
     code = whole(node, "to", 0)
     if code not in FLOATS:
         raise refused(node.source, "cuts numbers to whole ones", "floats from input to output")
+    t.is_whole = False
     if code == HALF:
         t.said.append(f"{node.source} goes on in float16, convlet in float32")
     return x
@@ -47,14 +48,16 @@ def norm(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
 
 
 def binary(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
-    """x with a constant, by elements."""
+    """x with a constant, by elements; of a sum or a maximum there may be more, or none."""
     is_first = inputs[0] is None
+    if node.kind in ("Sum", "Max", "Min") or len(inputs) != 2:
+        return _variadic(t, node, x, inputs)
     values = along(x, given(node, inputs, 1 if is_first else 0), node.source)
     values = values.astype(np.float64)
     match node.kind:
         case "Mul":
             _affine(t, node, x, values, None)
-        case "Add" | "Sum":
+        case "Add":
             _affine(t, node, x, None, values)
         case "Div" if is_first:
             with np.errstate(all="ignore"):
@@ -63,13 +66,26 @@ def binary(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
             _affine(t, node, x, None, -values)
         case "Sub":
             _affine(t, node, x, np.array(-1.0), values)
-        case "Max" if values.ndim == 0 and values == 0:
-            return relu(t, node, x, inputs)
-        case "Max" | "Min":
-            raise refused(node.source, "bounds numbers", "a ReLU, the maximum with 0")
         case _:
             raise refused(node.source, "divides by the image", "a division of the image")
     return x
+
+
+def _variadic(t: Translation, node: Node, x: Axes, inputs: Inputs) -> Axes:
+    """The sum or the maximum of x and constants."""
+    constants = [along(x, values, node.source) for values in inputs if values is not None]
+    if len(constants) != len(inputs) - 1:
+        raise refused(node.source, f"has {len(inputs)} inputs, some left out", "two")
+    match node.kind:
+        case "Sum":
+            for values in constants:
+                _affine(t, node, x, None, values.astype(np.float64))
+            return x
+        case "Max" if constants and not any(values.any() or values.ndim for values in constants):
+            return relu(t, node, x, inputs)
+        case "Max" | "Min":
+            raise refused(node.source, "bounds numbers", "a ReLU, the maximum with 0")
+    raise refused(node.source, f"has {len(inputs)} inputs", "two")
 
 
 def _affine(t: Translation, node: Node, x: Axes, scale: Array | None, shift: Array | None) -> None:

@@ -62,9 +62,15 @@ def chain_of_file(path: str | os.PathLike[str], shape: Image | None, white: floa
     white = LEVELS if white is None and value.code == UINT8 else white
     steps, scaled = with_white(walk.translation.steps, white, "the file")
     network = Chain(image, steps, walk.classes)
+    said = [*scaled, *walk.translation.said]
+    if len(value.shape or ()) == 2 and walk.translation.layout == "nchw" and image[2] > 1:
+        said.append(
+            "the file lines pixels up channels first: give the network images as (rows, columns,"
+            " channels)"
+        )
     is_as_written = not any(isinstance(step, Take) for step in steps)  # classes may be others
     metadata = model.metadata if is_as_written else {}
-    return Found(network, (*scaled, *walk.translation.said), metadata)
+    return Found(network, tuple(said), metadata)
 
 
 def _in_some_layout(model: Model, value: Value, shape: Image | None) -> Walk:
@@ -79,6 +85,7 @@ def _in_some_layout(model: Model, value: Value, shape: Image | None) -> Walk:
         known = None if layout.letters == "nr" else tuple(image.get(k, 1) for k in "hwc")
         batch = value.shape[0] if value.shape and value.shape[0] else 0
         translation = Translation(model.opsets[""], layout.picture, batch, shape)
+        translation.is_whole = value.code == UINT8
         if known is not None:
             translation.image = known[0], known[1], known[2]
         walk = Walk(model, translation, value.name, Axes(layout.letters, layout.sizes))

@@ -18,7 +18,8 @@ class Translation:
 
     layout: letters of an input, as "nchw".  batch: the number of images that the file fixes, 0
     where it is open.  image: (rows, columns, channels) of the input, once it is known.  is_sure:
-    whether an operator showed that the layout is right.
+    whether an operator showed that the layout is right.  is_whole: whether the numbers are those of
+    uint8, whose arithmetic wraps and cuts.
     """
 
     version: int  # of the operators
@@ -29,6 +30,7 @@ class Translation:
     waiting: list[chain.Affine] = field(default_factory=list)  # before the image is known
     said: list[str] = field(default_factory=list)
     is_sure: bool = False
+    is_whole: bool = False
 
     def settle(self, x: Axes) -> Axes:
         """Pixels that the caller lines up are an image of one channel, if nothing else is said."""

@@ -14,7 +14,7 @@ from convlet.errors import ConvletError
 from convlet.interchange.chain import refused
 from convlet.interchange.onnx_answers import Answer, Answers
 from convlet.interchange.onnx_axes import Axes
-from convlet.interchange.onnx_constants import Constants, sliced_shape
+from convlet.interchange.onnx_constants import Constants, has_batch, sliced_shape
 from convlet.interchange.onnx_file import Model, Node, Unread
 from convlet.interchange.onnx_operators import OPERATORS
 from convlet.interchange.onnx_order import names_of, order_of
@@ -104,7 +104,12 @@ class Walk:
             raise refused(node.source, found, "a chain: each output for one node")
         if len([name for name in node.outputs if name]) > 1 and node.kind != "Dropout":
             raise refused(node.source, f"has {len(node.outputs)} outputs", "one")
+        if self.translation.is_whole and node.kind not in _WHOLE:
+            found = "computes in uint8, which wraps and cuts"
+            raise refused(node.source, found, "a Cast to float before it")
         arrays = [thing if isinstance(thing, np.ndarray) else None for thing in inputs]
+        if node.kind not in ("Reshape", "Slice") and any(map(has_batch, arrays)):
+            raise refused(node.source, "computes with the number of images", "other numbers")
         self.constants.use(node.source, sum(x.size for x in arrays if x is not None))
         try:
             x = operator(self.translation, node, image.axes, arrays)
@@ -160,6 +165,12 @@ def _needed(model: Model) -> Iterator[Node]:
 def _first_image(node: Node, things: dict[str, Thing]) -> str:
     return next(label(name, 40) for name in node.inputs if isinstance(things.get(name), Image))
 
+
+_WHOLE = {
+    *("Cast", "Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"),
+    *("MaxPool", "GlobalMaxPool", "ReduceMax", "Relu"),
+}
+"""Operators that are the same of uint8."""
 
 _INSTEAD = {
     "ReLU between layers": "LeakyRelu PRelu Elu Selu Celu Gelu Mish Tanh HardSigmoid HardSwish"
