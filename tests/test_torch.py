@@ -220,6 +220,13 @@ FORWARDS = {
         nn.Conv2d(2, 4, 3),
         nn.Linear(4, 3),
     ),
+    "the sum": Own(
+        lambda x, conv, fc: fc(torch.relu(conv(x)).sum((2, 3)) / 9),
+        *(nn.Conv2d(2, 4, 3), nn.Linear(4, 3)),
+    ),
+    "a matrix": Own(
+        lambda x, fc: functional.threshold(x, 0, 0).flatten(1) @ fc.weight.T, nn.Linear(50, 3)
+    ),
     "adaptive": nn.Sequential(
         *(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     ),
@@ -469,6 +476,10 @@ REFUSED = {
         Own(lambda x, fc: fc(functional.dropout(x.flatten(1), 0.3)), nn.Linear(25, 3)),
         r"\(dropout\) drops units when it predicts, too: F\.dropout\(x, p, self\.training\)",
     ),
+    "no numbers": (
+        nn.Sequential(nn.Flatten(), nn.Linear(25, 3, device="meta")),
+        r"\(linear of module '1'\) has parameters without numbers, on the device meta: load them",
+    ),
     "a label": (
         Own(lambda x, fc: fc(x.flatten(1)).argmax(1), nn.Linear(25, 3)),
         r"\(argmax\) is no layer of convlet",
@@ -516,7 +527,7 @@ REFUSED = {
 def test_what_is_no_chain_of_layers_is_refused_by_its_node(name):
     module, sentence = REFUSED[name]
     with torch.no_grad():
-        if name not in ("wrong size", "choice"):
+        if name not in ("wrong size", "choice", "no numbers"):
             module(torch.zeros(2, 1, 5, 5))  # lazy ones
     with pytest.raises(ArchitectureError, match=sentence) as caught:
         convlet.from_torch(module, (5, 5))

@@ -208,6 +208,8 @@ def _first_value(node: Any) -> Any:
 def _as_array(tensor: Any, source: str) -> Array:
     if tensor.is_quantized:
         raise refused(source, "has quantized numbers", "dequantize()")
+    if tensor.is_meta:
+        raise refused(source, "has parameters without numbers, on the device meta", "load them")
     tensor = tensor.detach().cpu()
     wide = tensor.double() if tensor.is_floating_point() else tensor
     array: Array = np.asarray(wide.to_dense())

@@ -75,6 +75,14 @@ def _linear(call: Call) -> list[Step]:
     return [chain.Dense(call.source, call["weight"].T, call["bias"])]
 
 
+def _matmul(call: Call) -> list[Step]:
+    w = call["other"]
+    if len(call.x) != 1 or np.ndim(w) != 2:
+        found = f"multiplies {call.x} by {np.shape(w)}"
+        raise call.refused(found, "flat numbers by a matrix")
+    return [chain.Dense(call.source, w)]
+
+
 def _max_pool(call: Call) -> list[Step]:
     call.need_channels_first()
     if call.pair("dilation") != (1, 1):
@@ -125,6 +133,12 @@ def _equal_windows(call: Call) -> Pair:
 
 def _mean(call: Call) -> list[Step]:
     return _over_pixels(call, chain.GlobalAveragePool(call.source))
+
+
+def _sum(call: Call) -> list[Step]:
+    mean, *flat = _mean(call)
+    pixels = float(prod(call.x[1:]))
+    return [mean, chain.Affine(call.source, scale=pixels), *flat]
 
 
 def _amax(call: Call) -> list[Step]:
@@ -179,6 +193,12 @@ def _clamp(call: Call) -> list[Step]:
     if call["min"] is None or np.any(call["min"]) or call.arguments.get("max") is not None:
         raise call.refused("clamps to other numbers", "ReLU: from 0, without an upper limit")
     return _relu_of_all(call)
+
+
+def _threshold(call: Call) -> list[Step]:
+    if call["threshold"] != 0 or call["value"] != 0:
+        raise call.refused("has another threshold or value than 0", "ReLU")
+    return _relu(call)
 
 
 def _maximum(call: Call) -> list[Step]:
@@ -317,18 +337,21 @@ def _same(call: Call) -> list[Step]:
 OPERATORS: Mapping[str, Callable[[Call], Sequence[Step]]] = {
     "conv2d": _conv,
     "linear": _linear,
+    "matmul": _matmul,
     "max_pool2d": _max_pool,
     "avg_pool2d": _average_pool,
     "adaptive_avg_pool2d": _adaptive_average,
     "max_pool2d_with_indices": _max_pool,
     "adaptive_max_pool2d": _adaptive_max,
     "mean": _mean,
+    "sum": _sum,
     "amax": _amax,
     "batch_norm": _batch_norm,
     "pad": _pad,
     "relu": _relu,
     "clamp": _clamp,
     "clamp_min": _clamp,
+    "threshold": _threshold,
     "maximum": _maximum,
     "dropout": _dropout,
     "feature_dropout": _channel_dropout,
