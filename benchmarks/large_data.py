@@ -6,9 +6,9 @@
 Fills FOLDER, which must be new, with JPEG files of 64x64 pixels in colour in ten classes, and 1,000
 more to test with, loads them twice, and trains one epoch from the cache and one from the same
 images in memory, in turns.  Then one more epoch from the cache in a process that may have --memory
-MB, its share of the pages of files included, which needs the right to make a memory control group
-(version 1).  The weights must be the same each time.  The figures of docs/data.md are of the first
-command, as root.
+MB, the pages of files included, none of which is in memory before: that needs the right to make a
+memory control group (version 1).  The weights must be the same each time.  The figures of
+docs/data.md are of the first command, as root.
 """
 
 import argparse
@@ -110,6 +110,8 @@ def main() -> None:
     ratios = [a / b for a, b in zip(times["cache"], times["memory"], strict=True)]
     print(f"cache / memory: {min(ratios):.3f}, {median(ratios):.3f}, {max(ratios):.3f}")
     del memory
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("1")  # else the pages are not the group's own
     with group(options.memory) as place:
         command = [sys.executable, __file__, str(options.folder), "--child"]
         enter = f'echo $$ > {place}/cgroup.procs; exec "$@"'

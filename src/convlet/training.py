@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet import backprop
+from convlet.ahead import ahead_of
 from convlet.callbacks import Callback, Checkpoints, NoCheckpoints
 from convlet.engine import Samples, Steps, as_floats
 from convlet.equations import Float32
@@ -88,17 +89,20 @@ def _epoch(
     """The rest of one epoch, a few steps per call of the engine."""
     order = permutation(run.settings.seed, Purpose.SHUFFLE, run.network.epochs, len(data))
     steps = 1  # in the next call
-    while run.step < run.steps and not run.stop:
-        steps = min(steps, checkpoints.steps_left(run))
-        start = perf_counter()
-        _steps(run, data, order, steps, threads)
-        elapsed = perf_counter() - start
-        _refuse_not_finite(run)
-        steps = max(1, min(4 * steps, int(steps * SECONDS_PER_CALL / max(elapsed, 1e-6))))
-        for callback in callbacks:
-            callback.on_progress(run)
-        if run.step < run.steps:
-            checkpoints.save(run, callbacks)
+    with ahead_of(data.images) as ahead:
+        while run.step < run.steps and not run.stop:
+            steps = min(steps, checkpoints.steps_left(run))
+            end = run.seen + steps * run.settings.batch_size
+            ahead.read(order[end : 2 * end - run.seen])
+            start = perf_counter()
+            _steps(run, data, order, steps, threads)
+            elapsed = perf_counter() - start
+            _refuse_not_finite(run)
+            steps = max(1, min(4 * steps, int(steps * SECONDS_PER_CALL / max(elapsed, 1e-6))))
+            for callback in callbacks:
+                callback.on_progress(run)
+            if run.step < run.steps:
+                checkpoints.save(run, callbacks)
 
 
 def _refuse_not_finite(run: Run) -> None:
