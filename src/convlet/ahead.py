@@ -28,7 +28,7 @@ class Ahead:
     def read(self, chosen: NDArray[np.int64]) -> None:
         """Begin to read these images, if pages were missing since the last call."""
         before, self.faults = self.faults, _faults()
-        if self.faults > before:
+        if self.faults > before and len(chosen):
             for part in np.array_split(chosen, min(READERS, len(chosen))):
                 self.pool.submit(self.images.take, part, axis=0)  # without Python's lock
 
