@@ -2,12 +2,13 @@
 
 import ctypes
 import shutil
-import subprocess
 from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
 import numpy as np
+
+import children
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -20,7 +21,7 @@ _numbers = count()
 
 def run(*words: str | Path, **how: object) -> str:
     """A command that has to succeed -> what it printed."""
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, **how)
+    done = children.run(list(map(str, words)), **how)
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
