@@ -68,10 +68,11 @@ def report(
     if x is not None:
         found = predict(network, x, y, names=names)
         parts |= _results(network, found)
-        facts = _scores(found, data_name, said) | facts
+        facts = _scores(found, data_name) | facts
     present = [(name, words) for name, words in SECTIONS if name in parts]
     links = [tag("li", tag("a", text(words), href=f"#{name}")) for name, words in present]
-    head = tag("header", tag("h1", text(title)), pairs(facts, "facts"))
+    notes = [tag("p", own(label(line, MOST_SAID)), class_="note") for line in said]
+    head = tag("header", tag("h1", text(title)), pairs(facts, "facts"), *notes)
     menu = tag("nav", tag("ul", *links), aria_label="Sections")
     main = tag("main", "\n".join(parts[name] for name, _ in present))
     return _document(title, head, menu, main, tag("footer", text(f"Written by {VERSION}.")))
@@ -90,17 +91,12 @@ def _results(network: Network, found: Predictions) -> dict[str, Html]:
     }
 
 
-def _scores(found: Predictions, data_name: str | None, said: Sequence[str]) -> dict[str, Html]:
-    data = {} if data_name is None else {"test data": text(data_name)}
-    return (
-        data
-        | ({"of the data": own("; ".join(label(line, MOST_SAID) for line in said))} if said else {})
-        | {
-            "test images": text(f"{len(found.labels):,}"),
-            "test accuracy": percent(found.accuracy),
-            "test loss": text(f"{found.loss + 0.0:.4f}"),  # and not -0.0000
-        }
-    )
+def _scores(found: Predictions, data_name: str | None) -> dict[str, Html]:
+    return ({} if data_name is None else {"test data": text(data_name)}) | {
+        "test images": text(f"{len(found.labels):,}"),
+        "test accuracy": percent(found.accuracy),
+        "test loss": text(f"{found.loss + 0.0:.4f}"),  # and not -0.0000
+    }
 
 
 def _document(title: str, *body: Html) -> str:
