@@ -215,15 +215,44 @@ def test_a_selftest_counts_what_differs(tmp_path):
         whole.to_c(tmp_path / file, selftest=x)
     text = "".join((tmp_path / file).read_text() for file in ("a.c", "b.c"))
     # another first pixel for the first image, and another answer for the second
-    text = re.sub(r"(?s)(_images\[\d+\] CONVLET_FLASH = \{\s+)\d+", r"\g<1>0", text)
+    text = re.sub(r"(?s)(_images\[\d+\] CONVLET_PROGMEM = \{\s+)\d+", r"\g<1>0", text)
     text = re.sub(
-        r"(?s)(a_answers\[\d+\] CONVLET_FLASH = \{\s+(?:\S+,\s+){3})", r"\g<1>9.0f + ", text
+        r"(?s)(a_answers\[\d+\] CONVLET_PROGMEM = \{\s+(?:\S+,\s+){3})", r"\g<1>9.0f + ", text
     )
-    text = re.sub(r"(?s)(b_answers\[\d+\] CONVLET_FLASH = \{\s+(?:\S+,\s+){3})", r"\g<1>1 + ", text)
+    text = re.sub(
+        r"(?s)(b_answers\[\d+\] CONVLET_PROGMEM = \{\s+(?:\S+,\s+){3})", r"\g<1>1 + ", text
+    )
     (tmp_path / "c.c").write_text(text)
     library = Library(tmp_path, [tmp_path / "c.c"], ("-DA_SELFTEST", "-DB_SELFTEST")).library
     assert library.a_selftest() == 2
     assert library.b_selftest() in (1, 2)  # a level may be lost in a byte
+
+
+def test_a_selftest_counts_answers_that_are_no_numbers(tmp_path):
+    """Tables as a damaged flash has them: then predict says -1, or an answer is NaN."""
+    network = network_of("dense_only")
+    network.to_c(tmp_path / "a.c", selftest=levels(network, 3))
+    text = (tmp_path / "a.c").read_text()
+    bias = re.sub(r"(?s)(a_b0\[5\] CONVLET_PROGMEM = \{\s+)[^,]+", r'\g<1>__builtin_nanf("")', text)
+    answer = re.sub(
+        r"(?s)(a_answers\[15\] CONVLET_PROGMEM = \{\s+)[^,]+", r'\g<1>__builtin_nanf("")', text
+    )
+    for changed, differ in ((text, 0), (bias, 3), (answer, 1)):
+        (tmp_path / "b.c").write_text(changed)
+        library = Library(tmp_path, [tmp_path / "b.c"], ("-DA_SELFTEST",)).library
+        assert library.a_selftest() == differ
+
+
+@pytest.mark.parametrize(
+    "name", ["convlet", "CLASSES", "ELEMENT_", "PARAMETER", "ARGUMENT", "DIFFERS", "IMAGE_COUNT"]
+)
+def test_any_name_of_c_makes_a_program(tmp_path, name):
+    network = network_of("colours")
+    x = levels(network, 3)
+    for whole, file in ((network, "a.c"), (network.quantize(x), "b.c")):
+        whole.to_c(tmp_path / file, name=name, selftest=x)
+        library = Library(tmp_path, [tmp_path / file], (f"-D{name.upper()}_SELFTEST",)).library
+        assert getattr(library, f"{name}_selftest")() == 0
 
 
 @pytest.mark.parametrize("flags", [("-Os",), ("-O3",)], ids=str)

@@ -8,7 +8,7 @@ import numpy as np
 from convlet.device.arithmetic import Part, pool
 from convlet.device.float_text import PRELUDE, SOFTMAX
 from convlet.device.plan import ConvStep, DenseStep, PoolStep, Step
-from convlet.device.text import Table, constants, joined, times
+from convlet.device.text import Table, constants, filled, joined, times
 from convlet.formats.model import Saveable
 from convlet.layers import Conv2D, Dropout, Flatten, MaxPool2D, ReLU
 from convlet.wording import size
@@ -25,9 +25,9 @@ class Floats:
 
     element, bytes, answer = "float", 4, "probabilities"
     prelude, stack = PRELUDE, STACK
-    differs = (
-        "answer[j] - CONVLET_FLOAT(expected) > 1e-5f ||\n"
-        "                       answer[j] - CONVLET_FLOAT(expected) < -1e-5f"
+    differs = (  # so that NaN is different
+        "!(answer[j] - CONVLET_FLOAT(expected) <= 1e-5f &&\n"
+        "                         answer[j] - CONVLET_FLOAT(expected) >= -1e-5f)"
     )
     constants: Mapping[str, tuple[str, str]] = {}
 
@@ -68,7 +68,7 @@ class Floats:
 
     def ending(self, classes: int) -> str:
         """What makes the output of the last step the answer: NAME_class."""
-        return SOFTMAX.replace("NAME", self.name).replace("CLASSES", str(classes))
+        return filled(SOFTMAX, NAME=self.name, CLASSES=classes)
 
     def part(self, step: Step, name: str, x: str) -> Part:
         """The tables and functions of a step; name: of its function, x: the type of its input."""

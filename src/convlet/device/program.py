@@ -27,13 +27,13 @@ FLASH = """\
 /* Constants stay in flash; AVR reads them from there by an instruction of its own. */
 #ifdef __AVR__
 #include <avr/pgmspace.h>
-#define CONVLET_FLASH PROGMEM
+#define CONVLET_PROGMEM PROGMEM
 #define CONVLET_FLOAT(at) pgm_read_float(at)
 #define CONVLET_UINT8(at) pgm_read_byte(at)
 #define CONVLET_INT8(at) ((int8_t)pgm_read_byte(at))
 #define CONVLET_INT32(at) ((int32_t)pgm_read_dword(at))
 #else
-#define CONVLET_FLASH
+#define CONVLET_PROGMEM
 #define CONVLET_FLOAT(at) (*(at))
 #define CONVLET_UINT8(at) (*(at))
 #define CONVLET_INT8(at) (*(at))

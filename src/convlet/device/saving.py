@@ -15,7 +15,7 @@ from convlet.device.described import Described, Memory
 from convlet.device.floats import Floats
 from convlet.device.program import Program, as_owner
 from convlet.device.selftest import MOST, Selftest
-from convlet.device.text import as_c_name
+from convlet.device.text import as_c_name, filled
 from convlet.device.whole import Whole, WholeStage
 from convlet.equations import Array, Float32
 from convlet.errors import InputError
@@ -113,12 +113,12 @@ def save_arduino(
         f"src/{name}.c": program.text(f"{name}.h"),
         f"examples/{sketch}/{sketch}.ino": SKETCH,
     }
-    words = {"NAME": name, "UPPER": name.upper(), "ANSWER": program.arithmetic.answer}
-    words |= {"ELEMENT": program.arithmetic.element, "PIXEL": program.arithmetic.pixel}
+    a = program.arithmetic
+    words = {"NAME": name, "UPPER": name.upper(), "ANSWER": a.answer}
+    words |= {"ELEMENT": a.element, "PIXEL": a.pixel}
     for file, text in files.items():
         if not file.startswith("src/"):
-            for word, stands_for in words.items():
-                text = text.replace(f"@{word}@", stands_for)
+            text = filled(text, **words)
         make_folder(str((target / file).parent))
         write_atomic(target / file, text.encode())
     return program.memory
