@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -310,6 +311,23 @@ def test_what_is_not_finite_is_told(tmp_path):
     for value in (np.nan, np.inf, -np.inf):
         x = np.full((1, 4, 3, 2), value, np.float32)
         assert library.predict("n", x, 5, np.float32)[1] == [-1]
+
+
+def test_tables_that_avr_cannot_reach_stop_its_compiler(tmp_path):
+    """Its addresses have 16 bits; images of a self-test count where they are compiled in."""
+    (tmp_path / "avr").mkdir()
+    (tmp_path / "avr" / "pgmspace.h").touch()
+    for units, stops in ((8, ""), (410, "-D__AVR__ -DN_SELFTEST"), (500, "-D__AVR__")):
+        network = convlet.Network(f"flatten, dense {units}, softmax", (12, 12, 1))
+        x = levels(network, 10)
+        memory = network.quantize(x).to_c(tmp_path / "n.c", selftest=x)
+        assert (memory.constants > 65_000) == (stops == "-D__AVR__")
+        for flags in ("", "-DN_SELFTEST", "-D__AVR__", "-D__AVR__ -DN_SELFTEST"):
+            command = [CC, "-E", *flags.split(), "-I", tmp_path, tmp_path / "n.c"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            stopped = bool(stops) and stops in flags
+            assert ("bytes of tables, of which AVR reaches" in done.stderr) == stopped
+            assert (done.returncode != 0) == stopped
 
 
 def test_equal_networks_give_equal_files_and_a_header_is_one_of_cpp(tmp_path):
