@@ -17,6 +17,7 @@ from convlet.device.program import Program, as_owner
 from convlet.device.selftest import MOST, Selftest
 from convlet.device.text import as_c_name, filled
 from convlet.device.whole import Whole, WholeStage
+from convlet.engine import as_floats
 from convlet.equations import Array, Float32
 from convlet.errors import InputError
 from convlet.files.atomic import make_folder, write_atomic
@@ -26,6 +27,7 @@ from convlet.formats.model import Saveable, refuse_not_finite
 from convlet.inputs import as_bool
 from convlet.shapes import Shape
 from convlet.stages import Stage
+from convlet.values import check_scale
 
 
 class Exportable(Saveable, Protocol):
@@ -51,6 +53,9 @@ def float_program(network: Exportable, name: str, owner: Any, dtype: Any, selfte
     refuse_not_finite(network.parameters)
     arithmetic = Floats(network, name, uint8=dtype == "uint8")
     images = _images(selftest, network.input_shape, dtype)
+    if images is not None and images.dtype == np.uint8 and dtype == "float32":
+        check_scale(images, network.scale, "selftest")
+        images = as_floats(images)
     test = None if images is None else Selftest(images, network.predict_proba(images))
     return Program(network, arithmetic, name, as_owner(owner), test)
 
@@ -64,7 +69,7 @@ def whole_program(network: ExportableWhole, name: str, owner: Any, selftest: Any
 
 
 def _images(selftest: Any, shape: Shape, dtype: str) -> Array | None:
-    """Images of a self-test as the file takes them."""
+    """Images of a self-test: levels, or where floats are taken either."""
     if selftest is None:
         return None
     images = arrays.as_images(selftest, shape, "selftest")
@@ -73,7 +78,7 @@ def _images(selftest: Any, shape: Shape, dtype: str) -> Array | None:
         raise InputError("selftest", None, f"{MOST} at most", "they lie in flash", found=found)
     if dtype == "uint8" and images.dtype != np.uint8:
         raise InputError("selftest", None, "uint8", found=f"is {images.dtype}")
-    return images if dtype == "uint8" else images.astype(np.float32)
+    return images if images.dtype == np.uint8 else images.astype(np.float32)
 
 
 def save_c(
