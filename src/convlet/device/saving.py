@@ -56,7 +56,12 @@ def float_program(network: Exportable, name: str, owner: Any, dtype: Any, selfte
     if images is not None and images.dtype == np.uint8 and dtype == "float32":
         check_scale(images, network.scale, "selftest")
         images = as_floats(images)
-    test = None if images is None else Selftest(images, network.predict_proba(images))
+    test = None
+    if images is not None:
+        test = Selftest(images, network.predict_proba(images))
+        if not np.isfinite(test.answers).all():
+            but = "the network gives no finite probabilities for them"
+            raise InputError("selftest", None, but=but, hint="its weights are far too large")
     return Program(network, arithmetic, name, as_owner(owner), test)
 
 
