@@ -52,18 +52,19 @@ class Floats:
             "Where the processor has a fused multiply-add (__FP_FAST_FMAF, __FMA__,"
             " __ARM_FEATURE_FMA or __riscv_flen is defined) the probabilities have the bits of"
         )
-        bits = f"{fused} predict_proba; elsewhere they differ by rounding, less than 1e-5."
+        rounding = "by rounding, the more the larger the logits are"
+        bits = f"{fused} predict_proba; elsewhere they differ {rounding}."
         if winograd:
             bits = (
                 f"{fused} convlet's direct order of adding.  predict_proba takes Winograd's form in"
-                f" stage {', '.join(winograd)}, so that probabilities differ from it by rounding,"
-                " as they do on other processors, less than 1e-5."
+                f" stage {', '.join(winograd)}, so that probabilities differ from it {rounding},"
+                " as they do on other processors."
             )
         return [
             f"image: {size(self.input_shape)} (rows, columns, channels), {numbers}."
             "  probabilities: one for each class.  Returns the most probable class, or -1 where"
             " a number is not finite, and then probabilities are none.",
-            f"{bits}  Not with -ffast-math.",
+            f"{bits}  A self-test tolerates 1e-5.  Not with -ffast-math.",
         ]
 
     def ending(self, classes: int) -> str:

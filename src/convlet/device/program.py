@@ -186,7 +186,8 @@ class Program:
             lines += [*paragraph(f"Classes: {named}."), ""]
         lines += [f"    {line}" for line in self.summary.splitlines()]
         whose = "the caller's, aligned as its type" if self.owner == "caller" else "static"
-        memory = f"{self.memory}.  The arena is {whose}; nothing is allocated, nothing called."
+        own = "nothing is allocated, and the text calls no library."
+        memory = f"{self.memory}.  The arena is {whose}; {own}"
         numbers = "Numbers in parentheses are those of the equations in convlet's documentation."
         return comment([*lines, "", *paragraph(memory), "", *paragraph(numbers)])
 

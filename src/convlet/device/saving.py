@@ -60,8 +60,9 @@ def float_program(network: Exportable, name: str, owner: Any, dtype: Any, selfte
     if images is not None:
         test = Selftest(images, network.predict_proba(images))
         if not np.isfinite(test.answers).all():
-            but = "the network gives no finite probabilities for them"
-            raise InputError("selftest", None, but=but, hint="its weights are far too large")
+            found = "has images for which the network gives numbers that are not finite"
+            hint = "its weights are far too large, train it anew"
+            raise InputError("selftest", None, "finite probabilities", hint, found=found)
     return Program(network, arithmetic, name, as_owner(owner), test)
 
 
