@@ -2,7 +2,6 @@
 
 import ctypes
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import children
 import convlet
 from convlet.device.plan import ConvStep, PoolStep, arena_of, steps_of
 from convlet.quantised import equations as eq
@@ -324,7 +324,7 @@ def test_tables_that_avr_cannot_reach_stop_its_compiler(tmp_path):
         assert (memory.constants > 65_000) == (stops == "-D__AVR__")
         for flags in ("", "-DN_SELFTEST", "-D__AVR__", "-D__AVR__ -DN_SELFTEST"):
             command = [CC, "-E", *flags.split(), "-I", tmp_path, tmp_path / "n.c"]
-            done = subprocess.run(command, capture_output=True, text=True)
+            done = children.run(list(map(str, command)))
             stopped = bool(stops) and stops in flags
             assert ("bytes of tables, of which AVR reaches" in done.stderr) == stopped
             assert (done.returncode != 0) == stopped

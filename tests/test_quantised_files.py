@@ -320,6 +320,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "a weight of -128": (entry("w0", (0, 0, 0, 0), -128), "w0 is -128, expected weights from"),
     "a ReLU above": (entry("o", 1, -127), r"o\[1\] is -127, expected -128, as behind a ReLU"),
     "a grid too fine": (entry("g", 2, 1e-9), r"g\[2\] is 1e-09, expected at least that of the"),
+    "logits beyond float32": (entry("g", -1, 1e39), "g of the logits is 1e.39, expected a number"),
     "a large sum": (entry("b2", 0, 2**31 - 1), "the largest sum of stage 2 is 2147"),
     "a field too many": (field("epochs", "3"), "the list of fields is"),
     "other layers": (field("layers", "flatten, dense 4, softmax"), "the array"),
