@@ -48,11 +48,25 @@ def test_the_command_writes_the_files_of_the_library(network, model, capsys):
 
 def test_the_options_reach_the_library(network, capsys):
     how = ["--name", "digits", "--arena", "caller", "--dtype", "float32", "--max-flash", "8k"]
-    assert main(["export", "m.safetensors", "m.c", *how, "--arduino", "Digits"]) == 0
+    assert main(["export", "m.safetensors", "m.c", *how]) == 0
     text = Path("m.c").read_text()
     assert "int digits_predict(const float *image, float *probabilities, float *arena)" in text
-    assert Path("Digits/src/digits.c").is_file()
-    assert main(["export", "m.safetensors", "m.c", "--name", "digits", "--arduino", "Digits"]) == 0
+    for _ in range(2):
+        how = ["--name", "digits", "--arduino", "Digits"]
+        assert main(["export", "m.safetensors", "m.c", *how]) == 0
+        assert Path("Digits/src/digits.c").is_file()
+
+
+def test_levels_test_a_file_that_takes_floats(network):
+    """u becomes u / 255, as in training."""
+    how = ["--dtype", "float32", "--selftest", "data.npz"]
+    assert main(["export", "m.safetensors", "net.c", "--header", *how]) == 0
+    written, x = Path("net.c").read_text(), np.load("data.npz")["x_test"][:10]
+    network.to_c("net.c", header=True, dtype="float32", selftest=x / np.float32(255))
+    assert Path("net.c").read_text() == written
+    Path("main.c").write_text('#include "net.h"\nint main(void) { return net_selftest(); }\n')
+    run(CC, "-DNET_SELFTEST", "main.c", "net.c", "-o", "main")
+    run("./main")
 
 
 def test_what_cannot_be_is_refused_and_nothing_is_written(network, capsys):
@@ -65,6 +79,10 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(network, capsys):
     for command, why in (
         ([*m, "int.c"], "--name is 'int', but that is a word of C or C++: take int_net"),
         ([*m, "m.c", "--max-flash", "1k"], "--max-flash is 1024, but"),
+        (
+            [*m, "m.c", "--arena", "caller", "--arduino", "new"],
+            "--arena is 'caller', but a library",
+        ),
         ([*m, "m.c", "--max-ram", "100"], "--max-ram is 100, but"),
         ([*m, "m.c", "--labels"], "--labels is given, but that is for .onnx files"),
         ([*m, "m.onnx", "--name", "a"], "--name is 'a', but that is for .c files, not for .onnx"),

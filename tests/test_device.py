@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import children
 import convlet
 from convlet.device.plan import ConvStep, PoolStep, arena_of, steps_of
 from convlet.quantised import equations as eq
@@ -215,15 +216,44 @@ def test_a_selftest_counts_what_differs(tmp_path):
         whole.to_c(tmp_path / file, selftest=x)
     text = "".join((tmp_path / file).read_text() for file in ("a.c", "b.c"))
     # another first pixel for the first image, and another answer for the second
-    text = re.sub(r"(?s)(_images\[\d+\] CONVLET_FLASH = \{\s+)\d+", r"\g<1>0", text)
+    text = re.sub(r"(?s)(_images\[\d+\] CONVLET_PROGMEM = \{\s+)\d+", r"\g<1>0", text)
     text = re.sub(
-        r"(?s)(a_answers\[\d+\] CONVLET_FLASH = \{\s+(?:\S+,\s+){3})", r"\g<1>9.0f + ", text
+        r"(?s)(a_answers\[\d+\] CONVLET_PROGMEM = \{\s+(?:\S+,\s+){3})", r"\g<1>9.0f + ", text
     )
-    text = re.sub(r"(?s)(b_answers\[\d+\] CONVLET_FLASH = \{\s+(?:\S+,\s+){3})", r"\g<1>1 + ", text)
+    text = re.sub(
+        r"(?s)(b_answers\[\d+\] CONVLET_PROGMEM = \{\s+(?:\S+,\s+){3})", r"\g<1>1 + ", text
+    )
     (tmp_path / "c.c").write_text(text)
     library = Library(tmp_path, [tmp_path / "c.c"], ("-DA_SELFTEST", "-DB_SELFTEST")).library
     assert library.a_selftest() == 2
     assert library.b_selftest() in (1, 2)  # a level may be lost in a byte
+
+
+def test_a_selftest_counts_answers_that_are_no_numbers(tmp_path):
+    """Tables as a damaged flash has them: then predict says -1, or an answer is NaN."""
+    network = network_of("dense_only")
+    network.to_c(tmp_path / "a.c", selftest=levels(network, 3))
+    text = (tmp_path / "a.c").read_text()
+    bias = re.sub(r"(?s)(a_b0\[5\] CONVLET_PROGMEM = \{\s+)[^,]+", r'\g<1>__builtin_nanf("")', text)
+    answer = re.sub(
+        r"(?s)(a_answers\[15\] CONVLET_PROGMEM = \{\s+)[^,]+", r'\g<1>__builtin_nanf("")', text
+    )
+    for changed, differ in ((text, 0), (bias, 3), (answer, 1)):
+        (tmp_path / "b.c").write_text(changed)
+        library = Library(tmp_path, [tmp_path / "b.c"], ("-DA_SELFTEST",)).library
+        assert library.a_selftest() == differ
+
+
+@pytest.mark.parametrize(
+    "name", ["convlet", "CLASSES", "ELEMENT_", "PARAMETER", "ARGUMENT", "DIFFERS", "IMAGE_COUNT"]
+)
+def test_any_name_of_c_makes_a_program(tmp_path, name):
+    network = network_of("colours")
+    x = levels(network, 3)
+    for whole, file in ((network, "a.c"), (network.quantize(x), "b.c")):
+        whole.to_c(tmp_path / file, name=name, selftest=x)
+        library = Library(tmp_path, [tmp_path / file], (f"-D{name.upper()}_SELFTEST",)).library
+        assert getattr(library, f"{name}_selftest")() == 0
 
 
 @pytest.mark.parametrize("flags", [("-Os",), ("-O3",)], ids=str)
@@ -281,6 +311,23 @@ def test_what_is_not_finite_is_told(tmp_path):
     for value in (np.nan, np.inf, -np.inf):
         x = np.full((1, 4, 3, 2), value, np.float32)
         assert library.predict("n", x, 5, np.float32)[1] == [-1]
+
+
+def test_tables_that_avr_cannot_reach_stop_its_compiler(tmp_path):
+    """Its addresses have 16 bits; images of a self-test count where they are compiled in."""
+    (tmp_path / "avr").mkdir()
+    (tmp_path / "avr" / "pgmspace.h").touch()
+    for units, stops in ((8, ""), (410, "-D__AVR__ -DN_SELFTEST"), (500, "-D__AVR__")):
+        network = convlet.Network(f"flatten, dense {units}, softmax", (12, 12, 1))
+        x = levels(network, 10)
+        memory = network.quantize(x).to_c(tmp_path / "n.c", selftest=x)
+        assert (memory.constants > 65_000) == (stops == "-D__AVR__")
+        for flags in ("", "-DN_SELFTEST", "-D__AVR__", "-D__AVR__ -DN_SELFTEST"):
+            command = [CC, "-E", *flags.split(), "-I", tmp_path, tmp_path / "n.c"]
+            done = children.run(list(map(str, command)))
+            stopped = bool(stops) and stops in flags
+            assert ("bytes of tables, of which AVR reaches" in done.stderr) == stopped
+            assert (done.returncode != 0) == stopped
 
 
 def test_equal_networks_give_equal_files_and_a_header_is_one_of_cpp(tmp_path):
@@ -401,6 +448,10 @@ def test_what_cannot_mean_the_same_is_refused(tmp_path):
     network = network_of("dense_only")
     with pytest.raises(convlet.InputError, match="dtype is 'int8', expected uint8 or float32"):
         network.to_c(tmp_path / "a.c", dtype="int8")
+    flat, network.flat = network.flat, np.full_like(network.flat, 3e38)
+    with pytest.raises(convlet.InputError, match="selftest has images for which the network"):
+        network.to_c(tmp_path / "a.c", selftest=levels(network))
+    network.flat = flat
     network.scale = (-1.0, 1.0)
     with pytest.raises(convlet.InputError, match="dtype"):
         network.to_c(tmp_path / "a.c")

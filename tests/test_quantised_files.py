@@ -161,6 +161,11 @@ def test_a_dead_stage_and_a_channel_of_zeros_are_no_trouble():
             {"images": np.full((3, *SHAPE), 0.3)},
             r"images\[0, 0, 0, 0\] is 0.3.*, expected uint8",
         ),
+        (
+            {"images": np.zeros((9, *SHAPE), np.uint8)},
+            "images are blank, every level is 0, expected",
+        ),
+        ({"images": np.full((1, *SHAPE), 255, np.uint8)}, "images are blank, every level is 255"),
         ({"count": 0}, "count is 0, expected a whole number from 1"),
         ({"seed": -1}, "seed is -1, expected"),
         ({"ranges": "best"}, "ranges is 'best', expected one of: maximum, percentile, error"),
@@ -194,6 +199,15 @@ def test_a_network_that_is_not_finite_is_refused():
     network = random_network(TEXT, SHAPE, 1)
     network.parameters["w1"][0, 0, 0, 0] = np.nan
     with pytest.raises(InputError, match=r"parameter w1\[0, 0, 0, 0\] is nan, expected finite"):
+        network.quantize(images_of(SHAPE, 4, 0))
+
+
+@pytest.mark.parametrize("size", [3e38, 1e-30])
+def test_logits_beyond_float32_are_refused(size):
+    """A device reads the scale of its logits as a float: inf and 0 mean nothing."""
+    network = Network("flatten, dense 4, dense 3, softmax", SHAPE, 1)
+    network.flat = (network.flat / np.abs(network.flat).max()) * np.float32(size)
+    with pytest.raises(InputError, match=r"the scale of the logits .* above 0 in float32"):
         network.quantize(images_of(SHAPE, 4, 0))
 
 
@@ -306,6 +320,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "a weight of -128": (entry("w0", (0, 0, 0, 0), -128), "w0 is -128, expected weights from"),
     "a ReLU above": (entry("o", 1, -127), r"o\[1\] is -127, expected -128, as behind a ReLU"),
     "a grid too fine": (entry("g", 2, 1e-9), r"g\[2\] is 1e-09, expected at least that of the"),
+    "logits beyond float32": (entry("g", -1, 1e39), "g of the logits is 1e.39, expected a number"),
     "a large sum": (entry("b2", 0, 2**31 - 1), "the largest sum of stage 2 is 2147"),
     "a field too many": (field("epochs", "3"), "the list of fields is"),
     "other layers": (field("layers", "flatten, dense 4, softmax"), "the array"),

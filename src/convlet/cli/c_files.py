@@ -72,6 +72,9 @@ def write_c(model: Path, file: Path, dtype: str, chosen: CFile) -> None:
     """Write MODEL, in floats or in whole numbers, as C files."""
     name = as_c_name(chosen.name, file)
     whose = as_owner("static" if chosen.arena is None else chosen.arena)
+    if whose == "caller" and chosen.arduino is not None:
+        but = "a library of Arduino has an arena of its own"
+        raise InputError("arena", whose, but=but, hint="export twice, once without --arduino")
     as_bytes(chosen.max_flash, "max_flash")
     as_bytes(chosen.max_ram, "max_ram")
     output = Output(file, "", "a C file of convlet", _is_ours, "file")

@@ -35,8 +35,8 @@ class DeviceExports:
         the memory of the stages is, "static" that of the file, or "caller" a third argument, so
         that calls may be under way at once.  dtype: of the image, "uint8" (255 stands for 1) or
         "float32" (numbers as in training).  selftest: images (n, rows, columns, channels), ten at
-        most, to compile in with what `predict_proba` gives for them.  max_flash, max_ram: bytes,
-        or text as "64k".  Returns what it needs.
+        most, to compile in with what `predict_proba` gives for them; levels become floats where
+        the file takes these.  max_flash, max_ram: bytes, or text as "64k".  Returns what it needs.
 
         Raises `InputError`, also where the memory is not enough, `FileError`.
         """

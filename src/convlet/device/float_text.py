@@ -11,9 +11,9 @@ PRELUDE = """\
 
 SOFTMAX = """\
 /* e^x for x <= 0: x = n ln 2 + r with |r| <= ln 2 / 2, the Taylor sum to r^7, times 2^n. */
-static float NAME_exp(float x)
+static float @NAME@_exp(float x)
 {
-    static const float factors[7] CONVLET_FLASH = {
+    static const float factors[7] CONVLET_PROGMEM = {
         1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f,
     };
     union {
@@ -35,9 +35,9 @@ static float NAME_exp(float x)
 }
 
 /* What enters the softmax becomes probabilities; the class, or -1 where a number is not finite. */
-static int NAME_class(float *z)
+static int @NAME@_class(float *z)
 {
-    enum { M = CLASSES };
+    enum { M = @CLASSES@ };
     float sum = 0.0f;
     int most = 0;
     for (int j = 0; j < M; ++j) {
@@ -48,7 +48,7 @@ static int NAME_class(float *z)
     }
     const float greatest = z[most];
     for (int j = 0; j < M; ++j) {
-        z[j] = NAME_exp(z[j] - greatest);
+        z[j] = @NAME@_exp(z[j] - greatest);
         sum = sum + z[j];
     }
     for (int j = 0; j < M; ++j)

@@ -8,7 +8,7 @@ import numpy as np
 from convlet.device.arithmetic import Part, pool
 from convlet.device.float_text import PRELUDE, SOFTMAX
 from convlet.device.plan import ConvStep, DenseStep, PoolStep, Step
-from convlet.device.text import Table, constants, joined, times
+from convlet.device.text import Table, constants, filled, joined, times
 from convlet.formats.model import Saveable
 from convlet.layers import Conv2D, Dropout, Flatten, MaxPool2D, ReLU
 from convlet.wording import size
@@ -25,9 +25,9 @@ class Floats:
 
     element, bytes, answer = "float", 4, "probabilities"
     prelude, stack = PRELUDE, STACK
-    differs = (
-        "answer[j] - CONVLET_FLOAT(expected) > 1e-5f ||\n"
-        "                       answer[j] - CONVLET_FLOAT(expected) < -1e-5f"
+    differs = (  # so that NaN is different
+        "!(answer[j] - CONVLET_FLOAT(expected) <= 1e-5f &&\n"
+        "                         answer[j] - CONVLET_FLOAT(expected) >= -1e-5f)"
     )
     constants: Mapping[str, tuple[str, str]] = {}
 
@@ -52,23 +52,24 @@ class Floats:
             "Where the processor has a fused multiply-add (__FP_FAST_FMAF, __FMA__,"
             " __ARM_FEATURE_FMA or __riscv_flen is defined) the probabilities have the bits of"
         )
-        bits = f"{fused} predict_proba; elsewhere they differ by rounding, less than 1e-5."
+        rounding = "by rounding, the more the larger the logits are"
+        bits = f"{fused} predict_proba; elsewhere they differ {rounding}."
         if winograd:
             bits = (
                 f"{fused} convlet's direct order of adding.  predict_proba takes Winograd's form in"
-                f" stage {', '.join(winograd)}, so that probabilities differ from it by rounding,"
-                " as they do on other processors, less than 1e-5."
+                f" stage {', '.join(winograd)}, so that probabilities differ from it {rounding},"
+                " as they do on other processors."
             )
         return [
             f"image: {size(self.input_shape)} (rows, columns, channels), {numbers}."
             "  probabilities: one for each class.  Returns the most probable class, or -1 where"
             " a number is not finite, and then probabilities are none.",
-            f"{bits}  Not with -ffast-math.",
+            f"{bits}  A self-test tolerates 1e-5.  Not with -ffast-math.",
         ]
 
     def ending(self, classes: int) -> str:
         """What makes the output of the last step the answer: NAME_class."""
-        return SOFTMAX.replace("NAME", self.name).replace("CLASSES", str(classes))
+        return filled(SOFTMAX, NAME=self.name, CLASSES=classes)
 
     def part(self, step: Step, name: str, x: str) -> Part:
         """The tables and functions of a step; name: of its function, x: the type of its input."""

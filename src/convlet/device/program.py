@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from convlet._version import __version__
 from convlet.device.arithmetic import Arithmetic
 from convlet.device.described import Described, Memory
+from convlet.device.flash import FLASH, too_far
 from convlet.device.plan import Arena, PoolStep, Step, arena_of, steps_of
 from convlet.device.selftest import Selftest
 from convlet.device.text import comment, joined, paragraph, remark
@@ -21,24 +22,6 @@ WRITTEN = "a convolutional network, written by convlet"
 
 Owner = Literal["static", "caller"]
 """Whose the arena is: the file's own, or the caller's, so that calls may be under way at once."""
-
-
-FLASH = """\
-/* Constants stay in flash; AVR reads them from there by an instruction of its own. */
-#ifdef __AVR__
-#include <avr/pgmspace.h>
-#define CONVLET_FLASH PROGMEM
-#define CONVLET_FLOAT(at) pgm_read_float(at)
-#define CONVLET_UINT8(at) pgm_read_byte(at)
-#define CONVLET_INT8(at) ((int8_t)pgm_read_byte(at))
-#define CONVLET_INT32(at) ((int32_t)pgm_read_dword(at))
-#else
-#define CONVLET_FLASH
-#define CONVLET_FLOAT(at) (*(at))
-#define CONVLET_UINT8(at) (*(at))
-#define CONVLET_INT8(at) (*(at))
-#define CONVLET_INT32(at) (*(at))
-#endif"""
 
 
 class Program:
@@ -155,7 +138,7 @@ class Program:
         start = ["#include <stdint.h>", "", self.declarations]
         if header is not None:
             start = [f'#include "{header}"']
-        pieces = [self._heading, joined(start), FLASH, self.arithmetic.prelude]
+        pieces = [self._heading, joined(start), self._flash, self.arithmetic.prelude]
         for step, part in zip(self.steps, self.parts, strict=True):
             pieces += map(str, part.tables)
             pieces += part.functions[:-1]
@@ -203,9 +186,19 @@ class Program:
             lines += [*paragraph(f"Classes: {named}."), ""]
         lines += [f"    {line}" for line in self.summary.splitlines()]
         whose = "the caller's, aligned as its type" if self.owner == "caller" else "static"
-        memory = f"{self.memory}.  The arena is {whose}; nothing is allocated, nothing called."
+        own = "nothing is allocated, and the text calls no library."
+        memory = f"{self.memory}.  The arena is {whose}; {own}"
         numbers = "Numbers in parentheses are those of the equations in convlet's documentation."
         return comment([*lines, "", *paragraph(memory), "", *paragraph(numbers)])
+
+    @property
+    def _flash(self) -> str:
+        """How constants are read, and what stops a compiler that could not read these."""
+        a, tested = self.arithmetic, 0
+        if self.selftest is not None:
+            images = self.selftest.tables(self.name, a.pixel, a.element)
+            tested = sum(table.bytes for table in images)
+        return joined(FLASH, too_far(self.memory.constants, tested, self.name))
 
     @property
     def _functions(self) -> list[str]:

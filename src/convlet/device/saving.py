@@ -15,8 +15,9 @@ from convlet.device.described import Described, Memory
 from convlet.device.floats import Floats
 from convlet.device.program import Program, as_owner
 from convlet.device.selftest import MOST, Selftest
-from convlet.device.text import as_c_name
+from convlet.device.text import as_c_name, filled
 from convlet.device.whole import Whole, WholeStage
+from convlet.engine import as_floats
 from convlet.equations import Array, Float32
 from convlet.errors import InputError
 from convlet.files.atomic import make_folder, write_atomic
@@ -26,6 +27,7 @@ from convlet.formats.model import Saveable, refuse_not_finite
 from convlet.inputs import as_bool
 from convlet.shapes import Shape
 from convlet.stages import Stage
+from convlet.values import check_scale
 
 
 class Exportable(Saveable, Protocol):
@@ -51,7 +53,16 @@ def float_program(network: Exportable, name: str, owner: Any, dtype: Any, selfte
     refuse_not_finite(network.parameters)
     arithmetic = Floats(network, name, uint8=dtype == "uint8")
     images = _images(selftest, network.input_shape, dtype)
-    test = None if images is None else Selftest(images, network.predict_proba(images))
+    if images is not None and images.dtype == np.uint8 and dtype == "float32":
+        check_scale(images, network.scale, "selftest")
+        images = as_floats(images)
+    test = None
+    if images is not None:
+        test = Selftest(images, network.predict_proba(images))
+        if not np.isfinite(test.answers).all():
+            found = "has images for which the network gives numbers that are not finite"
+            hint = "its weights are far too large, train it anew"
+            raise InputError("selftest", None, "finite probabilities", hint, found=found)
     return Program(network, arithmetic, name, as_owner(owner), test)
 
 
@@ -64,7 +75,7 @@ def whole_program(network: ExportableWhole, name: str, owner: Any, selftest: Any
 
 
 def _images(selftest: Any, shape: Shape, dtype: str) -> Array | None:
-    """Images of a self-test as the file takes them."""
+    """Images of a self-test: levels, or where floats are taken either."""
     if selftest is None:
         return None
     images = arrays.as_images(selftest, shape, "selftest")
@@ -73,7 +84,7 @@ def _images(selftest: Any, shape: Shape, dtype: str) -> Array | None:
         raise InputError("selftest", None, f"{MOST} at most", "they lie in flash", found=found)
     if dtype == "uint8" and images.dtype != np.uint8:
         raise InputError("selftest", None, "uint8", found=f"is {images.dtype}")
-    return images if dtype == "uint8" else images.astype(np.float32)
+    return images if images.dtype == np.uint8 else images.astype(np.float32)
 
 
 def save_c(
@@ -113,12 +124,12 @@ def save_arduino(
         f"src/{name}.c": program.text(f"{name}.h"),
         f"examples/{sketch}/{sketch}.ino": SKETCH,
     }
-    words = {"NAME": name, "UPPER": name.upper(), "ANSWER": program.arithmetic.answer}
-    words |= {"ELEMENT": program.arithmetic.element, "PIXEL": program.arithmetic.pixel}
+    a = program.arithmetic
+    words = {"NAME": name, "UPPER": name.upper(), "ANSWER": a.answer}
+    words |= {"ELEMENT": a.element, "PIXEL": a.pixel}
     for file, text in files.items():
         if not file.startswith("src/"):
-            for word, stands_for in words.items():
-                text = text.replace(f"@{word}@", stands_for)
+            text = filled(text, **words)
         make_folder(str((target / file).parent))
         write_atomic(target / file, text.encode())
     return program.memory

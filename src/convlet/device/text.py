@@ -59,7 +59,7 @@ class Table(NamedTuple):
         write: Callable[[Any], str] = _real if self.kind == "float" else str
         words = ", ".join(map(write, self.values.ravel()))
         lines = wrap(words, COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT)
-        head = f"static const {self.kind} {self.name}[{self.values.size}] CONVLET_FLASH = {{"
+        head = f"static const {self.kind} {self.name}[{self.values.size}] CONVLET_PROGMEM = {{"
         return "\n".join([head, *lines, "};"])
 
 
@@ -93,6 +93,11 @@ def joined(*lines: str | Sequence[str]) -> str:
     """Lines and lists of lines as one text."""
     flat = ([line] if isinstance(line, str) else line for line in lines)
     return "\n".join(line for some in flat for line in some)
+
+
+def filled(template: str, **words: object) -> str:
+    """A template with what each @WORD@ stands for: in one pass, and no name of C has an @."""
+    return re.sub("@([A-Z]+)@", lambda found: str(words[found[1]]), template)
 
 
 def times(factor: int, name: str) -> str:

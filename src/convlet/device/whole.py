@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from convlet.device.arithmetic import Part, pool
 from convlet.device.plan import ConvStep, DenseStep, PoolStep, Step
-from convlet.device.text import Table, constants, joined, times
+from convlet.device.text import Table, constants, filled, joined, times
 from convlet.layers import Conv2D
 from convlet.shapes import Shape
 from convlet.stages import Stage
@@ -16,10 +16,10 @@ from convlet.wording import size
 
 ENDING = """\
 /* The class of the bytes of logits, of equal ones the first. */
-static int NAME_class(const int8_t *y)
+static int @NAME@_class(const int8_t *y)
 {
     int most = 0;
-    for (int j = 1; j < CLASSES; ++j)
+    for (int j = 1; j < @CLASSES@; ++j)
         if (y[j] > y[most])
             most = j; /* (36) */
     return most;
@@ -28,7 +28,7 @@ static int NAME_class(const int8_t *y)
 BYTE = """\
 /* A sum as a byte of the next stage: one product of 64 bits, one rounding, halves upward.  Where z
  * is below 0 the shift must be arithmetic, as it is with gcc and clang. */
-static int8_t NAME_byte(int32_t z, int32_t multiplier, int shift, int zero)
+static int8_t @NAME@_byte(int32_t z, int32_t multiplier, int shift, int zero)
 {
     const int64_t half = (int64_t)1 << (shift - 1);
     const int32_t y = (int32_t)(((int64_t)multiplier * z + half) >> shift) + zero; /* (34) */
@@ -76,7 +76,7 @@ class Whole:
 
     def __init__(self, parts: Sequence[WholeStage], input_shape: Shape, name: str) -> None:
         self.parts, self.input_shape, self.name = parts, input_shape, name
-        self.prelude = BYTE.replace("NAME", name)
+        self.prelude = filled(BYTE, NAME=name)
 
     @property
     def constants(self) -> Mapping[str, tuple[str, str]]:
@@ -106,7 +106,7 @@ class Whole:
         return 0
 
     def ending(self, classes: int) -> str:
-        return ENDING.replace("NAME", self.name).replace("CLASSES", str(classes))
+        return filled(ENDING, NAME=self.name, CLASSES=classes)
 
     def part(self, step: Step, name: str, x: str) -> Part:
         """The tables and functions of a step; name: of its function, x: the type of its input."""

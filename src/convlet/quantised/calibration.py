@@ -22,6 +22,7 @@ from convlet.quantised.stages import (
     QuantizedStage,
     chunks,
     refuse_large_sums,
+    refuse_scale_of_logits,
     stage_in_whole_numbers,
 )
 from convlet.randomness import Purpose, permutation
@@ -69,7 +70,7 @@ def quantised_stages(
 ) -> tuple[QuantizedStage, ...]:
     """Every stage in whole numbers.  images (n, *input_shape), those to calibrate with.
 
-    Raises `InputError` for a stage whose sums could leave int32.
+    Raises `InputError` for a stage whose sums could leave int32, and for logits beyond float32.
     """
     x_hat, grid, made = eq.pixels(images).reshape(len(images), *stages[0].x_shape), eq.PIXELS, []
     for stage in stages:
@@ -85,6 +86,7 @@ def quantised_stages(
         made.append(stage_in_whole_numbers(stage, w_hat, bias, scales, grid, y))
         x_hat = np.concatenate([made[-1].forward(piece) for piece in chunks(x_hat)])
         grid = y
+    refuse_scale_of_logits(grid.scale)
     return tuple(made)
 
 

@@ -25,7 +25,12 @@ from convlet.formats.records import pack, unpack
 from convlet.quantised import equations as eq
 from convlet.quantised.calibration import Calibration
 from convlet.quantised.equations import Grid
-from convlet.quantised.stages import QuantizedStage, is_rectified, stage_in_whole_numbers
+from convlet.quantised.stages import (
+    QuantizedStage,
+    is_float32,
+    is_rectified,
+    stage_in_whole_numbers,
+)
 from convlet.stages import Stage
 
 KIND = "convlet-quantized"
@@ -116,6 +121,8 @@ def _parts(
     grids = [Grid(float(g), int(o)) for g, o in zip(scales, zeros, strict=True)]
     if grids[0] != eq.PIXELS:
         raise damaged(name, "the grid of its images", tuple(grids[0]), f"{tuple(eq.PIXELS)}")
+    if not is_float32(grids[-1].scale):
+        raise damaged(name, "g of the logits", grids[-1].scale, "a number above 0 in float32")
     parts = []
     for stage, x, y in zip(stages, grids, grids[1:], strict=False):
         w, b, h = (arrays[f"{kind}{stage.index}"] for kind in "wbh")

@@ -170,6 +170,19 @@ def as_levels(
     return levels.astype(np.uint8)
 
 
+def refuse_blank(levels: NDArray[np.uint8]) -> None:
+    """Raise `InputError` where all images to calibrate with are of one and the same level."""
+    level = int(levels.flat[0])
+    if (levels == level).all():
+        raise InputError(
+            "images",
+            None,
+            "images such as those of training, which show what values occur",
+            "take some of these",
+            found=f"are blank, every level is {level}",
+        )
+
+
 def load_quantized(path: str | os.PathLike[str]) -> QuantizedNetwork:
     """The network in a file of `QuantizedNetwork.save`: its bytes are those of the saved one.
 
@@ -204,6 +217,7 @@ def quantize(
     chosen = drawn(count, len(images), seed)
     refuse_not_finite(network.parameters)
     levels = as_levels(images[chosen], "images", chosen)
+    refuse_blank(levels)
     parts = quantised_stages(network.stages, network.parameters, levels, ranges)
     return QuantizedNetwork(
         layers=network.layers,

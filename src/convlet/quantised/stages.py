@@ -92,6 +92,24 @@ def is_rectified(stage: Stage) -> bool:
     return any(isinstance(layer, ReLU) for layer in stage.sigma)
 
 
+def is_float32(scale: float) -> bool:
+    """Whether a scale is a number above 0 in float32, too, in which devices read that of logits."""
+    least, most = np.finfo(np.float32).smallest_subnormal, np.finfo(np.float32).max
+    return float(least) <= scale <= float(most)
+
+
+def refuse_scale_of_logits(scale: float) -> None:
+    """Raise `InputError` where float32 cannot hold what a step of a byte of logits stands for."""
+    if not is_float32(scale):
+        raise InputError(
+            "network",
+            scale,
+            "a number above 0 in float32",
+            "its weights are far too large or far too small: train it anew",
+            subject="the scale of the logits in whole numbers",
+        )
+
+
 def refuse_large_sums(stage: Stage, most: int) -> None:
     """Raise `InputError` for a stage whose sums, at most that large (31), could leave int32."""
     if most > eq.MOST_SUM:
