@@ -7,15 +7,15 @@ Fills FOLDER, which must be new, with JPEG files of 64x64 pixels in colour in te
 more to test with, loads them twice, and trains one epoch from the cache and one from the same
 images in memory, in turns.  Then one more epoch from the cache in a process that may have --memory
 MB, the pages of files included, none of which is in memory before: that needs the right to make a
-memory control group (version 1).  The weights must be the same each time.  The figures of
-docs/data.md are of the first command, as root.
+memory control group (version 1); with --plain once more, not read ahead.  The weights must be the
+same each time.  The figures of docs/data.md are of the first command, as root.
 """
 
 import argparse
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 import convlet
-from convlet import datasets
+from convlet import ahead, datasets, training
 
 SIDE, CLASSES, DISTINCT = 64, 10, 1000
 LAYERS = "conv 8 5, relu, pool 2, conv 16 5, relu, pool 2, flatten, dense 10, softmax"
@@ -76,7 +76,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", type=int, default=600, metavar="MB")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--plain", action="store_true", help="the last epoch also not read ahead")
+    parser.add_argument("--child", choices=("ahead", "plain"), help=argparse.SUPPRESS)
     options = parser.parse_args()
 
     if not options.child:
@@ -93,6 +94,8 @@ def main() -> None:
     else:
         data = datasets.load(options.folder)
     if options.child:
+        if options.child == "plain":
+            training.ahead_of = lambda images: nullcontext(ahead.Nothing())
         seconds, weights = epoch(data.train.images, data.train.labels)
         print(f"{seconds:.1f} s, weights {hash_of(weights)}")
         return
@@ -110,20 +113,26 @@ def main() -> None:
     ratios = [a / b for a, b in zip(times["cache"], times["memory"], strict=True)]
     print(f"cache / memory: {min(ratios):.3f}, {median(ratios):.3f}, {max(ratios):.3f}")
     del memory
+    for how in ("ahead", "plain")[: 1 + options.plain]:
+        found.add(in_group(options, how))
+    print("same weights" if len(found) == 1 else f"OTHER WEIGHTS: {found}")
+    sys.exit(len(found) != 1)
+
+
+def in_group(options: argparse.Namespace, how: str) -> str:
+    """Train an epoch from the cache, none of which is in memory, and say it -> the weights."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("1")  # else the pages are not the group's own
     with group(options.memory) as place:
-        command = [sys.executable, __file__, str(options.folder), "--child"]
+        command = [sys.executable, __file__, str(options.folder), "--child", how]
         enter = f'echo $$ > {place}/cgroup.procs; exec "$@"'
         answer = subprocess.run(
             ["sh", "-c", enter, "sh", *command], capture_output=True, text=True, check=True
         )
         most = int((place / "memory.max_usage_in_bytes").read_text()) / 2**20
         used = f"at most {most:,.0f} of {options.memory} MB used"
-        print(f"an epoch from cache, {used}: {answer.stdout.strip()}")
-        found.add(answer.stdout.split()[-1])
-    print("same weights" if len(found) == 1 else f"OTHER WEIGHTS: {found}")
-    sys.exit(len(found) != 1)
+        print(f"an epoch from cache, {how}, {used}: {answer.stdout.strip()}", flush=True)
+        return answer.stdout.split()[-1]
 
 
 def hash_of(weights: bytes) -> str:

@@ -200,7 +200,6 @@ if __name__ == "__main__":
 
 def test_a_cluster_of_two_processes_of_dask(tmp_path):
     """In a process of its own, with which the workers end."""
-    pytest.importorskip("distributed")
     script = tmp_path / "search.py"
     script.write_text(DASK)
     done = children.python(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')")

@@ -8,16 +8,14 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from convlet import DataError, MissingDependencyError, datasets
-
-pyarrow = pytest.importorskip("pyarrow")
-from pyarrow import parquet  # noqa: E402
-
-from convlet.datasets.encoded.shards import missing_from  # noqa: E402
-from convlet.datasets.loading import load_tested  # noqa: E402
+from convlet.datasets.encoded.shards import missing_from
+from convlet.datasets.loading import load_tested
 
 RNG = np.random.default_rng(5)
 COUNT = 24

@@ -5,7 +5,6 @@ A public name is loaded when it is first asked for, and NumPy with it: so the co
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from convlet._version import __version__
@@ -128,4 +127,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """The public names, for whoever completes them and looks at what is there."""
+    from importlib.util import find_spec
+
     return [*__all__, *(_WITH_EXTRAS if find_spec("sklearn") else ())]

@@ -34,10 +34,13 @@ def refuse_too_large(program: Program, max_flash: int | None, max_ram: int | Non
         )
         hint = (
             f"{count(memory.flash - max_flash, 'byte')} too many;"
-            f" stage {stage.index} ({stage.affine}) has {program.table_bytes(stage):,} of them"
+            f" stage {stage.index} ({stage.affine}) has most constants,"
+            f" {program.table_bytes(stage):,} bytes"
         )
         if program.arithmetic.bytes > 1:
-            hint += f", and in int8 (quantize) all would be about {memory.constants // 4:,}"
+            hint += (
+                f", and in int8 (quantize) all constants would take about {memory.constants // 4:,}"
+            )
         raise InputError("max_flash", max_flash, but=need, hint=hint)
     if max_ram is not None and memory.ram > max_ram:
         step = max(program.steps, key=program.live)
@@ -45,9 +48,10 @@ def refuse_too_large(program: Program, max_flash: int | None, max_ram: int | Non
             f"{count(memory.ram, 'byte')} of RAM are needed, {memory.arena:,} of arena and up to"
             f" {memory.stack:,} of stack"
         )
-        hint = (
-            f"{count(memory.ram - max_ram, 'byte')} too many; most is in use at stage"
-            f" {step.stage.index} ({step.stage.affine}): fewer channels, a larger stride or pool"
-            " before it"
-        )
+        hint = f"{count(memory.ram - max_ram, 'byte')} too many"
+        if memory.arena:  # the stack is that of any network
+            hint += (
+                f"; most is in use at stage {step.stage.index} ({step.stage.affine}): fewer"
+                " channels, a larger stride or pool before it"
+            )
         raise InputError("max_ram", max_ram, but=need, hint=hint)
