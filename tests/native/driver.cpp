@@ -1,7 +1,8 @@
-// The native core without Python: every kernel over many shapes and pseudo-random data, then the
-// whole engine, printing a hash of every result.  Two targets are equal where their output is.
+// The native core without Python: the ends of arrays (edges.h), then every kernel over many shapes
+// and pseudo-random data and the whole engine, printing a hash of every result.  Two targets are
+// equal where their output is.
 //
-//   driver TARGET           the hashes
+//   driver TARGET           the hashes; fails where an end is wrong
 //   driver TARGET stress    threads that train and predict at once, for ThreadSanitizer; fails if
 //                           any of them gets other bits
 #include <atomic>
@@ -12,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "edges.h"
 #include "engine.h"
 #include "threads.h"
 
@@ -459,9 +461,11 @@ int main(int count, char** arguments) {
     const Kernels* k = count > 1 ? kernels_of(arguments[1]) : nullptr;
     if (!k) return std::fprintf(stderr, "driver TARGET [stress]: no such target here\n"), 2;
     if (count > 2 && std::strcmp(arguments[2], "stress") == 0) return stress(*k);
+    const int wrong = Edges(*k).wrong();
     for (int part = 0; part < 250; ++part) convolution(*k, part);
     for (int part = 0; part < 60; ++part) winograd(*k, part);
     for (int part = 0; part < 100; ++part) others(*k, part);
     for (int part = 0; part < 40; ++part) augmentation(*k, part);
     engines(*k);
+    return wrong != 0;
 }
