@@ -15,7 +15,7 @@ LEARNING_RATE = 0.01
 
 @dataclass(frozen=True)
 class Data:
-    """MNIST: images (n, 28, 28, 1) uint8, labels (n,) int32."""
+    """images (n, rows, columns, channels) uint8, labels (n,) int32, test_images as images."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int32]
@@ -30,13 +30,18 @@ class Data:
 
 
 class Contender(Protocol):
-    """A library on one network.  Made with the data and the number of threads."""
+    """A library on one network.  Made with its mode and the number of threads."""
 
     trains: bool
+    dtype: str
+    """Of the images that it predicts where a case leaves the choice: "uint8" or "float32"."""
     chunks: tuple[int, ...]
     """Into how many images at a time a large prediction may be cut: the fastest one counts."""
 
     def version(self) -> str: ...
+
+    def load(self, data: Data) -> None:
+        """Take other images, in the order and type that the library wants."""
 
     def build(self, net: Net, weights: Weights, batch_size: int) -> None:
         """Take the network with these weights, as convlet lays them out."""
@@ -44,11 +49,17 @@ class Contender(Protocol):
     def losses(self, chosen: NDArray[np.int64]) -> list[float]:
         """Train a step on each row of image numbers (steps, batch) -> the loss before each."""
 
+    def settle(self, seconds: float) -> str | None:
+        """Warm up training, and take the fastest of several ways -> which, where there are some."""
+
     def train(self, seconds: float) -> tuple[int, float]:
         """Train for about so many seconds, shuffling as one does -> (images, seconds)."""
 
-    def predictor(self, start: int, stop: int) -> Callable[[], NDArray[np.float32]]:
-        """A call that predicts test images start..stop-1 -> probabilities (n, classes)."""
+    def predictor(self, start: int, stop: int, dtype: str) -> Callable[[], NDArray[np.float32]]:
+        """A call that predicts test images start..stop-1 -> probabilities (n, classes).
+
+        dtype: "uint8", levels whose conversion is part of the call, or "float32", in 0..1.
+        """
 
 
 def repeat(step: Callable[[], object], seconds: float, finish: Callable[[], object] | None = None):
@@ -61,3 +72,14 @@ def repeat(step: Callable[[], object], seconds: float, finish: Callable[[], obje
     if finish is not None:
         finish()
     return calls, perf_counter() - start
+
+
+def each(call: Callable[[], object], seconds: float) -> NDArray[np.float64]:
+    """Call until the time is over -> the seconds of every single call."""
+    times: list[float] = []
+    start = now = perf_counter()
+    while now < start + seconds:
+        call()
+        before, now = now, perf_counter()
+        times.append(now - before)
+    return np.array(times)

@@ -1,8 +1,11 @@
 """convlet, through its public interface: `fit` and `predict_proba`."""
 
+import numpy as np
+
 import convlet
-from contender import LEARNING_RATE, Data
-from convlet.bench import NETWORKS, StopAfter
+import layout
+from contender import LEARNING_RATE
+from convlet.bench import StopAfter
 from convlet.native import TARGET
 
 
@@ -13,19 +16,21 @@ class Convlet:
     """
 
     trains = True
+    dtype = "uint8"
     chunks = ()  # always the whole array in one call
 
-    def __init__(self, mode: str, data: Data, threads: int) -> None:
-        self.data = data
+    def __init__(self, mode: str, threads: int) -> None:
+        pass
 
     def version(self) -> str:
         return f"{convlet.__version__} ({TARGET.name})"
 
+    def load(self, data):
+        self.data = data
+
     def build(self, net, weights, batch_size):
         self.batch_size = batch_size
-        self.network = convlet.Network(NETWORKS[net.name])
-        for name, values in weights.items():
-            self.network.parameters[name][...] = values
+        self.network = layout.network(net, weights)
 
     def losses(self, chosen):
         """A call of `fit` for each minibatch: an epoch of one step."""
@@ -41,6 +46,9 @@ class Convlet:
         )
         return [history[-1].train_loss for history in histories]
 
+    def settle(self, seconds):
+        self.train(seconds)
+
     def train(self, seconds):
         watch = StopAfter(seconds)
         self.network.fit(
@@ -53,6 +61,8 @@ class Convlet:
         )
         return watch.images, watch.elapsed
 
-    def predictor(self, start, stop):
+    def predictor(self, start, stop, dtype):
         images = self.data.test_images[start:stop]
+        if dtype == "float32":
+            images = np.divide(images, 255, dtype=np.float32)
         return lambda: self.network.predict_proba(images)

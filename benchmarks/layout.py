@@ -1,89 +1,64 @@
-"""A network of convlet as other libraries see it: the shapes of its layers, and their weights.
+"""A network of convlet as other libraries are given it: its steps, and their weights.
 
 convlet's convolution (1) flips the kernel and its arrays are (row, column, channel); the others
-correlate, and PyTorch and ONNX put channels first.  Weights are turned here and nowhere else.
+correlate, and PyTorch and ONNX put channels first.  `convlet.interchange.unfolding` turns the
+weights, there and nowhere else; `verify` notices where it, or a contender, computes another map.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Weights = Mapping[str, Array]
+from convlet import Dropout, Network
+from convlet.interchange.chain import Order
+from convlet.interchange.unfolding import OwnStep, steps_of
+from convlet.stages import Stage, group
+from convlet.text import format_layers, parse_layers
+
+Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Net:
-    """conv, ReLU, pool 2 for each of `channels`; then dense, ReLU for each hidden unit; dense.
-
-    Every kernel is kernel x kernel with stride 1.
-    """
+    """A network to time.  layers: convlet's text; shape: (rows, columns, channels) of an image."""
 
     name: str
-    kernel: int
-    channels: tuple[int, ...]
-    paddings: tuple[int, ...]
-    units: tuple[int, ...]  # the last are the classes
-    features: tuple[int, int, int]  # what is flattened: rows, columns, channels
-    multiply_adds: int  # of one image, forward
+    layers: str
+    shape: tuple[int, int, int] = (28, 28, 1)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        return group(parse_layers(self.layers), self.shape)
 
     @property
-    def inputs(self) -> tuple[int, ...]:
-        """Channels that each convolution reads."""
-        return (1, *self.channels[:-1])
+    def classes(self) -> int:
+        return self.stages[-1].output_shape[0]
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one image, forward, as if nothing were skipped."""
+        return sum(stage.multiply_adds for stage in self.stages)
+
+    def without_dropout(self) -> "Net":
+        """The same map and the same parameters; its training draws nothing."""
+        kept = [one for one in parse_layers(self.layers) if not isinstance(one, Dropout)]
+        return replace(self, layers=format_layers(kept))
 
 
-def as_net(name: str, stages: Sequence) -> Net:
-    """The stages of a convlet network as a `Net`; ValueError where they have another form."""
-    convs = [stage for stage in stages if len(stage.w_shape) == 4]
-    denses = [stage for stage in stages if len(stage.w_shape) == 2]
-    kernel = convs[0].affine.kernel[0]
-    for stage in convs:
-        sigma = [str(layer) for layer in stage.sigma if str(layer) != "flatten"]
-        (above, below), (left, right) = stage.affine.margins(stage.x_shape)
-        if (
-            sigma != ["relu", "pool 2"]
-            or stage.affine.kernel != (kernel, kernel)
-            or stage.affine.stride != (1, 1)
-            or not above == below == left == right
-        ):
-            raise ValueError(f"stage {stage.index} is not conv, relu, pool 2 of the expected form")
-    rows, columns, channels = convs[-1].z_shape
-    return Net(
-        name,
-        kernel,
-        tuple(stage.affine.channels for stage in convs),
-        tuple(stage.affine.margins(stage.x_shape)[0][0] for stage in convs),
-        tuple(stage.affine.units for stage in denses),
-        (rows // 2, columns // 2, channels),
-        sum(stage.multiply_adds for stage in stages),
-    )
+def network(net: Net, weights: Weights) -> Network:
+    """The network with these weights, as convlet lays them out."""
+    made = Network(net.layers, net.shape)
+    for name, values in weights.items():
+        made.parameters[name][...] = values
+    return made
 
 
-def pairs(net: Net, weights: Weights) -> list[tuple[Array, Array]]:
-    """(w, b) of each stage, as convlet holds them."""
-    count = len(net.channels) + len(net.units)
-    return [(weights[f"w{stage}"], weights[f"b{stage}"]) for stage in range(count)]
+def steps(net: Net, weights: Weights, order: Order) -> list[OwnStep]:
+    """The steps of a library that lines up images in this order, "chw" or "hwc".
 
-
-def correlation(w: Array) -> Array:
-    """Kernel (P+1, Q+1, R, K) of a convolution -> of the same map as a cross-correlation."""
-    return np.ascontiguousarray(w[::-1, ::-1])
-
-
-def channels_first(net: Net, weights: Weights) -> list[tuple[Array, Array]]:
-    """(w, b) of each stage for PyTorch and ONNX: kernels (K, R, P+1, Q+1), dense (units, inputs).
-
-    The first dense layer reads features flattened as (channel, row, column).
+    Kernels are (K, R, P+1, Q+1), for cross-correlation; dense weights (inputs, units).
     """
-    turned = []
-    for stage, (w, b) in enumerate(pairs(net, weights)):
-        if w.ndim == 4:
-            turned.append((np.ascontiguousarray(correlation(w).transpose(3, 2, 0, 1)), b))
-            continue
-        if stage == len(net.channels):
-            w = w.reshape(*net.features, -1).transpose(2, 0, 1, 3).reshape(w.shape)
-        turned.append((np.ascontiguousarray(w.T), b))
-    return turned
+    return list(steps_of(network(net, weights), order))

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -16,102 +16,92 @@ from team import Failed, Worker
 WARM_UP = 0.3
 """Seconds of each contender before the rounds that count."""
 
-
-SCALING_BATCH = 128
-
 DISTURBED = 0.08
 """A window in which others used more than this share of the CPUs is repeated."""
 
 PAUSE = 1.0
 """Seconds before it is."""
 
+PARTS = ("images", "test_images")
+
 
 @dataclass(frozen=True)
-class Plan:
-    """What to time.
+class Pace:
+    """How long to look.
 
-    count: training images; seconds: of one window; rounds: windows of each contender;
-    patience: seconds for which disturbed windows of a case are repeated.
+    seconds: of one window; rounds: windows of each contender; patience: seconds for which disturbed
+    windows of a case are repeated.
     """
 
-    nets: Sequence[Net]
-    batch_sizes: Sequence[int]
-    predictions: Sequence[int]
-    count: int
     seconds: float
     rounds: int
     patience: float
 
 
-@dataclass
-class Row:
-    """One case of one contender: seconds an image, a number a round.
+@dataclass(frozen=True)
+class Case:
+    """What is timed of every contender.
 
-    what: "training", size images a step; or "prediction", size images a call.  The rounds of the
-    contenders of a case alternate, so that numbers of the same round belong together.
+    what: "training", size images a step; "prediction", size images a call; "latency", each call by
+    itself.  dtype: of predicted images; None is what each library takes best.
     """
 
     what: str
-    network: str
+    net: Net
     size: int
+    dtype: str | None = None
+
+
+@dataclass
+class Row:
+    """One case of one contender: seconds an image, a number a round (latency: the median call).
+
+    The rounds of the contenders of a case alternate, so that numbers of the same round belong
+    together.
+    """
+
+    case: Case
     contender: str
-    flops: float  # of an image, dense: 2 a multiply-add, three times the forward ones in training
+    threads: int
     seconds: list[float] = field(default_factory=list)
+    tails: list[float] = field(default_factory=list)  # latency: the 99th percentile of a round
     difference: float = 0.0  # to convlet when verified, in units of the tolerance
-    cut: int | None = None  # images at a time in a large prediction
+    chosen: int | str | None = None  # images at a time in a large prediction; a way to update
     others: list[float] = field(default_factory=list)  # share of the CPUs that others used
+
+    @property
+    def flops(self) -> float:
+        """Of an image, dense: 2 a multiply-add, three times the forward ones in training."""
+        return (6 if self.case.what == "training" else 2) * self.case.net.multiply_adds
 
 
 Note = Callable[[str], None]
+ASKED = {"training": "train", "prediction": "predict", "latency": "latency"}
 
 
-def cases(
-    plan: Plan, workers: list[Worker], weights: Callable[[Net], Path], note: Note
-) -> Iterator[list[Row]]:
-    """The rows of each case.  workers: convlet first."""
-    for net in plan.nets:
-        file = weights(net)
-        for batch_size in plan.batch_sizes:
-            trainers = [worker for worker in workers if worker.trains]
-            chosen = verify.minibatches(batch_size, plan.count)
-            yield case(net, batch_size, trainers, file, chosen, plan, note)
-        for images in plan.predictions:
-            yield case(net, images, workers, file, None, plan, note)
-
-
-def scaling(
-    plan: Plan, workers: list[Worker], weights: Callable[[Net], Path], note: Note
-) -> Iterator[list[Row]]:
-    """Training at batch size 128 by workers that differ in their number of threads."""
-    for net in plan.nets:
-        chosen = verify.minibatches(SCALING_BATCH, plan.count)
-        rows = case(net, SCALING_BATCH, workers, weights(net), chosen, plan, note)
-        yield [replace(row, what="scaling") for row in rows]
-
-
-def case(
-    net: Net,
-    size: int,
-    workers: list[Worker],
+def timed(
+    case: Case,
+    workers: Sequence[Worker],
     weights: Path,
-    chosen: list[list[int]] | None,
-    plan: Plan,
+    chosen: list[list[int]],
+    pace: Pace,
     note: Note,
 ) -> list[Row]:
     """Verify, warm up, then time the rounds in turns.
 
-    chosen: the minibatches to verify training with; None for prediction.  A contender that fails or
-    computes something else has no row; that is noted.  Raises `Failed` where convlet itself fails.
+    workers: convlet first; those that do not train are left out of training.  chosen: the
+    minibatches to verify it with.  A contender that fails or computes something else has no row;
+    that is noted.  Raises `Failed` where convlet itself fails.
     """
-    what = "prediction" if chosen is None else "training"
-    flops = (2 if chosen is None else 6) * net.multiply_adds
     ready: list[tuple[Worker, Row]] = []
     expected: dict[str, Any] | None = None
+    title = f"{case.net.name}, {case.what}, {case.size}"
     for worker in workers:
-        row = Row(what, net.name, size, worker.name, flops)
+        if case.what == "training" and not worker.trains:
+            continue
+        row = Row(case, worker.name, worker.threads)
         try:
-            worker.build(net, weights, size if chosen else 32)
-            given = results(worker, chosen)
+            given = results(worker, case, weights, chosen)
             if expected is None:
                 expected = given
             else:
@@ -122,33 +112,45 @@ def case(
                     given["losses"],
                     expected["losses"],
                 )
-            if chosen is None:
-                row.cut = worker.ask("choose", count=size, seconds=WARM_UP / 3)
+            if case.what == "training":
+                row.chosen = worker.ask("settle", seconds=WARM_UP)
             else:
-                worker.ask("train", seconds=WARM_UP)
+                ways = {"count": case.size, "dtype": case.dtype}
+                row.chosen = worker.ask("choose", **ways, seconds=WARM_UP / 3)
             ready.append((worker, row))
         except (Failed, verify.Different) as error:
-            if expected is None or worker is workers[0]:
-                raise Failed(f"{net.name}, {what}, {size}: {error}") from None
-            note(f"left out: {net.name}, {what}, {size}: {error}")
-    call = "train" if chosen else "predict"
-    end = monotonic() + plan.patience
-    for turn in range(plan.rounds):
+            if worker is workers[0]:
+                raise Failed(f"{title}: {error}") from None
+            note(f"left out: {title}: {error}")
+    end = monotonic() + pace.patience
+    for turn in range(pace.rounds):
         first = turn % len(ready)
         for worker, row in ready[first:] + ready[:first]:
-            seconds, others = worker.ask(call, seconds=plan.seconds)
+            seconds, others, *tail = worker.ask(ASKED[case.what], seconds=pace.seconds)
             while others > DISTURBED and monotonic() < end:
                 sleep(PAUSE)
-                seconds, others = worker.ask(call, seconds=plan.seconds)
+                seconds, others, *tail = worker.ask(ASKED[case.what], seconds=pace.seconds)
             row.seconds.append(seconds)
             row.others.append(others)
+            row.tails += tail
     return [row for _, row in ready]
 
 
-def results(worker: Worker, chosen: list[list[int]] | None) -> dict[str, Any]:
-    """What `verify.assert_same` compares."""
-    probabilities = worker.ask("probabilities", count=verify.IMAGES)
-    losses = None if chosen is None else worker.ask("losses", chosen=chosen)
+def results(worker: Worker, case: Case, weights: Path, chosen: list[list[int]]) -> dict[str, Any]:
+    """What `verify.assert_same` compares; leaves the worker with the network of the case.
+
+    Everybody draws dropout in another way: losses are those of the network without it.
+    """
+    worker.build(case.net, weights, case.size)
+    probabilities = worker.ask("probabilities", count=verify.IMAGES, dtype=case.dtype)
+    if case.what != "training":
+        return {"probabilities": probabilities, "losses": None}
+    plain = case.net.without_dropout()
+    if plain != case.net:
+        worker.build(plain, weights, case.size)
+    losses = worker.ask("losses", chosen=chosen)
+    if plain != case.net:
+        worker.build(case.net, weights, case.size)
     return {"probabilities": probabilities, "losses": losses}
 
 
@@ -161,10 +163,11 @@ def memory(
     what the process held when data and library were loaded.
     """
     for name in names:
-        worker = Worker(name, threads, folder)
-        # the others hold the images as floats too, which are no part of the need for training
-        bytes_ = sum(np.load(file, mmap_mode="r").nbytes for file in folder.glob("*images.npy"))
-        data = bytes_ if name == "convlet" else 5 * bytes_
+        worker = Worker(name, threads)
+        worker.load(folder)
+        # images are no part of the need for training; others hold floats, and levels to predict
+        images, test = (np.load(folder / f"{part}.npy", mmap_mode="r").nbytes for part in PARTS)
+        data = images + test if name == "convlet" else 4 * images + 5 * test
         before = worker.ask("reset_peak")
         worker.build(net, weights, 128)
         worker.ask("train", seconds=seconds)

@@ -5,7 +5,9 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
+import family_report
 from measure import DISTURBED, Row
+from tables import digits, factors
 
 EPOCH = 60_000
 
@@ -15,16 +17,17 @@ def ratios(row: Row, convlet: Row) -> list[float]:
     return [theirs / ours for theirs, ours in zip(row.seconds, convlet.seconds, strict=True)]
 
 
-def record(row: Row, convlet: Row, peak: float) -> dict[str, Any]:
-    """The numbers of a row: seconds an epoch (training) or a call (prediction)."""
-    unit = row.size if row.what == "prediction" else EPOCH
+def record(part: str, row: Row, convlet: Row, peak: float) -> dict[str, Any]:
+    """The numbers of a row: seconds an epoch (training, scaling) or a call (prediction)."""
+    unit = row.case.size if part == "prediction" else EPOCH
     times = [unit * t for t in row.seconds]
     factors = ratios(row, convlet)
     return {
-        "what": row.what,
-        "network": row.network,
-        "images" if row.what == "prediction" else "batch_size": row.size,
+        "what": part,
+        "network": row.case.net.name,
+        "images" if part == "prediction" else "batch_size": row.case.size,
         "contender": row.contender,
+        "threads": row.threads,
         "median": median(times),
         "min": min(times),
         "max": max(times),
@@ -32,15 +35,18 @@ def record(row: Row, convlet: Row, peak: float) -> dict[str, Any]:
         "ratio": {"median": median(factors), "min": min(factors), "max": max(factors)},
         "share_of_peak": row.flops / median(row.seconds) / peak,
         "difference": row.difference,
-        "images_at_a_time": row.cut,
+        "chosen": row.chosen,
         "others": max(row.others),
     }
 
 
 def markdown(
-    records: Sequence[dict[str, Any]], memory: Sequence[dict[str, Any]], about: dict[str, Any]
+    records: Sequence[dict[str, Any]],
+    memory: Sequence[dict[str, Any]],
+    families: Sequence[dict[str, Any]],
+    about: dict[str, Any],
 ) -> str:
-    """The whole report."""
+    """The whole report.  families: the comparisons of `family_report`."""
     lines = ["# Benchmark", "", *_about(about)]
     for what, title, unit in (
         ("training", "Training: seconds an epoch of 60,000 images", "batch size"),
@@ -55,6 +61,8 @@ def markdown(
         lines += ["", "## Kernels of convlet on one thread", "", *_kernels(about["kernels"])]
     if memory:
         lines += ["", "## Peak memory in training, batch size 128", "", *_memory(memory)]
+    if families:
+        lines += ["", "## Families", "", *family_report.markdown(families)]
     lines += _disturbed(records)
     if about["left_out"]:
         lines += ["", "## Left out", "", *(f"- {text}" for text in about["left_out"])]
@@ -82,8 +90,8 @@ def _about(about: dict[str, Any]) -> Iterator[str]:
         f"{about['peak']['how']}"
     )
     yield (
-        f"- {about['rounds']} rounds of {about['seconds']} s, contenders in turns; an epoch is "
-        "reckoned from the images that a round got through"
+        f"- {about['rounds']} rounds of {about['seconds']} s, of families {about['family_seconds']}"
+        " s, contenders in turns; an epoch is reckoned from the images that a round got through"
     )
     yield (
         "- ratio: time of the contender by time of convlet in the same round: median (least to "
@@ -109,10 +117,10 @@ def _table(rows: Sequence[dict[str, Any]], what: str, unit: str) -> Iterator[str
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for _, group in groupby(rows, key=lambda row: (row["network"], row[size])):
         for row in group:
-            times = " | ".join(_digits(scale * row[name]) for name in ("median", "min", "max"))
+            times = " | ".join(digits(scale * row[name]) for name in ("median", "min", "max"))
             name = row["contender"]
-            if row["images_at_a_time"] not in (None, row.get("images")):
-                name += f" (by {row['images_at_a_time']})"
+            if row["chosen"] not in (None, row[size]):
+                name += f" ({row['chosen']})" if what == "training" else f" (by {row['chosen']})"
             yield (
                 f"| {row['network']} | {row[size]:,} | {name} | {times} | {_ratio(row)} |"
                 f" {row['share_of_peak']:.1%} |"
@@ -123,8 +131,8 @@ def _scaling(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "| network | all threads | 1 thread | times faster |"
     yield "| --- | ---: | ---: | ---: |"
     for many, one in zip(rows[::2], rows[1::2], strict=True):
-        times = f"{_digits(many['median'])} | {_digits(one['median'])}"
-        yield f"| {many['network']} | {times} | {_ratio(one)} |"
+        times = f"{digits(many['median'])} | {digits(one['median'])}"
+        yield f"| {many['network']} | {times} | {factors(one['ratio'])} |"
 
 
 def _kernels(kernels: dict[str, Any]) -> Iterator[str]:
@@ -143,13 +151,7 @@ def _kernels(kernels: dict[str, Any]) -> Iterator[str]:
 def _ratio(row: dict[str, Any]) -> str:
     if row["contender"] == "convlet":
         return "1"
-    factor = row["ratio"]
-    return f"{factor['median']:.2f} ({factor['min']:.2f} to {factor['max']:.2f})"
-
-
-def _digits(number: float) -> str:
-    """Three digits that count."""
-    return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"
+    return factors(row["ratio"])
 
 
 def _memory(memory: Sequence[dict[str, Any]]) -> Iterator[str]:

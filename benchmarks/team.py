@@ -30,11 +30,11 @@ def environment(threads: int) -> dict[str, str]:
     return kept | dict.fromkeys(THREAD_SETTINGS, str(threads))
 
 
-def write_data(folder: Path, data: Any) -> None:
-    """A data set of convlet, for the workers."""
-    np.save(folder / "images.npy", data.train.images)
-    np.save(folder / "labels.npy", np.asarray(data.train.labels, np.int32))
-    np.save(folder / "test_images.npy", data.test.images)
+def write_data(folder: Path, images: Any, labels: Any, test_images: Any) -> None:
+    """Images and labels for the workers, which read them when told to `load`."""
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", np.asarray(labels, np.int32))
+    np.save(folder / "test_images.npy", test_images)
 
 
 class Worker:
@@ -43,10 +43,10 @@ class Worker:
     Raises `Missing` where the library cannot be imported.
     """
 
-    def __init__(self, name: str, threads: int, folder: Path, label: str | None = None) -> None:
-        self.name = label or name
+    def __init__(self, name: str, threads: int) -> None:
+        self.name, self.threads = name, threads
         self.process = subprocess.Popen(
-            [sys.executable, HERE / "worker.py", name, str(threads), folder],
+            [sys.executable, HERE / "worker.py", name, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -68,6 +68,10 @@ class Worker:
         if "error" in answer:
             raise Failed(f"{self.name}, {call}: {answer['error']}")
         return answer["result"]
+
+    def load(self, folder: Path) -> None:
+        """Take the images that `write_data` left there."""
+        self.ask("load", folder=str(folder))
 
     def build(self, net: Net, weights: Path, batch_size: int) -> None:
         self.ask("build", net=asdict(net), weights=str(weights), batch_size=batch_size)

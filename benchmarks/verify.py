@@ -26,7 +26,7 @@ def assert_same(
 ) -> float:
     """Raise `Different` unless both agree -> the largest difference, in units of the tolerance.
 
-    losses: of `STEPS` steps from the same weights on the same minibatches, None if it cannot train.
+    losses: of the steps of `minibatches` from the same weights, None if it cannot train.
     """
     difference = _largest(probabilities, expected_probabilities)
     if not difference <= TOLERANCE:
@@ -48,7 +48,7 @@ def _largest(a: Sequence, b: Sequence) -> float:
     return float(np.abs(a - b).max()) if a.shape == b.shape else float("inf")
 
 
-def minibatches(batch_size: int, count: int) -> list[list[int]]:
+def minibatches(batch_size: int, count: int, steps: int = STEPS) -> list[list[int]]:
     """Image numbers of the steps, the same for every contender."""
     draws = np.random.default_rng(batch_size)
-    return [draws.choice(count, batch_size, replace=False).tolist() for _ in range(STEPS)]
+    return [draws.choice(count, batch_size, replace=False).tolist() for _ in range(steps)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contender import Contender, Data, repeat
+from contender import Contender, Data, each, repeat
 from layout import Net
 
 MODULES = {
@@ -24,11 +24,11 @@ MODULES = {
 }
 
 
-def load(name: str, data: Data, threads: int) -> Contender:
+def contender_of(name: str, threads: int) -> Contender:
     """The contender of that name, as "torch-eager": library, then mode."""
     library, _, mode = name.partition("-")
     module, kind = MODULES[library]
-    return getattr(__import__(module), kind)(mode, data, threads)
+    return getattr(__import__(module), kind)(mode, threads)
 
 
 def read_data(folder: Path) -> Data:
@@ -43,17 +43,25 @@ class Session:
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
 
+    def load(self, folder: str) -> None:
+        self.contender.load(read_data(Path(folder)))
+
     def build(self, net: dict, weights: str, batch_size: int) -> None:
         """Take a network; weights: an .npz file."""
         fields = {name: tuple(v) if isinstance(v, list) else v for name, v in net.items()}
         with np.load(weights) as arrays:
             self.contender.build(Net(**fields), dict(arrays), batch_size)
 
-    def probabilities(self, count: int) -> list[list[float]]:
-        return np.asarray(self.contender.predictor(0, count)()).tolist()
+    def probabilities(self, count: int, dtype: str | None) -> list[list[float]]:
+        """Of the first test images; dtype: None is what the library takes best."""
+        predict = self.contender.predictor(0, count, dtype or self.contender.dtype)
+        return np.asarray(predict()).tolist()
 
     def losses(self, chosen: list[list[int]]) -> list[float]:
         return self.contender.losses(np.array(chosen, np.int64))
+
+    def settle(self, seconds: float) -> str | None:
+        return self.contender.settle(seconds)
 
     def train(self, seconds: float) -> list[float]:
         """Seconds an image, and the share of the CPUs that others used meanwhile."""
@@ -64,21 +72,22 @@ class Session:
     def _share(self, before: float, elapsed: float) -> float:
         return max(0.0, others_seconds() - before) / (elapsed * len(cpus()))
 
-    def choose(self, count: int, seconds: float) -> int:
+    def choose(self, count: int, dtype: str | None, seconds: float) -> int:
         """Warm up, and settle into how many images at a time predictions of count are cut."""
         sizes = [size for size in self.contender.chunks if size < count and count % size == 0]
         timed = {}
         for size in [*sizes, count] if count > 64 else [count]:
-            calls = self._cut(count, size)
+            calls = self._cut(count, size, dtype or self.contender.dtype)
             calls()  # compiles, where there is something to compile
             number, elapsed = repeat(calls, seconds)
-            timed[size] = elapsed / number
-        best = min(timed, key=timed.__getitem__)
-        self.call, self.count = self._cut(count, best), count
+            timed[size] = elapsed / number, calls
+        best = min(timed, key=lambda size: timed[size][0])
+        self.call, self.count = timed[best][1], count
         return best
 
-    def _cut(self, count: int, size: int):
-        calls = [self.contender.predictor(start, start + size) for start in range(0, count, size)]
+    def _cut(self, count: int, size: int, dtype: str):
+        starts = range(0, count, size)
+        calls = [self.contender.predictor(start, start + size, dtype) for start in starts]
         if len(calls) == 1:
             return calls[0]
         return lambda: [call() for call in calls]
@@ -88,6 +97,13 @@ class Session:
         before = others_seconds()
         calls, elapsed = repeat(self.call, seconds)
         return [elapsed / (calls * self.count), self._share(before, elapsed)]
+
+    def latency(self, seconds: float) -> list[float]:
+        """Median seconds of a call, the share that others used, the 99th percentile."""
+        before = others_seconds()
+        times = each(self.call, seconds)
+        share = self._share(before, times.sum())
+        return [float(np.median(times)), share, float(np.percentile(times, 99))]
 
     def reset_peak(self) -> int:
         """Forget the peak of memory so far -> bytes resident now."""
@@ -144,7 +160,7 @@ def confine(threads: int) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the script, whose end ends this
-    name, threads, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    name, threads = sys.argv[1], int(sys.argv[2])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not come between the answers
     confine(threads)
@@ -154,7 +170,7 @@ def main() -> None:
         answers.flush()
 
     try:
-        contender = load(name, read_data(folder), threads)
+        contender = contender_of(name, threads)
     except ImportError as error:
         answer({"missing": str(error)})
         return

@@ -15,7 +15,6 @@ from convlet import bench
 from convlet.cli import main
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-NAMES = list(bench.NETWORKS)
 
 
 @pytest.fixture
@@ -33,9 +32,8 @@ def mnist():
 @pytest.fixture
 def case(benchmarks, mnist):
     """A network as layout.Net, its weights, and data as the contenders take it."""
-    layout = benchmarks("layout")
     network = convlet.Network(bench.NETWORKS["lenet-5"])
-    net = layout.as_net("lenet-5", network.stages)
+    net = benchmarks("layout").Net("lenet-5", bench.NETWORKS["lenet-5"])
     labels = np.asarray(mnist.train.labels[:500], np.int32)
     contender = benchmarks("contender")
     data = contender.Data(mnist.train.images[:500], labels, mnist.test.images[:64])
@@ -46,9 +44,10 @@ def case(benchmarks, mnist):
 
 
 def results(side, case, chosen):
-    net, weights, _ = case
+    net, weights, data = case
+    side.load(data)
     side.build(net, weights, len(chosen[0]))
-    probabilities = side.predictor(0, 64)()
+    probabilities = side.predictor(0, 64, side.dtype)()
     return probabilities, side.losses(np.array(chosen))
 
 
@@ -146,57 +145,11 @@ def test_stop_after_counts_the_images_of_whole_epochs():
     assert watch.images == 2  # one step: the first call of the engine
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_networks_have_the_sizes_of_their_names(name, benchmarks):
-    net = benchmarks("layout").as_net(name, convlet.Network(bench.NETWORKS[name]).stages)
-    sizes = (6, 16, 120, 84) if name == "lenet-5" else tuple(map(int, name.split(",")))
-    assert (*net.channels, *net.units) == (*sizes, 10)
-    assert net.kernel == 5
-    side = 5 if name == "lenet-5" else 4
-    assert net.features == (side, side, net.channels[-1])
-
-
-def correlate(x, w, padding):
-    """Cross-correlation as its definition has it: x (r, h, w), w (k, r, p, q)."""
-    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
-    (k, _, p, q), (_, h, v) = w.shape, x.shape
-    return np.array(
-        [
-            [
-                [np.sum(x[:, i : i + p, j : j + q] * w[c]) for j in range(v - q + 1)]
-                for i in range(h - p + 1)
-            ]
-            for c in range(k)
-        ]
-    )
-
-
-def test_channels_first_is_the_same_map(benchmarks, case):
-    """One image through the turned weights, by loops, against the network itself."""
-    net, weights, data = case
-    x = data.test_images[0].astype(np.float64).reshape(1, 28, 28) / 255
-    layers = benchmarks("layout").channels_first(net, weights)
-    for (w, b), padding in zip(layers, net.paddings, strict=False):
-        z = np.maximum(correlate(x, w, padding) + b[:, None, None], 0)
-        c, h, v = z.shape
-        x = z.reshape(c, h // 2, 2, v // 2, 2).max(axis=(2, 4))
-    x = x.ravel()
-    for w, b in layers[2:-1]:
-        x = np.maximum(w @ x + b, 0)
-    z = layers[-1][0] @ x + layers[-1][1]
-    expected = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
-
-    network = convlet.Network(bench.NETWORKS[net.name], engine="reference")
-    for name, values in weights.items():
-        network.parameters[name][...] = values
-    np.testing.assert_allclose(network.predict_proba(data.test_images[:1])[0], expected, atol=1e-6)
-
-
 def test_verification_is_strict(benchmarks, case, monkeypatch):
     """Agrees with the reference engine; refuses an unflipped kernel and another learning rate."""
     verify, convlet_side = benchmarks("verify"), benchmarks("convlet_side")
     chosen = verify.minibatches(16, 500)
-    expected = results(convlet_side.Convlet("", case[2], 1), case, chosen)
+    expected = results(convlet_side.Convlet("", 1), case, chosen)
 
     class Reference(convlet_side.Convlet):
         def build(self, net, weights, batch_size):
@@ -205,7 +158,7 @@ def test_verification_is_strict(benchmarks, case, monkeypatch):
             reference.flat[...] = self.network.flat
             self.network = reference
 
-    other = Reference("", case[2], 1)
+    other = Reference("", 1)
     probabilities, losses = results(other, case, chosen)
     difference = verify.assert_same("reference", probabilities, expected[0], losses, expected[1])
     assert 0 <= difference < 0.5
@@ -235,13 +188,25 @@ def test_verification_refuses_what_is_no_number(benchmarks, bad):
         verify.assert_same("x", [[0.5, 0.5, 0.0]], good)
 
 
-def test_ratios_are_round_by_round(benchmarks):
-    measure, report = benchmarks("measure"), benchmarks("report")
-    convlet_row = measure.Row("training", "8,16,128", 32, "convlet", 6e6, [1e-5, 2e-5, 1e-5])
-    peer = measure.Row("training", "8,16,128", 32, "torch-eager", 6e6, [4e-5, 4e-5, 5e-5])
-    for row in (convlet_row, peer):
-        row.others = [0.0, 0.01, 0.0]
-    record = report.record(peer, convlet_row, peak=1e12)
+@pytest.fixture
+def row(benchmarks):
+    """Makes a `measure.Row` of a network with 1,000,000 multiply-adds."""
+    measure, layout = benchmarks("measure"), benchmarks("layout")
+    net = layout.Net("made", "flatten, dense 10000, dense 10, softmax", (9, 10, 1))
+    assert net.multiply_adds == 1_000_000
+
+    def make(what, size, contender, seconds, **others):
+        others = {"threads": 2, "others": [0.0] * len(seconds)} | others
+        return measure.Row(measure.Case(what, net, size), contender, seconds=seconds, **others)
+
+    return make
+
+
+def test_ratios_are_round_by_round(benchmarks, row):
+    report = benchmarks("report")
+    ours = row("training", 32, "convlet", [1e-5, 2e-5, 1e-5])
+    peer = row("training", 32, "torch-eager", [4e-5, 4e-5, 5e-5])
+    record = report.record("training", peer, ours, peak=1e12)
     assert record["ratio"] == pytest.approx({"median": 4, "min": 2, "max": 5})
     assert record["median"] == pytest.approx(2.4)  # 60,000 images at 40 us
     assert record["share_of_peak"] == pytest.approx(0.15)  # 6e6 / 4e-5 = 1.5e11
@@ -252,37 +217,42 @@ def test_torch_agrees_and_an_unflipped_kernel_is_noticed(benchmarks, case, monke
     pytest.importorskip("torch", reason="PyTorch is not among the test requirements")
     verify, torch_side = benchmarks("verify"), benchmarks("torch_side")
     chosen = verify.minibatches(16, 500)
-    expected = results(benchmarks("convlet_side").Convlet("", case[2], 1), case, chosen)
+    expected = results(benchmarks("convlet_side").Convlet("", 1), case, chosen)
     for mode in ("eager", "channels-last"):
-        peer = torch_side.Torch(mode, case[2], 1)
+        peer = torch_side.Torch(mode, 1)
         probabilities, losses = results(peer, case, chosen)
         verify.assert_same(mode, probabilities, expected[0], losses, expected[1])
 
-    monkeypatch.setattr(benchmarks("layout"), "correlation", lambda w: w)
-    probabilities, losses = results(peer, case, chosen)
+    net, weights, data = case
+    unflipped = {**weights, "w0": weights["w0"][::-1, ::-1]}
+    probabilities, losses = results(peer, (net, unflipped, data), chosen)
     with pytest.raises(verify.Different, match="probabilities differ"):
         verify.assert_same("unflipped", probabilities, expected[0], losses, expected[1])
 
 
-def test_report_names_what_was_disturbed(benchmarks):
-    measure, report = benchmarks("measure"), benchmarks("report")
-    row = measure.Row("prediction", "lenet-5", 10_000, "convlet", 1e6, [1e-5], others=[0.0])
-    peer = measure.Row("prediction", "lenet-5", 10_000, "jax", 1e6, [2e-5], others=[0.5], cut=250)
-    about = {
-        "machine": "m",
-        "python": "3",
-        "threads": 2,
-        "versions": {},
-        "peak": {"rate": 1e12, "how": "a loop"},
-        "seconds": 1,
-        "rounds": 1,
-        "left_out": ["onnxruntime: not installed"],
-        "kernels": {},
-    }
-    text = report.markdown([report.record(r, row, 1e12) for r in (row, peer)], [], about)
-    assert "| lenet-5 | 10,000 | convlet | 100 | 100 | 100 | 1 | 10.0% |" in text
+ABOUT = {
+    "machine": "m",
+    "python": "3",
+    "threads": 2,
+    "versions": {},
+    "peak": {"rate": 1e12, "how": "a loop"},
+    "seconds": 1,
+    "family_seconds": 1,
+    "rounds": 1,
+    "left_out": ["onnxruntime: not installed"],
+    "kernels": {},
+}
+
+
+def test_report_names_what_was_disturbed(benchmarks, row):
+    report = benchmarks("report")
+    ours = row("prediction", 10_000, "convlet", [1e-5])
+    peer = row("prediction", 10_000, "jax", [2e-5], others=[0.5], chosen=250)
+    records = [report.record("prediction", one, ours, 1e12) for one in (ours, peer)]
+    text = report.markdown(records, [], [], ABOUT)
+    assert "| made | 10,000 | convlet | 100 | 100 | 100 | 1 | 20.0% |" in text
     assert (
-        "| lenet-5 | 10,000 | jax (by 250) | 200 | 200 | 200 | 2.00 (2.00 to 2.00) | 5.0% |" in text
+        "| made | 10,000 | jax (by 250) | 200 | 200 | 200 | 2.00 (2.00 to 2.00) | 10.0% |" in text
     )
-    assert "during: prediction lenet-5 10000." in text
+    assert "during: prediction made 10000." in text
     assert "- onnxruntime: not installed" in text
