@@ -83,6 +83,24 @@ def compared(what: str, ours: Row, theirs: Row, promised: str | None) -> dict[st
     }
 
 
+def rounds(row: Row) -> dict[str, Any]:
+    """All that is known of one contender: seconds of a step or a call, a number a round."""
+    case = row.case
+    return {
+        "family": case.net.name,
+        "what": case.what,
+        "size": case.size,
+        "dtype": case.dtype,
+        "contender": row.contender,
+        "threads": row.threads,
+        "chosen": row.chosen,
+        "difference": row.difference,
+        "rounds": [case.size * seconds for seconds in row.seconds],
+        "tails": row.tails,
+        "others": row.others,
+    }
+
+
 def markdown(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     """The lines of the part of the report that is about families."""
     worst_first = sorted(found, key=lambda one: one["ratio"]["median"])

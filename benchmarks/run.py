@@ -40,6 +40,7 @@ class Found:
     records: list[dict[str, Any]] = field(default_factory=list)
     memory: list[dict[str, Any]] = field(default_factory=list)
     families: list[dict[str, Any]] = field(default_factory=list)
+    family_rows: list[dict[str, Any]] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         """Something that is left out, and why."""
@@ -54,6 +55,7 @@ class Found:
 
     def add_family(self, rows: list[measure.Row]) -> None:
         self.families += family_report.comparisons(rows)
+        self.family_rows += map(family_report.rounds, rows)
         measure.say(_progress(rows))
         self.write()
 
@@ -64,6 +66,7 @@ class Found:
             "records": self.records,
             "memory": self.memory,
             "families": self.families,
+            "family_rows": self.family_rows,
         }
         (self.folder / "results.json").write_text(json.dumps(whole, indent=1) + "\n")
         text = report.markdown(self.records, self.memory, self.families, self.about)

@@ -256,6 +256,10 @@ def test_a_run_writes_what_it_has(benchmarks, families, tmp_path):
         assert 0 < one["ratio"]["min"] <= one["ratio"]["median"] <= one["ratio"]["max"]
         assert (one["tail"] is None) == (one["what"] == "prediction")
     assert whole["about"]["left_out"] == []
+    trained = whole["family_rows"][0]
+    assert (trained["contender"], trained["what"], trained["size"]) == ("convlet", "training", 8)
+    assert len(whole["family_rows"]) == 1 + 2 * len(cases)
+    assert all(len(one["rounds"]) == 2 for one in whole["family_rows"])
     assert "### One image, worst first" in (tmp_path / "results.md").read_text()
     assert {*whole["about"]["versions"]} == {"convlet", "onnxruntime"}
 
