@@ -3,6 +3,10 @@
 
 #include <vector>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace convlet {
 
 struct Target {
@@ -10,16 +14,34 @@ struct Target {
     bool supported;
 };
 
+#if defined(__x86_64__)
+// Whether CPUID names every feature of a mask, in leaf 1 (ecx) and leaf 7 (ebx), and the system keeps
+// the registers `state` of XCR0.  Not __builtin_cpu_supports: zig's runtime answers no to everything.
+bool cpu_has(unsigned leaf1, unsigned leaf7, unsigned state) {
+    constexpr unsigned osxsave = 1u << 27;
+    unsigned eax, ebx, ecx, edx;
+    leaf1 |= osxsave;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & leaf1) != leaf1) return false;
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (ebx & leaf7) != leaf7) return false;
+    asm volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+    return (eax & state) == state;
+}
+#endif
+
 // Every target in this build, the best first.
 const std::vector<Target>& targets() {
     static const std::vector<Target> all = [] {
         std::vector<Target> found;
 #if defined(__x86_64__)
-        __builtin_cpu_init();
-        const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-        const bool v4 = v3 && __builtin_cpu_supports("avx512f") &&
-                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        constexpr unsigned fma = 1u << 12, avx = 1u << 28;  // leaf 1
+        constexpr unsigned bmi1 = 1u << 3, avx2 = 1u << 5, bmi2 = 1u << 8, avx512f = 1u << 16,
+                           avx512dq = 1u << 17, avx512cd = 1u << 28, avx512bw = 1u << 30,
+                           avx512vl = 1u << 31;  // leaf 7
+        constexpr unsigned ymm = 0x06, zmm = 0xe6;
+        const bool v3 = cpu_has(fma | avx, avx2, ymm);
+        const bool v4 =
+            cpu_has(fma | avx,
+                    avx2 | bmi1 | bmi2 | avx512f | avx512dq | avx512cd | avx512bw | avx512vl, zmm);
         found.push_back({&avx512::kernels, v4});
         found.push_back({&avx2::kernels, v3});
 #elif defined(__aarch64__)

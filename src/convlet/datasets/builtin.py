@@ -28,8 +28,8 @@ def load_mnist() -> Dataset:
     files = find_idx(MNIST_FOLDER) if MNIST_FOLDER.is_dir() else {}
     if len(files) < len(EXAMPLES):
         raise FileError(
-            f"{MNIST_FOLDER} lacks MNIST files, expected four of them there: install convlet"
-            " again, or name a folder that holds them"
+            f"{MNIST_FOLDER} lacks MNIST files, expected four of them there: install a convlet"
+            " that was built with them, or name a folder that holds them"
         )
     return replace(load_idx("mnist", files, DIGITS), said=())
 
