@@ -42,13 +42,16 @@ public:
 private:
     // An interpreter that ends ends the threads that ask for its lock, by unwinding their stacks:
     // in the middle of C++ that would abort the process.  Such a thread stays here until the
-    // process is gone.
+    // process is gone.  A destructor holds it: not every C++ library catches that in a `catch`.
     void lock() {
-        try {
-            PyEval_RestoreThread(state_);
-        } catch (...) {
-            for (;;) pause();
-        }
+        struct Stay {
+            bool locked = false;
+            ~Stay() {
+                while (!locked) pause();
+            }
+        } stay;
+        PyEval_RestoreThread(state_);
+        stay.locked = true;
     }
 
     PyThreadState* state_;
