@@ -46,9 +46,9 @@ def rates(stage: Any) -> dict[str, float]:
 
     i, j = z_rows // 2, z_columns // 2  # of the pooled output
 
-    def shape(rows: int, columns: int) -> Any:
+    def shape(rows: int, columns: int, tile: int = 0) -> Any:
         sizes = P, Q, R, K, *stage.affine.stride, rows, columns, width * x_pixel, x_pixel
-        return _native.testing.ConvShape(*sizes)
+        return _native.testing.ConvShape(*sizes, tile=tile)
 
     whole, nothing = shape(z_rows, z_columns), shape(0, 0)
     draws = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def rates(stage: Any) -> dict[str, float]:
     lists, stride = [], -(-out[..., 0].size // 8) * 8 + 8
     for _ in range(SAMPLES):
         x = draws.permutation(frame[:-16].reshape(-1, x_pixel)).ravel()
-        kernels.conv_pool(whole, fused, np.append(x, frame[-16:]), w, b, *steps)
+        kernels.conv(whole, fused, np.append(x, frame[-16:]), w, b, *steps)
         error = draws.standard_normal(out.shape).astype(np.float32)
         listed = np.zeros((K, stride), np.int32), np.zeros((K, stride), np.float32)
         sample = *listed, np.zeros(K, np.int32)
@@ -83,19 +83,20 @@ def rates(stage: Any) -> dict[str, float]:
 
     flops = 2 * stage.multiply_adds
     work: dict[str, tuple[int, Callable[[], object], Callable[[], object]]] = {}
-    if whole.winograd_fits:
-        taps = np.zeros(whole.winograd_taps_size, np.float32)
-        scratch = np.zeros(whole.winograd_scratch, np.float32)
-        kernels.winograd_taps(whole, w, 0, R, taps)
+    if tile := whole.winograd_tile:
+        tiled, none = shape(z_rows, z_columns, tile), shape(0, 0, tile)
+        taps = np.zeros(tiled.winograd_taps_size, np.float32)
+        scratch = np.zeros(tiled.winograd_scratch, np.float32)
+        kernels.winograd_taps(tiled, w, 0, R, taps)
         work["conv, ReLU, pool (1), Winograd"] = (
             flops,
-            lambda: kernels.winograd(whole, fused, frame, taps, b, *steps, scratch),
-            lambda: kernels.winograd(nothing, fused, frame, taps, b, *steps, scratch),
+            lambda: kernels.winograd(tiled, fused, frame, taps, b, *steps, scratch),
+            lambda: kernels.winograd(none, fused, frame, taps, b, *steps, scratch),
         )
     work["conv, ReLU, pool (1)"] = (
         flops,
-        lambda: kernels.conv_pool(whole, fused, frame, w, b, *steps),
-        lambda: kernels.conv_pool(nothing, fused, frame, w, b, *steps),
+        lambda: kernels.conv(whole, fused, frame, w, b, *steps),
+        lambda: kernels.conv(nothing, fused, frame, w, b, *steps),
     )
     work["dw (3)"] = (
         flops,

@@ -5,7 +5,8 @@
 Compiles the core with another number in its place, and trains with both, on two threads, a window
 of each in turns.  Prints the time with the other number over the time with the one in the sources:
 median, least and greatest of the rounds.  Then, for threads.py, work of growing size on one thread
-and on two.  Takes a quarter of an hour; needs cmake, ninja, nanobind and a C++20 compiler.
+and on two: steps, and single images, one call after the other.  Takes twenty minutes; needs cmake,
+ninja, nanobind and a C++20 compiler.
 """
 
 import argparse
@@ -27,8 +28,8 @@ DENSE = "flatten, dense 800, relu, dense 800, relu, dense 10, softmax"
 VARIANTS = [  # file, text, what takes its place, networks
     ("network.cpp", "kernel_row <= 4096 ?", "kernel_row <= 0 ?", (SMALL, LARGE)),
     ("network.cpp", "kernel_row <= 4096 ?", "kernel_row <= 1 << 30 ?", (SMALL, LARGE)),
-    ("network.cpp", "512 / plan.spec.K", "64 / plan.spec.K", (LARGE,)),
-    ("network.cpp", "512 / plan.spec.K", "4096 / plan.spec.K", (LARGE,)),
+    ("network.cpp", "512 / shape.K", "64 / shape.K", (LARGE,)),
+    ("network.cpp", "512 / shape.K", "4096 / shape.K", (LARGE,)),
     ("network.cpp", "8192 / s.K", "1024 / s.K", (SMALL, DENSE)),
     ("network.cpp", "8192 / s.K", "65536 / s.K", (SMALL, DENSE)),
 ]
@@ -36,16 +37,24 @@ WORKER = """
 import sys, time
 import numpy as np
 import convlet
+import convlet.threads
+convlet.threads.TRAINING = convlet.threads.PREDICTION = 1  # two threads, however little there is
 layers, threads, batch, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 rng = np.random.default_rng(0)
 side = int(sys.argv[5])
 x = rng.integers(0, 256, (count, side, side, 1), dtype=np.uint8)
 y = rng.integers(0, 10, count)
 network = convlet.Network(layers, (side, side, 1))
-def once():
+def predict():
+    start = time.perf_counter()
+    for _ in range(count):
+        network.engine.predict(network.flat, x[:1], threads)
+    return time.perf_counter() - start
+def train():
     start = time.perf_counter()
     network.fit(x, y, epochs=1, batch_size=batch, learning_rate=1e-4, threads=threads)
     return time.perf_counter() - start
+once = train if batch else predict
 once()
 print("ready", flush=True)
 for line in sys.stdin:
@@ -54,7 +63,7 @@ for line in sys.stdin:
 
 
 class Trainer:
-    """A process that trains one epoch when asked."""
+    """A process that trains one epoch when asked; with a batch of 0 it predicts single images."""
 
     def __init__(self, package: Path, layers: str, threads: int, batch: int, count: int, side=28):
         arguments = [layers, str(threads), str(batch), str(count), str(side)]
@@ -145,6 +154,17 @@ def main() -> None:
             with (
                 Trainer(base, layers, 1, 64, 16384, 16) as a,
                 Trainer(base, layers, 2, 64, 16384, 16) as b,
+            ):
+                print(f"{work:>12,}  {said(ratios(a, b, options.rounds))}", flush=True)
+
+        print("\ntwo threads over one, one image, by multiply-adds:")
+        for channels in (4, 8, 16, 32, 64, 128):
+            layers = f"conv {channels} 3 padding same, relu, pool 2, conv {channels} 3, relu, "
+            layers += "pool 2, flatten, dense 10, softmax"
+            work = 400 * 9 * channels + 64 * 9 * channels**2 + 160 * channels
+            with (
+                Trainer(base, layers, 1, 0, 2000, 20) as a,
+                Trainer(base, layers, 2, 0, 2000, 20) as b,
             ):
                 print(f"{work:>12,}  {said(ratios(a, b, options.rounds))}", flush=True)
 

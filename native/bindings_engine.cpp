@@ -169,6 +169,16 @@ void augment(Engine& engine, AnyImages images, const Augmentation& augmentation,
     rethrow();
 }
 
+// The stages that take Winograd's form -> the outputs of a tile along an axis; `of` is 0 for others.
+template <class F>
+nb::dict tiles(const Engine& engine, const F& of) {
+    nb::dict found;
+    const auto& convs = engine.plan().convs;
+    for (std::size_t l = 0; l < convs.size(); ++l)
+        if (const int tile = of(convs[l])) found[nb::int_(l)] = tile;
+    return found;
+}
+
 }  // namespace
 
 void bind_engine(nb::module_& m) {
@@ -251,20 +261,44 @@ void bind_engine(nb::module_& m) {
         .def(
             "__init__",
             [](Engine* self, const std::string& target, const std::vector<StageSpec>& stages,
-               Index parameters) {
+               Index parameters, Index share) {
                 require(!stages.empty(), "no stages");
-                new (self) Engine(kernels_of(target), stages, parameters);
+                require(share > 0, "share must be positive");
+                new (self) Engine(kernels_of(target), stages, parameters, share);
             },
-            "target"_a, "stages"_a, "parameters"_a.noconvert())
+            "target"_a, "stages"_a, "parameters"_a.noconvert(), "share"_a)
         .def_prop_ro("target", &Engine::target)
         .def_prop_ro("winograd",
-                     [](const Engine& engine) {  // the stages that take Winograd's form
-                         nb::list stages;
-                         const auto& convs = engine.plan().convs;
-                         for (std::size_t l = 0; l < convs.size(); ++l)
-                             if (convs[l].winograd) stages.append(l);
-                         return stages;
+                     [](const Engine& engine) {
+                         return tiles(engine, [](const ConvPlan& c) {
+                             return c.winograd ? c.shape.tile : 0;
+                         });
                      })
+        .def_prop_ro("winograd_dx",
+                     [](const Engine& engine) {
+                         return tiles(engine, [](const ConvPlan& c) {
+                             return c.dx_taps >= 0 ? c.phases[0].shape.tile : 0;
+                         });
+                     })
+        .def_prop_ro("winograd_dw",
+                     [](const Engine& engine) {
+                         return tiles(engine,
+                                      [](const ConvPlan& c) { return c.sums ? c.shape.tile : 0; });
+                     })
+        .def(
+            "shares",
+            [](const Engine& engine, int threads, Index batch) {
+                const Plan& plan = engine.plan();
+                nb::list items;
+                for (const UpdateItem& item : plan.items) items.append(item.end - item.begin);
+                nb::dict shares;
+                shares["chunk"] = plan.chunk(threads, batch);
+                shares["partial"] = plan.partial;
+                shares["items"] = items;
+                shares["taps_items"] = plan.taps_items.size() + plan.dx_taps_items.size();
+                return shares;
+            },
+            "threads"_a, "batch"_a)
         .def("predict", predict, "parameters"_a.noconvert(), "images"_a.noconvert(),
              "probabilities"_a, "out"_a.noconvert(), "threads"_a)
         .def("gradients", gradients, "parameters"_a.noconvert(), "images"_a.noconvert(),

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bindings.h"
+#include "optimizer.h"
 
 using namespace nb::literals;
 
@@ -25,6 +26,10 @@ const float* pointer_or_null(nb::handle array) {
     return array.is_none() ? nullptr : nb::cast<Floats>(array).data();
 }
 
+Winner* winner_or_null(nb::handle array) {
+    return array.is_none() ? nullptr : nb::cast<Numbers>(array).data();
+}
+
 // offset and delta are (K, stride), count is (K).
 Survivors survivors_of(const Numbers& offset, const Floats& delta, const Numbers& count) {
     return {offset.data(), delta.data(), count.data(), static_cast<Index>(offset.shape(1))};
@@ -34,6 +39,8 @@ Survivors survivors_of(const Numbers& offset, const Floats& delta, const Numbers
 
 void bind_kernels(nb::module_& m) {
     nb::enum_<Fused>(m, "Fused")
+        .value("none", Fused::none)
+        .value("relu", Fused::relu)
         .value("relu_pool", Fused::relu_pool)
         .value("pool_relu", Fused::pool_relu)
         .value("pool", Fused::pool);
@@ -41,15 +48,26 @@ void bind_kernels(nb::module_& m) {
         .def(
             "__init__",
             [](ConvShape* self, int rows, int columns, int R, int K, int s1, int s2, int I, int J,
-               Index x_row, Index x_pixel, bool ordered) {
-                new (self) ConvShape{rows, columns, R, K, s1, s2, I, J, x_row, x_pixel, ordered};
+               Index x_row, Index x_pixel, bool ordered, int tile) {
+                new (self)
+                    ConvShape{rows, columns, R, K, s1, s2, I, J, x_row, x_pixel, ordered, tile};
             },
             "rows"_a, "columns"_a, "R"_a, "K"_a, "s1"_a, "s2"_a, "I"_a, "J"_a, "x_row"_a,
-            "x_pixel"_a, "ordered"_a = true)
+            "x_pixel"_a, "ordered"_a = true, "tile"_a = 0)
         .def_prop_ro("run", &ConvShape::run)
-        .def_prop_ro("winograd_fits", winograd_fits)
+        .def_ro("tile", &ConvShape::tile)
+        .def_prop_ro("winograd_tile", winograd_tile)
+        .def_prop_ro("winograd_sums", winograd_sums)
+        .def_prop_ro("winograd_sums_size", winograd_sums_size)
         .def_prop_ro("winograd_taps_size", winograd_taps_size)
         .def_prop_ro("winograd_scratch", winograd_scratch);
+    // The settings of the rule's optimiser after so many updates, and its scale.
+    m.def("update_rule", [](const Optimizer& optimizer, Index updates, float eta, float scale) {
+        UpdateRule rule = UpdateRules(optimizer, updates).next(eta);
+        rule.scale = scale;
+        return rule;
+    });
+    nb::class_<UpdateRule>(m, "UpdateRule");
     nb::class_<Handle>(m, "Kernels")
         .def(
             "__init__",
@@ -59,20 +77,13 @@ void bind_kernels(nb::module_& m) {
              [](Handle& h, Memory<const std::uint8_t> u, Floats x) {
                  h.k.scale_bytes(u.data(), static_cast<Index>(u.size()), x.data());
              })
-        .def("conv",
-             [](Handle& h, const ConvShape& s, Floats x, Floats w, Floats b, Index b_row,
-                Index b_pixel, Floats z, Index z_row, Index z_pixel) {
-                 h.k.conv(s, x.data(), w.data(), {b.data(), b_row, b_pixel},
-                          {z.data(), z_row, z_pixel});
-             })
         .def(
-            "conv_pool",
+            "conv",
             [](Handle& h, const ConvShape& s, Fused fused, Floats x, Floats w, Floats b,
                Index b_row, Index b_pixel, Floats out, Index out_row, Index out_pixel,
                nb::object winner) {
-                h.k.conv_pool(s, fused, x.data(), w.data(), {b.data(), b_row, b_pixel},
-                              {out.data(), out_row, out_pixel},
-                              winner.is_none() ? nullptr : nb::cast<Numbers>(winner).data());
+                h.k.conv(s, fused, x.data(), w.data(), {b.data(), b_row, b_pixel},
+                         {out.data(), out_row, out_pixel}, winner_or_null(winner));
             },
             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
             nb::arg(), nb::arg(), nb::arg().none())
@@ -86,24 +97,30 @@ void bind_kernels(nb::module_& m) {
                Index b_row, Index b_pixel, Floats out, Index out_row, Index out_pixel,
                nb::object winner, Floats scratch) {
                 h.k.winograd(s, fused, x.data(), taps.data(), {b.data(), b_row, b_pixel},
-                             {out.data(), out_row, out_pixel},
-                             winner.is_none() ? nullptr : nb::cast<Numbers>(winner).data(),
+                             {out.data(), out_row, out_pixel}, winner_or_null(winner),
                              scratch.data());
             },
             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
             nb::arg(), nb::arg(), nb::arg().none(), nb::arg())
-        .def("own_place",
-             [](Handle& h, const ConvShape& s, Numbers winner) { h.k.own_place(s, winner.data()); })
-        .def("relu_winners",
-             [](Handle& h, Floats x, Numbers winner) {
-                 h.k.relu_winners(x.data(), winner.data(), static_cast<Index>(x.size()));
-             })
-        .def("pool_winners",
-             [](Handle& h, Floats x, Index row, Index pixel, Numbers winner, int rows, int columns,
-                int stride_rows, int stride_columns, int I, int J, Floats out, Numbers out_winner) {
-                 h.k.pool_winners({x.data(), row, pixel}, winner.data(), rows, columns, stride_rows,
-                                  stride_columns, I, J, out.data(), out_winner.data());
-             })
+        .def(
+            "relu_winners",
+            [](Handle& h, Floats x, Index row, Index pixel, int I, int J, int K,
+               nb::object winner) {
+                h.k.relu_winners({x.data(), row, pixel}, I, J, K, winner_or_null(winner));
+            },
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none())
+        .def(
+            "pool_winners",
+            [](Handle& h, Floats x, Index row, Index pixel, int x_columns, nb::object winner,
+               int rows, int columns, int stride_rows, int stride_columns, int I, int J, int K,
+               Floats out, Index out_row, Index out_pixel, nb::object out_winner) {
+                h.k.pool_winners({x.data(), row, pixel}, x_columns, winner_or_null(winner), rows,
+                                 columns, stride_rows, stride_columns, I, J, K,
+                                 {out.data(), out_row, out_pixel}, winner_or_null(out_winner));
+            },
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(),
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+            nb::arg().none())
         .def("survivors",
              [](Handle& h, const ConvShape& s, Numbers winner, Floats error, Index row, Index pixel,
                 int rows, int columns, Numbers offset, Floats delta, Numbers count, Floats db) {
@@ -121,6 +138,29 @@ void bind_kernels(nb::module_& m) {
                  h.k.conv_dw_dx(s, x.data(), packed.data(), survivors_of(offset, delta, count),
                                 first, dw.data(), dx.data());
              })
+        .def(
+            "errors",
+            [](Handle& h, const ConvShape& s, Numbers winner, Floats above, Index row, Index pixel,
+               float scale, Floats delta, Index delta_row, Index delta_pixel, nb::object db) {
+                h.k.errors(s, winner.data(), {above.data(), row, pixel}, scale,
+                           {delta.data(), delta_row, delta_pixel},
+                           db.is_none() ? nullptr : nb::cast<Floats>(db).data());
+            },
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+            nb::arg(), nb::arg().none())
+        .def("conv_dw_of_errors",
+             [](Handle& h, const ConvShape& s, Floats x, Floats delta, Index row, Index pixel,
+                bool first, Floats dw) {
+                 h.k.conv_dw_of_errors(s, x.data(), {delta.data(), row, pixel}, first, dw.data());
+             })
+        .def("winograd_dw",
+             [](Handle& h, const ConvShape& s, Floats x, Floats delta, Index row, Index pixel,
+                bool first, Floats sums, Floats scratch) {
+                 h.k.winograd_dw(s, x.data(), {delta.data(), row, pixel}, first, sums.data(),
+                                 scratch.data());
+             })
+        .def("winograd_dw_sum", [](Handle& h, const ConvShape& s, Floats sums,
+                                   Floats dw) { h.k.winograd_dw_sum(s, sums.data(), dw.data()); })
         .def(
             "product",
             [](Handle& h, Floats a, Index a_row, Index a_column, Index rows, Index depth, Floats b,
@@ -159,6 +199,18 @@ void bind_kernels(nb::module_& m) {
         .def(
             "squares",
             [](Handle& h, Floats a) { return h.k.squares(a.data(), static_cast<Index>(a.size())); })
+        .def("update",
+             [](Handle& h, const UpdateRule& rule, Floats w, Floats gradient, Floats m, Floats v) {
+                 h.k.update(rule, w.data(), gradient.data(), m.data(), v.data(),
+                            static_cast<Index>(w.size()));
+             })
+        .def(
+            "product_update",
+            [](Handle& h, const UpdateRule& rule, Floats a, Index a_row, Index a_column, Index rows,
+               Index depth, Floats b, Index b_row, int columns, Floats w, Floats m, Floats v) {
+                h.k.product_update(rule, {a.data(), a_row, a_column}, rows, depth, b.data(), b_row,
+                                   columns, w.data(), m.data(), v.data());
+            })
         .def("descend", [](Handle& h, Floats w, Floats gradient, float rate) {
             UpdateRule rule;
             rule.rate = rate;

@@ -9,57 +9,77 @@ namespace convlet::CONVLET_TARGET {
 
 // ---------------------------------------------------------------------------------- forward (1)
 
-// Some outputs beside each other: x at pixel (s1 i, s2 j) of the first one, w and b at the first
-// channel; `lanes` of the channels exist where the vector is masked.
-struct Strip {
+// Two strips, each of some outputs beside each other: x at the first pixel of the first strip's
+// first window, w and b at the first channel; `lanes` of the channels exist where the vector is
+// masked.  x_other and b.row lead to the other strip, which may lie anywhere: in the next row,
+// beside this one, or in the same place.
+struct Strips {
     const float* x;
+    Index x_other;
     const float* w;
     BiasView b;
     int lanes;
 };
 
-// The code for a strip: NV vectors of W channels, masked or not; with TAPS > 0, one input channel,
-// stride 1 and a kernel row of so many taps.
+// The code for two strips: NV vectors of W channels, masked or not; with STEP > 0, so many floats
+// of x from output to output; with TAPS > 0, one input channel, stride 1 and a kernel row of so
+// many taps.
 template <int W_, int NV_, bool masked_, int TAPS_, int STEP_>
 struct Tile {
     static constexpr int W = W_, NV = NV_, TAPS = TAPS_, STEP = STEP_;
     static constexpr bool masked = masked_;
 };
 
-// z (1) of ROWS x COLS neighbouring outputs and NV vectors of channels, in registers.
+// The most outputs of a strip, with windows of so many.  Beside 2 * COLS * NV sums a tile has NV
+// vectors of w, or a row of at most 5 taps, and a broadcast pixel.  32 registers: 2 * 12 + 5 + 1 =
+// 30 and 2 * 6 * 2 + 2 + 1 = 27.  16 registers: 2 * 6 + 1 + 1 = 14, 2 * 4 + 5 + 1 = 14 beside a
+// row of taps, and 2 * 2 * 2 + 2 + 1 = 11 or 2 * 3 * 2 + 2 + 1 = 15.  Without a pool 16 sums keep
+// the multiply-adds busy, and every width has code of its own.
+template <class T>
+CONVLET_INLINE constexpr int strip_limit(int window) {
+    if (registers == 32) return T::NV == 2 ? 6 : window == 2 ? 12 : 8;
+    return T::TAPS ? 4 : T::NV == 1 ? 6 : window == 2 ? 2 : 3;
+}
+
+// z (1) of 2 x COLS outputs and NV vectors of channels, in registers.
 //
 // Every output is one chain of multiply-adds: the bias, then p, q, r ascending.  w is read as it
 // lies in the flat vector, so nothing is packed before a single image is predicted.
 //
-// A step of the innermost loop is one tap: NV loads of w, ROWS * COLS broadcasts of pixels and ROWS
-// * COLS * NV multiply-adds.  The sums stay in registers over all taps; only w and x are read from
-// memory.
-template <class T, int ROWS, int COLS>
-CONVLET_INLINE void conv_tile(const ConvShape& s, const Strip& at,
-                              Vec<T::W> (&z)[ROWS][COLS][T::NV]) {
+// A step of the innermost loop is one tap: NV loads of w, 2 * COLS broadcasts of pixels and 2 *
+// COLS * NV multiply-adds.  The sums stay in registers over all taps; only w and x are read from
+// memory.  With one vector a multiply-add is a broadcast, too, and there is no time to compute
+// addresses: there the usual steps are constants.
+template <class T, int COLS>
+CONVLET_INLINE void conv_tile(const ConvShape& s, const Strips& at,
+                              Vec<T::W> (&z)[2][COLS][T::NV]) {
     constexpr int W = T::W, NV = T::NV;
     const int lanes = at.lanes;
-    const Index row = s.s1 * s.x_row, step = T::STEP ? T::STEP : s.s2 * s.x_pixel;
+    const Index step = T::STEP ? T::STEP : s.s2 * s.x_pixel;
     // with one channel the run over q is contiguous in x, otherwise the run over r is
     const bool single = s.R == 1 && s.x_pixel == 1;
     const int runs = single ? 1 : s.columns, length = single ? s.columns : s.R;
-    const Index tap = static_cast<Index>(s.R) * s.K, w_step = single ? -tap : s.K;
+    const Index tap = s.R * s.w_row(), w_step = single ? -tap : s.w_row();
+    const Index rest = single ? (s.columns - 1) * tap : 0;           // of a kernel row
+    const float* wq = at.w + (Index(s.rows) * s.columns - 1) * tap;  // tap (P-p, Q-q)
     for (int p = 0; p < s.rows; ++p) {
-        const float* wq = at.w + (Index(s.rows - p) * s.columns - 1) * tap;  // tap (P-p, Q)
-        const float* xq = at.x + p * s.x_row;
-        for (int q = 0; q < runs; ++q, wq -= tap, xq += s.x_pixel) {
+        const float* xq[2];
+        unrolled<2>([&](int i) { xq[i] = at.x + i * at.x_other + p * s.x_row, opaque(xq[i]); });
+        for (int q = 0; q < runs; ++q, wq -= tap) {
             const float* wr = wq;
 #pragma GCC unroll 2
             for (int r = 0; r < length; ++r, wr += w_step) {
                 Vec<W> taps[NV];
                 unrolled<NV>([&](int n) { taps[n] = load<W, T::masked>(wr + n * W, lanes); });
-                unrolled<ROWS, COLS>([&](int i, int j) {
-                    const Vec<W> pixel = broadcast<W>(xq[i * row + j * step + r]);
+                unrolled<2, COLS>([&](int i, int j) {
+                    const Vec<W> pixel = broadcast<W>(xq[i][j * step + r]);
                     unrolled<NV>(
                         [&](int n) { z[i][j][n] = fma(pixel, taps[n], z[i][j][n]); });  // (1)
                 });
             }
+            unrolled<2>([&](int i) { xq[i] += s.x_pixel, opaque(xq[i]); });
         }
+        wq -= rest;
     }
 }
 
@@ -67,61 +87,62 @@ CONVLET_INLINE void conv_tile(const ConvShape& s, const Strip& at,
 // their pixels: a kernel row of TAPS stays in registers, and each pixel is broadcast once for all
 // of them.
 //
-// A step of the loop is a kernel row: TAPS loads of w, ROWS * (COLS + TAPS - 1) broadcasts, ROWS *
-// COLS * TAPS multiply-adds.
-template <class T, int ROWS, int COLS>
-CONVLET_INLINE void conv_tile_single(const ConvShape& s, const Strip& at,
-                                     Vec<T::W> (&z)[ROWS][COLS][1]) {
+// A step of the loop is a kernel row: TAPS loads of w, 2 * (COLS + TAPS - 1) broadcasts, 2 * COLS *
+// TAPS multiply-adds.
+template <class T, int COLS>
+CONVLET_INLINE void conv_tile_single(const ConvShape& s, const Strips& at,
+                                     Vec<T::W> (&z)[2][COLS][1]) {
     constexpr int W = T::W, TAPS = T::TAPS;
     const int lanes = at.lanes;
-    const float* wp = at.w + (Index(s.rows) * TAPS - 1) * s.K;  // tap (P-p, Q)
-    const Index tap = -Index(s.K);
-    const float* xp[ROWS];
-    unrolled<ROWS>([&](int i) { xp[i] = at.x + i * s.s1 * s.x_row, opaque(xp[i]); });
+    const Index tap = -s.w_row();
+    const float* wp = at.w - (Index(s.rows) * TAPS - 1) * tap;  // tap (P-p, Q)
+    const float* xp[2];
+    unrolled<2>([&](int i) { xp[i] = at.x + i * at.x_other, opaque(xp[i]); });
     for (int p = 0; p < s.rows; ++p, wp += TAPS * tap) {
         Vec<W> taps[TAPS];
         unrolled<TAPS>([&](int q) { taps[q] = load<W, T::masked>(wp + q * tap, lanes); });
-        unrolled<COLS + TAPS - 1, ROWS>([&](int c, int i) {
+        unrolled<COLS + TAPS - 1, 2>([&](int c, int i) {
             const Vec<W> pixel = broadcast<W>(xp[i][c]);
             unrolled<TAPS>([&](int q) {
                 const int j = c - q;
                 if (j >= 0 && j < COLS) z[i][j][0] = fma(pixel, taps[q], z[i][j][0]);  // (1)
             });
         });
-        unrolled<ROWS>([&](int i) { xp[i] += s.x_row; });
+        unrolled<2>([&](int i) { xp[i] += s.x_row; });
     }
 }
 
-template <class T, int ROWS, int COLS>
-CONVLET_INLINE void conv_sums(const ConvShape& s, const Strip& at,
-                              Vec<T::W> (&z)[ROWS][COLS][T::NV]) {
+// The biases of 2 x columns outputs where each place has its own, side by side.
+template <int W, int NV, bool masked>
+CONVLET_FLAT void own_biases(BiasView b, int columns, int lanes, float* tile) {
+    for (int i = 0; i < 2; ++i)
+        for (int j = 0; j < columns; ++j, tile += NV * W)
+            unrolled<NV>([&](int n) {
+                const float* from = b.b + i * b.row + j * b.pixel + n * W;
+                store(tile + n * W, load<W, masked>(from, lanes));
+            });
+}
+
+template <class T, int COLS>
+CONVLET_INLINE void conv_sums(const ConvShape& s, const Strips& at,
+                              Vec<T::W> (&z)[2][COLS][T::NV]) {
     const int lanes = at.lanes;
-    const float* b = at.b.b;
     if (at.b.pixel == 0) {  // one for all places
         unrolled<T::NV>([&](int n) {
-            const Vec<T::W> shared = load<T::W, T::masked>(b + n * T::W, lanes);
-            unrolled<ROWS, COLS>([&](int i, int j) { z[i][j][n] = shared; });
+            const Vec<T::W> shared = load<T::W, T::masked>(at.b.b + n * T::W, lanes);
+            unrolled<2, COLS>([&](int i, int j) { z[i][j][n] = shared; });
         });
     } else {
-        opaque(b);
-        unrolled<ROWS, COLS, T::NV>([&](int i, int j, int n) {
-            const float* from = b + i * at.b.row + j * at.b.pixel + n * T::W;
-            z[i][j][n] = load<T::W, T::masked>(from, lanes);
+        alignas(64) float tile[2 * COLS * T::NV * T::W];
+        own_biases<T::W, T::NV, T::masked>(at.b, COLS, lanes, tile);
+        unrolled<2, COLS, T::NV>([&](int i, int j, int n) {
+            z[i][j][n] = load<T::W>(tile + ((i * COLS + j) * T::NV + n) * T::W);
         });
     }
     if constexpr (T::TAPS > 0)
         conv_tile_single<T>(s, at, z);
     else
         conv_tile<T>(s, at, z);
-}
-
-template <class T, int COLS>
-CONVLET_INLINE void conv_strip(const ConvShape& s, const Strip& at, float* z, Index z_pixel) {
-    const int lanes = at.lanes;
-    Vec<T::W> sum[1][COLS][T::NV];
-    conv_sums<T>(s, at, sum);
-    unrolled<COLS, T::NV>(
-        [&](int j, int n) { store<T::masked>(z + j * z_pixel + n * T::W, sum[0][j][n], lanes); });
 }
 
 // P(R(z)), or another order, of a window in registers.  Of equal maxima the first in row-major
@@ -153,21 +174,94 @@ CONVLET_INLINE void pooled(Vec<W> z00, Vec<W> z01, Vec<W> z10, Vec<W> z11, Fused
     }
 }
 
-// The same of a tile of 2 x COLS outputs while it is in registers: z is never stored.
-template <class T, bool way_back, int COLS>
-CONVLET_INLINE void conv_pool_strip(const ConvShape& s, Fused fused, const Strip& at,
-                                    std::int32_t place, std::int32_t down, float* out,
-                                    Index out_pixel, Winner* winner, Index winner_pixel) {
+// Where the outputs of two strips go: the first one's place and pointers, and what leads from them
+// to the other's.
+struct StripsOutput {
+    std::int32_t place, place_other;
+    float* out;
+    Index out_other, out_pixel;
+    Winner* winner;  // or null
+    Index winner_other, winner_pixel;
+};
+
+// z or R(z) where no pool follows, of the outputs of two strips in registers.  Each output is its
+// own winner (9), (10): dead where it is negative, half where it is 0.
+template <class T, int COLS, bool way_back>
+CONVLET_INLINE void alone(const Vec<T::W> (&z)[2][COLS][T::NV], Fused fused, int step, int lanes,
+                          const StripsOutput& to) {
+    constexpr int W = T::W;
+    const Vec<W> zero = broadcast<W>(0);
+    // without a ReLU nothing compares with NaN
+    const Vec<W> cut = broadcast<W>(fused == Fused::relu ? 0.0f : __builtin_nanf(""));
+    const Ints<W> dead = broadcast_int<W>(-1);
+    unrolled<2>([&](int i) {
+        float* out = to.out + i * to.out_other;
+        Winner* winner = way_back ? to.winner + i * to.winner_other : nullptr;
+        std::int32_t place = to.place + i * to.place_other;
+        opaque(out), opaque(winner), opaque(place);
+        unrolled<COLS>([&](int j) {
+            unrolled<T::NV>([&](int n) {
+                const Vec<W> value = z[i][j][n];
+                const auto off = value <= cut;
+                store<T::masked>(out + n * W, select(off, zero, value), lanes);
+                if constexpr (way_back) {
+                    const Ints<W> own = broadcast_int<W>(place),
+                                  halved = own + broadcast_int<W>(half);
+                    store<T::masked>(winner + n * W,
+                                     select(off, select(value == zero, halved, dead), own), lanes);
+                }
+            });
+            out += to.out_pixel, place += step;
+            if constexpr (way_back) winner += to.winner_pixel;
+        });
+    });
+}
+
+// sigma of the outputs of two strips; with a pool they are two rows of windows, and z is never
+// stored.
+template <class T, int COLS>
+CONVLET_FLAT void conv_strips(const ConvShape& s, Fused fused, const Strips& at,
+                              const StripsOutput& to) {
     constexpr int W = T::W;
     const int lanes = at.lanes;
     Vec<W> z[2][COLS][T::NV];
     conv_sums<T>(s, at, z);
-    unrolled<COLS / 2, T::NV>([&](int j, int n) {
-        pooled<W, T::masked, way_back>(z[0][2 * j][n], z[0][2 * j + 1][n], z[1][2 * j][n],
-                                       z[1][2 * j + 1][n], fused, place + 2 * j * s.s2, s.s2, down,
-                                       lanes, out + j * out_pixel + n * W,
-                                       way_back ? winner + j * winner_pixel + n * W : nullptr);
-    });
+    if constexpr (COLS <= strip_limit<T>(1)) {
+        if (!pools(fused)) {
+            if (to.winner) return alone<T, COLS, true>(z, fused, s.s2, lanes, to);
+            return alone<T, COLS, false>(z, fused, s.s2, lanes, to);
+        }
+    }
+    const auto windows = [&]<bool way_back>() __attribute__((always_inline)) {
+        unrolled<COLS / 2, T::NV>([&](int j, int n) {
+            pooled<W, T::masked, way_back>(
+                z[0][2 * j][n], z[0][2 * j + 1][n], z[1][2 * j][n], z[1][2 * j + 1][n], fused,
+                to.place + 2 * j * s.s2, s.s2, to.place_other, lanes,
+                to.out + j * to.out_pixel + n * W,
+                way_back ? to.winner + j * to.winner_pixel + n * W : nullptr);
+        });
+    };
+    if constexpr (COLS % 2 == 0 && COLS <= strip_limit<T>(2)) {
+        if (to.winner)
+            windows.template operator()<true>();
+        else
+            windows.template operator()<false>();
+    }
+}
+
+// The code for strips of `width` outputs.
+using ConvStrips = void(const ConvShape&, Fused, const Strips&, const StripsOutput&);
+template <class T>
+inline ConvStrips* strips_of(int width) {
+    constexpr int alone = strip_limit<T>(1), windows = strip_limit<T>(2);
+    ConvStrips* found = nullptr;
+    as_constant < alone<windows ? windows : alone>(
+                      width,
+                      [&]<int COLS>() {
+                          if constexpr (COLS <= alone || COLS % 2 == 0)
+                              found = conv_strips<T, COLS>;
+                      });
+    return found;
 }
 
 // f<T>(k, lanes) for all panels of channels, with the code that suits the shape.
@@ -179,97 +273,78 @@ CONVLET_INLINE void each_conv_panel(const ConvShape& s, const F& f) {
                 k, lanes);
         });
     };
-    const bool single = s.s2 * s.x_pixel == 1;
-    if (single && s.columns == 5)
+    const Index step = s.s2 * s.x_pixel;
+    if (step == 1 && s.columns == 5)
         panels.template operator()<5, 1>();
-    else if (single && s.columns == 3)
+    else if (step == 1 && s.columns == 3)
         panels.template operator()<3, 1>();
-    else if (s.s2 * s.x_pixel == 8)
+    else if (step == 3)
+        panels.template operator()<0, 3>();
+    else if (step == 6)
+        panels.template operator()<0, 6>();
+    else if (step == 8)
         panels.template operator()<0, 8>();
-    else if (s.s2 * s.x_pixel == 16)
+    else if (step == 16)
         panels.template operator()<0, 16>();
     else
         panels.template operator()<0, 0>();
 }
 
-// The strip of channels k on that begins with output (i, j).
-CONVLET_INLINE Strip strip_at(const ConvShape& s, const float* x, const float* w, BiasView b, int i,
-                              int j, int lanes) {
-    return {x + i * s.s1 * s.x_row + j * s.s2 * s.x_pixel,
-            w,
-            {b.b + i * b.row + j * b.pixel, b.row, b.pixel},
-            lanes};
-}
-
-// `count` strips of COLS outputs in each row, from column j on.
-template <class T, int COLS>
-CONVLET_FLAT void conv_block(const ConvShape& s, const float* x, const float* w, BiasView b,
-                             int lanes, Grid z, int j, int count) {
-    for (int i = 0; i < s.I; ++i)
-        for (int n = 0; n < count; ++n) {
-            const int at = j + n * COLS;
-            conv_strip<T, COLS>(s, strip_at(s, x, w, b, i, at, lanes),
-                                z.at + i * z.row + at * z.pixel, z.pixel);
+// `count` strips of `width` outputs in each row, from column j on, two at a time: above each other,
+// or in a last row that is by itself beside each other.
+inline void conv_block(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
+                       int lanes, Grid out, Winner* winner, Index winner_pixel, int j, int count,
+                       int width, ConvStrips* run) {
+    const int window = pools(fused) ? 2 : 1, rows = s.I / window * window;
+    const Index x_row = s.s1 * s.x_row, x_strip = width * s.s2 * s.x_pixel;
+    const Index out_strip = width / window * out.pixel, b_strip = width * b.pixel;
+    const Index winner_row = s.J / window * winner_pixel;
+    const Index winner_strip = width / window * winner_pixel;
+    const auto place_row = static_cast<std::int32_t>(s.s1 * (s.x_row / s.x_pixel));
+    for (int i = 0; i < rows; i += 2) {
+        const bool lone = i + 1 == rows;
+        const int strips = lone ? 2 : 1;  // of this row at a time
+        const auto other = [&](Index row, Index strip) { return lone ? strip : row; };
+        Strips at{x + i * x_row + j * s.s2 * s.x_pixel,
+                  other(x_row, x_strip),
+                  w,
+                  {b.b + i * b.row + j * b.pixel, other(b.row, b_strip), b.pixel},
+                  lanes};
+        StripsOutput to{
+            i * place_row + j * s.s2,
+            lone ? width * s.s2 : place_row,
+            out.at + i / window * out.row + j / window * out.pixel,
+            other(out.row, out_strip),
+            out.pixel,
+            winner ? winner + i / window * winner_row + j / window * winner_pixel : nullptr,
+            other(winner_row, winner_strip),
+            winner_pixel};
+        for (int n = 0; n < count; n += strips) {
+            if (lone && n + 1 == count)  // the same strip twice
+                at.x_other = at.b.row = to.place_other = 0, to.out_other = to.winner_other = 0;
+            run(s, fused, at, to);
+            at.x += strips * x_strip, at.b.b += strips * b_strip;
+            to.place += strips * width * s.s2, to.out += strips * out_strip;
+            if (winner) to.winner += strips * winner_strip;
         }
+    }
 }
 
-// Columns in tiles as wide as the registers allow, then half as wide.  Beside COLS * NV sums a tile
-// has NV vectors of w, or a row of at most 5 taps, and a broadcast pixel.  32 registers: 16 + 5 + 1
-// = 22 and 8 * 2 + 2 + 1 = 19.  16 registers: 8 + 5 + 1 = 14 and 4 * 2 + 2 + 1 = 11.
-inline void conv(const ConvShape& s, const float* x, const float* w, BiasView b, Grid z) {
-    each_conv_panel(s, [&]<class T>(int k, int lanes) {
-        constexpr int limit = registers == 32 ? (T::NV == 1 ? 16 : 8) : (T::NV == 1 ? 8 : 4);
-        halving<limit>(0, s.J, [&]<int COLS>(int j, int count) {
-            conv_block<T, COLS>(s, x, w + k, {b.b + k, b.row, b.pixel}, lanes,
-                                {z.at + k, z.row, z.pixel}, j, count);
-        });
-    });
-}
-
-// The same, in two rows.
-template <class T, bool way_back, int COLS>
-CONVLET_FLAT void conv_pool_block(const ConvShape& s, Fused fused, const float* x, const float* w,
-                                  BiasView b, int lanes, Grid out, Winner* winner,
-                                  Index winner_pixel, int j, int count) {
-    const Index down = s.s1 * (s.x_row / s.x_pixel);
-    for (int i = 0; i + 1 < s.I; i += 2)
-        for (int n = 0; n < count; ++n) {
-            const int at = j + n * COLS;
-            const Index place = i * down + at * s.s2;
-            const Index output = Index(i / 2) * (s.J / 2) + at / 2;
-            conv_pool_strip<T, way_back, COLS>(
-                s, fused, strip_at(s, x, w, b, i, at, lanes), static_cast<std::int32_t>(place),
-                static_cast<std::int32_t>(down), out.at + i / 2 * out.row + at / 2 * out.pixel,
-                out.pixel, way_back ? winner + output * winner_pixel : nullptr, winner_pixel);
-        }
-}
-
-// Rows in pairs, columns in equal tiles as wide as the registers allow.  Beside 2 * COLS * NV sums
-// a tile has NV vectors of w, or a row of at most 5 taps, and a broadcast pixel.  32 registers: 2 *
-// 12 + 5 + 1 = 30 and 2 * 6 * 2 + 2 + 1 = 27.  16 registers: 2 * 6 + 1 + 1 = 14, 2 * 4 + 5 + 1 = 14
-// beside a row of taps, and 2 * 2 * 2 + 2 + 1 = 11, as 2 * 4 * 2 would leave none for w.
-inline void conv_pool(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
-                      Grid out, Winner* winner) {
-    const int columns = s.J / 2 * 2;
+// Strips as wide as the registers allow, all of a width but the last one in a row; with a pool they
+// are whole windows.
+inline void conv(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
+                 Grid out, Winner* winner) {
+    const int window = pools(fused) ? 2 : 1, columns = s.J / window * window;
     if (columns == 0) return;
     const Index winner_pixel = ceil_div(s.K, 8) * 8;
     each_conv_panel(s, [&]<class T>(int k, int lanes) {
-        constexpr int limit = registers == 32 ? (T::NV == 1 ? 12 : 6)
-                                              : (T::TAPS      ? 4
-                                                 : T::NV == 1 ? 6
-                                                              : 2);
-        const int width = ceil_div(ceil_div(columns, ceil_div(columns, limit)), 2) * 2;
+        const int strips = ceil_div(columns, strip_limit<T>(window));
+        const int width = ceil_div(ceil_div(columns, strips), window) * window;
         const auto block = [&](int j, int count, int width) {
-            as_constant<limit / 2>(width / 2, [&]<int WINDOWS>() {
-                const Grid to{out.at + k, out.row, out.pixel};
-                const BiasView bias{b.b + k, b.row, b.pixel};
-                if (winner)
-                    conv_pool_block<T, true, 2 * WINDOWS>(s, fused, x, w + k, bias, lanes, to,
-                                                          winner + k, winner_pixel, j, count);
-                else
-                    conv_pool_block<T, false, 2 * WINDOWS>(s, fused, x, w + k, bias, lanes, to,
-                                                           nullptr, 0, j, count);
-            });
+            if (count && width)
+                conv_block(s, fused, x, w + k, {b.b + k, b.row, b.pixel}, lanes,
+                           {out.at + k, out.row, out.pixel}, winner ? winner + k : nullptr,
+                           winner_pixel, j, count, width, strips_of<T>(width));
         };
         block(0, columns / width, width);
         block(columns / width * width, 1, columns % width);

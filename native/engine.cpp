@@ -2,22 +2,23 @@
 
 #include <iterator>
 
+#include "prediction.h"
 #include "step.h"
 
 namespace convlet {
 namespace {
 
-// The threads of every call: as many as it was given, but no more than there are shares of its
-// samples.  Memory is taken for each of them.  Training takes whole blocks, prediction single
-// images.
-int useful_threads(int threads, Index samples, Index share) {
-    return static_cast<int>(std::min<Index>(threads, (samples + share - 1) / share));
+// The threads of training: as many as it was given, but no more than there are
+// blocks of its samples.  Memory is taken for each of them.
+int useful_threads(int threads, Index samples) {
+    return static_cast<int>(std::min<Index>(threads, (samples + block - 1) / block));
 }
 
 }  // namespace
 
-Engine::Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Index parameters)
-    : kernels_(kernels), plan_(stages, parameters) {}
+Engine::Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Index parameters,
+               Index share)
+    : kernels_(kernels), plan_(stages, parameters, share) {}
 
 Engine::~Engine() = default;
 
@@ -44,50 +45,16 @@ void Engine::give_back(std::unique_ptr<Workspace> workspace) {
 void Engine::predict(const float* parameters, const Images& images, Index n, bool probabilities,
                      float* out, int threads, const Interrupted& interrupted) {
     if (n == 0) return;
-    threads = useful_threads(threads, n, 1);
     auto space = borrow(threads, 0);
-    const Passes passes(kernels_, plan_, parameters, *space);
-    passes.turn_all();
-    const int M = plan_.classes;
-    const std::size_t D = plan_.denses.size();
-    // equal chunks, so that no thread waits for a last long one
-    const Index rounds = (n + Index(threads) * space->chunk - 1) / (Index(threads) * space->chunk);
-    const int chunk = static_cast<int>((n + rounds * threads - 1) / (rounds * threads));
     Stop stop(interrupted);
-    const Team::Work work = [&](Index item, int thread) {
-        const Index first = item * chunk;
-        const int count = static_cast<int>(std::min<Index>(chunk, n - first));
-        const Arena& arena = space->arenas[thread];
-        const DenseRows& rows = space->rows[thread];
-        Look look(stop, thread);
-        for (int s = 0; s < count; ++s) {
-            if (look.given_up(plan_.multiply_adds)) return;
-            float* features = rows.x[0].get() + s * plan_.features_row;
-            passes.input(arena, images, first + s, 0, features);
-            passes.forward_convs(arena, first + s, 0, false, features);
-        }
-        passes.forward_dense(rows, 0, count);
-        const float* z = rows.input(plan_, D);
-        const Index row = passes.x_row(D);
-        if (!probabilities) {
-            for (int s = 0; s < count; ++s)
-                std::memcpy(out + (first + s) * M, z + s * row, M * sizeof(float));
-            return;
-        }
-        const int lanes = static_cast<int>(round_up(count, sample_lanes));
-        float* columns = arena.lanes[0].get();
-        std::memset(columns, 0, sizeof(float) * M * lanes);
-        kernels_.transpose(z, row, count, M, columns, lanes);
-        kernels_.softmax(columns, M, lanes);
-        kernels_.transpose(columns, lanes, M, count, out + first * M, M);
-    };
-    run_team(threads, stop, [&](Team& team) { team.parallel((n + chunk - 1) / chunk, work); });
+    Prediction prediction(kernels_, plan_, parameters, *space, images, n, probabilities, out, stop);
+    run_team(threads, stop, [&](Team& team) { prediction.run(team); });
     give_back(std::move(space));
 }
 
 double Engine::gradients(const float* parameters, const Samples& data, Index n, float* gradient,
                          int threads, const Interrupted& interrupted) {
-    threads = useful_threads(threads, n, block);
+    threads = useful_threads(threads, n);
     auto space = borrow(threads, n);
     Step step(kernels_, plan_, parameters, *space, data);
     step.begin(nullptr, n);
@@ -109,7 +76,7 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
                       const Interrupted& interrupted) {
     const Index total = std::ssize(steps.order);
     const Index largest = std::min(settings.batch_size, total);
-    threads = useful_threads(threads, largest, block);
+    threads = useful_threads(threads, largest);
     auto space = borrow(threads, largest);
     const Images& images = data.images;
     if (settings.augmentation)
@@ -119,6 +86,7 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
     const Regularisation regularisation(kernels_, settings.augmentation, settings.seed,
                                         steps.epoch);
     Step step(kernels_, plan_, parameters, *space, data, &regularisation, settings.label_smoothing);
+    if (!settings.clip_norm) step.fuse_updates();
     UpdateRules update_rules(settings.optimizer, steps.updates);
     UpdateRule update_rule;
     float* gradient = space->gradient.get();
@@ -131,7 +99,8 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
         step.update(n, update_rule, gradient, parameters, slots);
     };
     const Team::Work phase_d = [&](Index n, int) { step.turn(n); };
-    const Index items = std::ssize(plan_.items), taps_items = std::ssize(plan_.taps_items);
+    const Index items = std::ssize(plan_.items),
+                taps_items = std::ssize(plan_.taps_items) + std::ssize(plan_.dx_taps_items);
     Trained result;
     run_team(threads, stop, [&](Team& team) {
         for (Index first = 0; first < total; first += settings.batch_size, ++result.done) {
@@ -141,7 +110,9 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
             update_rule = update_rules.next(steps.rates[result.done]);
             if (!step.begin(steps.order.data() + first, size)) continue;
             // a job that is stopped abandons this step; those before it are whole
-            if (!team.parallel(step.chunks(), phase_a) || !team.parallel(items, phase_b)) return;
+            if (!team.parallel(step.chunks(), phase_a)) return;
+            step.choose_fused();
+            if (!team.parallel(items, phase_b)) return;
             cost = step.cost();
             const double norm = step.norm();
             result.diverged = !std::isfinite(norm) || !std::isfinite(cost);

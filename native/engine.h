@@ -18,7 +18,9 @@ struct Workspace;
 // Where `interrupted` stops a call, its results mean nothing; whole steps of `train` stand.
 class Engine {
 public:
-    Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Index parameters);
+    // `share`: multiply-adds, the least that are worth a thread's while inside of an image.
+    Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Index parameters,
+           Index share);
     ~Engine();
 
     const char* target() const { return kernels_.name; }

@@ -26,30 +26,59 @@ struct ConvShape {
     int I, J;              // of z
     Index x_row, x_pixel;  // floats
     bool ordered = true;   // whether survivors are listed row by row, left to right in each
+    int tile = 0;          // of Winograd's form: so many rows and columns of outputs
+    int whole_K = 0;       // channels of w in memory, where the K are some of them; 0: K
+    // Floats from one input channel of w to the next.
+    CONVLET_INLINE Index w_row() const { return whole_K ? whole_K : K; }
     // Floats under one kernel row, whole vectors of 8.
     CONVLET_INLINE Index run() const { return (columns * x_pixel + 7) / 8 * 8; }
 };
 
-// Winograd's form of a convolution with its pool (winograd.h): where it serves, and what it needs.
-CONVLET_INLINE constexpr bool winograd_fits(const ConvShape& s) {
-    return s.rows == s.columns && (s.rows == 3 || s.rows == 5) && s.s1 == 1 && s.s2 == 1 &&
-           s.I >= 2 && s.J >= 2 && s.x_pixel % 8 == 0 && s.R >= 8 && s.K >= 8;
+// Winograd's form (winograd.h): the outputs of a tile along an axis, or 0 where the direct sum serves
+// better, and what it needs.  Measured (docs/engine.md): turning pixels and outputs costs more than
+// the products save for fewer channels, and for tiles of 4 that hang over the edge.
+CONVLET_INLINE constexpr int winograd_tile(const ConvShape& s) {
+    if (s.rows != s.columns || s.s1 != 1 || s.s2 != 1 || s.I < 2 || s.J < 2 || s.x_pixel % 8)
+        return 0;
+    if (s.rows == 5) return s.R >= 8 && s.K >= 16 ? 2 : 0;
+    if (s.rows != 3 || s.R < 16 || s.K < 8) return 0;
+    const Index fours = Index((s.I + 3) / 4) * ((s.J + 3) / 4);
+    if (10 * Index(s.I) * s.J >= 7 * 16 * fours) return 4;
+    return s.R >= 32 ? 2 : 0;
+}
+// Whether its tiles serve (3), too.
+CONVLET_INLINE constexpr bool winograd_sums(const ConvShape& s) {
+    return s.tile == 4 || (s.rows == 5 && s.tile == 2 && s.R >= 16);
+}
+CONVLET_INLINE constexpr int winograd_points(const ConvShape& s) {
+    return (s.rows + s.tile - 1) * (s.rows + s.tile - 1);
 }
 // Rows of tiles that are multiplied at a time, some 16 tiles.
 CONVLET_INLINE constexpr int winograd_rows(const ConvShape& s) {
-    return s.J >= 32 ? 1 : 16 / (s.J / 2);
+    const int columns = (s.J + s.tile - 1) / s.tile;
+    return columns >= 16 ? 1 : 16 / columns;
+}
+CONVLET_INLINE constexpr Index winograd_tiles(const ConvShape& s) {
+    return Index(winograd_rows(s)) * ((s.J + s.tile - 1) / s.tile);
 }
 // Floats from the array of one point to the next one's: a power of two would put the same element
 // of all of them into the same few sets of the cache.
 CONVLET_INLINE constexpr Index winograd_step(Index floats) { return floats + 16; }
 CONVLET_INLINE constexpr Index winograd_taps_size(const ConvShape& s) {
-    return Index(s.rows + 1) * (s.rows + 1) * winograd_step(s.R * ((s.K + 7) / 8 * 8));
+    return winograd_points(s) * winograd_step(s.R * ((s.K + 7) / 8 * 8));
+}
+// Floats of the sums of (3).
+CONVLET_INLINE constexpr Index winograd_sums_size(const ConvShape& s) {
+    return winograd_points(s) * winograd_step(s.x_pixel * ((s.K + 7) / 8 * 8));
+}
+CONVLET_INLINE constexpr Index winograd_lines(const ConvShape& s) {
+    return Index(16) * (s.rows + s.tile - 1) * (s.J + s.tile + s.rows - 2);
 }
 CONVLET_INLINE constexpr Index winograd_scratch(const ConvShape& s) {
-    const Index N = s.rows + 1, tiles = Index(winograd_rows(s)) * (s.J / 2);
-    const Index columns = s.J / 2 * 2 + N - 2;
-    return N * N * (winograd_step(tiles * s.x_pixel) + winograd_step(tiles * ((s.K + 7) / 8 * 8))) +
-           16 * N * columns;
+    const Index tiles = winograd_tiles(s), pixels = Index(s.I + s.rows - 1) * (s.J + s.rows - 1);
+    return winograd_points(s) *
+               (winograd_step(tiles * s.x_pixel) + winograd_step(tiles * ((s.K + 7) / 8 * 8))) +
+           winograd_lines(s) + (pixels + 3) / 4;
 }
 
 // Where a stage's bias begins and how far it moves with (i, j); 0 where it is shared.
@@ -79,8 +108,12 @@ inline constexpr int winner_bits = 26;
 inline constexpr Winner winner_mask = (1 << winner_bits) - 1;
 inline constexpr Winner half = 1 << winner_bits;
 
-// The orders of ReLU and a 2x2 pool with stride 2 that have a kernel of their own.
-enum class Fused { relu_pool, pool_relu, pool };
+// The sigma that are computed on a tile of (1): nothing, ReLU, and a 2x2 pool with stride 2 with or
+// without a ReLU before or behind it.
+enum class Fused { none, relu, relu_pool, pool_relu, pool };
+CONVLET_INLINE constexpr bool pools(Fused fused) {
+    return fused != Fused::none && fused != Fused::relu;
+}
 
 // The errors of one sample that survive: channel k has count[k] of them, delta[e] at x + offset[e],
 // from e = k * stride on.  Lists are written in whole vectors of 8: `stride` has room for that.
@@ -124,22 +157,22 @@ struct Kernels {
     // x^0: u / 255, correctly rounded.
     void (*scale_bytes)(const std::uint8_t* u, Index n, float* x);
 
-    // z = C(x, w) + b.
-    void (*conv)(const ConvShape&, const float* x, const float* w, BiasView, Grid z);
-    // The same, then ReLU and pool on the tile.  `winner` (I', J', K rounded up to 8) may be null.
-    void (*conv_pool)(const ConvShape&, Fused, const float* x, const float* w, BiasView, Grid out,
-                      Winner* winner);
-    // The same by fewer multiplications, where `winograd_fits`: taps (input channels first..last-1
-    // of w turned) and scratch have the sizes above.
+    // C(x, w) + b, then ReLU and pool on the tile.  `winner` (I', J', K rounded up to 8) may be
+    // null.
+    void (*conv)(const ConvShape&, Fused, const float* x, const float* w, BiasView, Grid out,
+                 Winner* winner);
+    // The same by fewer multiplications, where the shape has a tile: taps (input channels
+    // first..last-1 of w turned) and scratch have the sizes above.
     void (*winograd_taps)(const ConvShape&, const float* w, int first, int last, float* taps);
     void (*winograd)(const ConvShape&, Fused, const float* x, const float* taps, BiasView, Grid out,
                      Winner* winner, float* scratch);
-    // sigma^l layer by layer: z is its own winner; ReLU and pool over values and winners in
-    // (I, J, K rounded up to 8).
-    void (*own_place)(const ConvShape&, Winner* winner);
-    void (*relu_winners)(float* x, Winner* winner, Index n);
-    void (*pool_winners)(Grid x, const Winner* winner, int rows, int columns, int stride_rows,
-                         int stride_columns, int I, int J, float* out, Winner* out_winner);
+    // sigma^l layer by layer: ReLU in place, and a pool, over values and winners (I, J, K rounded
+    // up to 8), which may be null.  x of a pool has whole vectors of 8 channels and `x_columns`
+    // pixels a row.
+    void (*relu_winners)(Grid x, int I, int J, int K, Winner* winner);
+    void (*pool_winners)(Grid x, int x_columns, const Winner* winner, int rows, int columns,
+                         int stride_rows, int stride_columns, int I, int J, int K, Grid out,
+                         Winner* out_winner);
 
     // One sample's survivors, the errors times `scale`, and db (K) += their sums; db may be null.
     void (*survivors)(const ConvShape&, const Winner* winner, Grid error, int rows, int columns,
@@ -150,6 +183,17 @@ struct Kernels {
     // The same, and dx (frame) += ..., from w packed as (K, P+1, run).
     void (*conv_dw_dx)(const ConvShape&, const float* x, const float* packed, const Survivors&,
                        bool first, float* dw, float* dx);
+
+    // Without a pool: one sample's dJ/dz (I, J, K rounded up to 8) from the errors above sigma times
+    // `scale`, and db (K) += their sums; db may be null.
+    void (*errors)(const ConvShape&, const Winner* winner, Grid above, float scale, Grid delta,
+                   float* db);
+    // dw (P+1, Q+1, R, K) += or = (3) of them; (p, q) is the place in the window, unflipped.
+    void (*conv_dw_of_errors)(const ConvShape&, const float* x, Grid delta, bool first, float* dw);
+    // The same in Winograd's form: its sums += or = those of (3) of one sample, and dw of them.
+    void (*winograd_dw)(const ConvShape&, const float* x, Grid delta, bool first, float* sums,
+                        float* scratch);
+    void (*winograd_dw_sum)(const ConvShape&, const float* sums, float* dw);
 
     // out (rows, columns) = a (rows, depth) b (depth, columns) + init (columns) or 0: the products
     // of (6) x w + b, (7) w delta^T and (8) x^T delta.
@@ -178,6 +222,10 @@ struct Kernels {
                  const float* dx, float elastic, Grid out);
     // One step of w, with its slots m, v where the rule has them.
     void (*update)(const UpdateRule&, float* w, const float* gradient, float* m, float* v, Index n);
+    // Rows (rows, columns) of w, one behind the other, and their slots: the step whose gradient is
+    // a (rows, depth) b (depth, columns), the same bits as `product` and then `update`.
+    void (*product_update)(const UpdateRule&, Strided a, Index rows, Index depth, const float* b,
+                           Index b_row, int columns, float* w, float* m, float* v);
     // The sum of squares, in one order for every target; not finite if one element is not.
     double (*squares)(const float* a, Index n);
     // a *= b.

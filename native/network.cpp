@@ -12,9 +12,11 @@ bool halves(const SigmaLayer& layer) {
            layer.stride_rows == 2 && layer.stride_columns == 2;
 }
 
-// The kernel of its own that these layers have, if they are all that do not drop.
+// What is computed with (1), if these layers are all that do not drop.
 std::optional<Fused> fused(const std::vector<SigmaLayer>& sigma) {
     const auto relu = [](const SigmaLayer& layer) { return layer.kind == SigmaLayer::Kind::relu; };
+    if (sigma.empty()) return Fused::none;
+    if (sigma.size() == 1 && relu(sigma[0])) return Fused::relu;
     if (sigma.size() == 2 && relu(sigma[0]) && halves(sigma[1])) return Fused::relu_pool;
     if (sigma.size() == 2 && halves(sigma[0]) && relu(sigma[1])) return Fused::pool_relu;
     if (sigma.size() == 1 && halves(sigma[0])) return Fused::pool;
@@ -34,6 +36,7 @@ void plan_sigma(ConvPlan& plan) {
                 continue;
             case SigmaLayer::Kind::relu: ++relus; break;
             case SigmaLayer::Kind::max_pool:
+                plan.pooled = true;
                 if (layer.rows > layer.stride_rows || layer.columns > layer.stride_columns)
                     plan.shape.ordered = false;  // windows overlap
                 plan.rows = layer.pooled_rows(plan.rows);
@@ -45,9 +48,53 @@ void plan_sigma(ConvPlan& plan) {
     }
     if (relus > 30) throw std::length_error("more than 30 ReLU layers in one stage");
     if (const auto kernel = fused(others); kernel && only_dropout_follows) {
+        plan.layered = false;
         plan.fused = *kernel;
         plan.fused_layers = static_cast<int>(others.size());
     }
+}
+
+// Along one axis of a kernel with so many taps: the pixels of x^l with remainder `phase`.
+struct PhaseAxis {
+    int taps;          // that meet them
+    int first, count;  // windows of dJ/dz, the first one by its last place
+    PhaseAxis(int kernel, int stride, int before, int pixels, int phase)
+        : taps(phase < kernel ? (kernel - 1 - phase) / stride + 1 : 0),
+          first((before - phase + stride - 1) / stride),
+          count((before + pixels - 1 - phase + stride) / stride - first) {}
+};
+
+// (2) without a pool: dx_tuv = sum over m, n, k of delta_(t' - m)(u' - n)k w_(P - s1 m - a)(Q - s2 n
+// - b)vk with t = s1 t' + a, u = s2 u' + b, for each (a, b) a convolution (1) of delta.
+void plan_errors(ConvPlan& plan, bool first_stage) {
+    const StageSpec& s = plan.spec;
+    const Index pixel = round_up(s.K, 8);
+    const int above = first_stage ? 0 : (s.rows - 1) / s.s1;
+    const int left = first_stage ? 0 : (s.columns - 1) / s.s2;
+    const int rows = above + std::max(s.I, first_stage ? 0 : (s.above + s.H - 1) / s.s1 + 1);
+    const int columns = left + std::max(s.J, first_stage ? 0 : (s.left + s.W - 1) / s.s2 + 1);
+    plan.delta_row = columns * pixel;
+    plan.delta_interior = above * plan.delta_row + left * pixel;
+    plan.delta_frame = rows * plan.delta_row;
+    if (first_stage) return;  // nobody asks for the error of x^0
+    Index taps = 0;
+    for (int a = 0; a < s.s1; ++a)
+        for (int b = 0; b < s.s2; ++b) {
+            const PhaseAxis down(s.rows, s.s1, s.above, s.H, a);
+            const PhaseAxis right(s.columns, s.s2, s.left, s.W, b);
+            if (down.taps == 0 || right.taps == 0) continue;  // no window meets them: 0
+            Phase phase;
+            phase.row = a, phase.column = b;
+            phase.shape = {down.taps,   right.taps,     s.K,  s.R, 1, 1, down.count,
+                           right.count, plan.delta_row, pixel};
+            phase.delta = (above + down.first - (down.taps - 1)) * plan.delta_row +
+                          (left + right.first - (right.taps - 1)) * pixel;
+            phase.dx = (s.s1 * down.first + a) * plan.shape.x_row +
+                       (s.s2 * right.first + b) * plan.shape.x_pixel;
+            phase.taps = taps;
+            taps += Index(down.taps) * right.taps * s.K * s.R;
+            plan.phases.push_back(phase);
+        }
 }
 
 ConvPlan plan_conv(const StageSpec& s, Index pixel) {
@@ -68,10 +115,11 @@ ConvPlan plan_conv(const StageSpec& s, Index pixel) {
 
 }  // namespace
 
-Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
+Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_, Index share_)
     : input(Index(stages[0].H) * stages[0].W * stages[0].R),
       parameters(parameters_),
-      features(static_cast<int>(input)) {
+      features(static_cast<int>(input)),
+      share(share_) {
     for (const StageSpec& s : stages) {
         multiply_adds += s.multiply_adds();
         switch (s.affine) {
@@ -80,12 +128,72 @@ Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_)
         }
     }
     classes = denses.empty() ? features : denses.back().M;
-    features_row = round_up(features, 16);
+    features_row = spread_row(features);
     widest_map = std::max(features, classes);
     for (const DensePlan& d : denses) widest_map = std::max<Index>({widest_map, d.N, d.M});
     std::stable_sort(items.begin(), items.end(), [](const UpdateItem& a, const UpdateItem& b) {
         return a.end - a.begin > b.end - b.begin;  // the longest first
     });
+}
+
+std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps) const {
+    const ConvShape& shape = c.shape;
+    const int wanted = parts_of(c.spec.multiply_adds(), threads);
+    // Rows leave a core most of the pixels that it made, but everyone reads the whole kernel.
+    // Channels, whole cache lines of them, are for kernels that are far larger than the frame.
+    const Index kernel = Index(shape.rows) * shape.columns * shape.R * shape.K;
+    const int lines = kernel > 4 * c.frame ? shape.K / 16 : 1;
+    const int across = std::clamp(lines, 1, std::min(wanted, threads));
+    // Winograd's products want some 8 tiles at a time
+    const int least = c.winograd ? (winograd_rows(shape) + 1) / 2 : 1;
+    const bool turns = c.winograd && across > 1;  // a part for itself, so all of its rows
+    // rows of whole tiles: a tile that two parts cut would be other sums
+    const int unit = !c.winograd ? 1 : pools(c.fused) ? shape.tile / 2 : shape.tile;
+    const int units = (c.rows + unit - 1) / unit;
+    const int down = turns ? 1 : std::clamp(units / least, 1, wanted / across);
+    std::vector<ConvPart> found;
+    for (int n = 0; n < across; ++n)
+        for (int m = 0; m < down; ++m) {
+            const int first = static_cast<int>(Index(units) * m / down * unit);
+            const int last =
+                std::min(c.rows, static_cast<int>(Index(units) * (m + 1) / down * unit));
+            int z_first = first, z_last = last;
+            for (auto layer = c.spec.sigma.rbegin(); layer != c.spec.sigma.rend(); ++layer) {
+                if (layer->kind != SigmaLayer::Kind::max_pool) continue;
+                z_first *= layer->stride_rows;
+                z_last = (z_last - 1) * layer->stride_rows + layer->rows;
+            }
+            const int channel = 16 * (lines * n / across);
+            const int end = n + 1 < across ? 16 * (lines * (n + 1) / across) : shape.K;
+            ConvPart part{c, first, z_first, channel, turns};
+            ConvPlan& plan = part.plan;
+            plan.rows = last - first;
+            plan.spec.I = plan.shape.I = z_last - z_first;
+            plan.spec.K = plan.shape.K = end - channel;
+            plan.shape.whole_K = shape.K;
+            plan.spec.w += channel;
+            if (turns) {
+                plan.taps = taps;
+                taps += round_up(winograd_taps_size(plan.shape), 16);
+            }
+            found.push_back(std::move(part));
+        }
+    return found;
+}
+
+int Plan::units_at_a_time(const DensePlan& s, int samples, int threads) const {
+    // a weight from memory takes as long as some four multiply-adds
+    const int count = parts_of(Index(s.N) * s.M * std::max(samples, 4), threads);
+    const int units = (s.M + count - 1) / count;
+    return static_cast<int>(round_up(units, units > 128 ? 128 : 32));  // whole panels
+}
+
+// One a thread, so that each item passes from core to core once; of large work two, so that a
+// helper that comes late leaves the others less to wait for.
+int Plan::parts_of(Index work, int threads) const {
+    const Index worth = work / share;
+    return static_cast<int>(
+        std::clamp<Index>(worth, 1, worth < 8 * threads ? threads : 2 * threads));
 }
 
 void Plan::add_conv(const StageSpec& s) {
@@ -97,11 +205,24 @@ void Plan::add_conv(const StageSpec& s) {
     partial = plan.db + round_up(s.bias_size(), 16);
     plan.packed = packed;
     if (stage > 0) packed += kernel;
-    if (plan.fused_layers && winograd_fits(plan.shape)) add_winograd(plan);
-    if (!plan.fused_layers) plane = std::max(plane, Index(s.I) * s.J * round_up(s.K, 8));
+    plan.shape.tile = winograd_tile(plan.shape);
+    plan.winograd = plan.shape.tile && !plan.layered;
+    if (plan.winograd) plan.taps = add_winograd(plan.shape, false);
+    if (!plan.pooled) plan_errors(plan, stage == 0);
+    if (!plan.pooled && winograd_sums(plan.shape)) {
+        plan.sums = round_up(winograd_sums_size(plan.shape), 16);
+        scratch = std::max(scratch, winograd_scratch(plan.shape));
+    }
+    if (plan.phases.size() == 1) {
+        ConvShape& shape = plan.phases[0].shape;
+        shape.tile = winograd_tile(shape);
+        if (shape.tile) plan.dx_taps = add_winograd(shape, true);
+    }
+    if (plan.layered) plane = std::max(plane, Index(s.I) * s.J * round_up(s.K, 8));
     survivors = std::max(survivors, survivors_stride(Index(plan.rows) * plan.columns) * s.K);
     mask = std::max(mask, Index(s.I) * s.J * s.K);
     features = plan.rows * plan.columns * s.K;
+    sample += plan.frame + plan.winners;
     // an item is a kernel row, or the whole kernel where it is small: items that share a cache line
     // stall each other.  Measured (benchmarks/thresholds.py): with no limit, or with rows alone, a
     // step takes 0.94 to 1.04 times as long, which is noise
@@ -115,21 +236,23 @@ void Plan::add_conv(const StageSpec& s) {
     convs.push_back(std::move(plan));
 }
 
-void Plan::add_winograd(ConvPlan& plan) {
+// Room for a kernel in Winograd's form, and who turns it -> where it begins.
+Index Plan::add_winograd(const ConvShape& shape, bool back) {
     const int stage = static_cast<int>(convs.size());
-    plan.winograd = true;
-    plan.taps = taps;
-    taps += round_up(winograd_taps_size(plan.shape), 16);
-    scratch = std::max(scratch, winograd_scratch(plan.shape));
+    const Index begin = taps;
+    taps += round_up(winograd_taps_size(shape), 16);
+    scratch = std::max(scratch, winograd_scratch(shape));
     // worth a thread's while; with 64 or 4096 a step takes 0.92 to 0.98 times as long: noise
-    const int channels = std::max(1, 512 / plan.spec.K);
-    for (int r = 0; r < plan.spec.R; r += channels)
-        taps_items.push_back({stage, r, std::min(plan.spec.R, r + channels)});
+    const int channels = std::max(1, 512 / shape.K);
+    for (int r = 0; r < shape.R; r += channels)
+        (back ? dx_taps_items : taps_items)
+            .push_back({stage, r, std::min(shape.R, r + channels), back});
+    return begin;
 }
 
 void Plan::add_dense(const StageSpec& s) {
     const int stage = static_cast<int>(denses.size());
-    DensePlan plan{s.R, s.K, round_up(s.K, 16), 0, {}, s.bias_size() > 0, s.w, s.b};
+    DensePlan plan{s.R, s.K, spread_row(s.K), 0, {}, s.bias_size() > 0, s.w, s.b};
     for (const SigmaLayer& layer : s.sigma) switch (layer.kind) {
             case SigmaLayer::Kind::relu: ++plan.relus; break;
             case SigmaLayer::Kind::dropout: plan.drops.push_back(layer.number); break;

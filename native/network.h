@@ -2,6 +2,8 @@
 // memory.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -49,6 +51,23 @@ struct StageSpec {
 
 constexpr Index round_up(Index n, Index unit) { return (n + unit - 1) / unit * unit; }
 
+// Floats from row to row of n: whole cache lines, and no multiple of 1 KB, which would put the same
+// column of all rows into the same few sets of the cache.
+constexpr Index spread_row(Index n) {
+    const Index row = round_up(n, 16);
+    return row % 256 ? row : row + 16;
+}
+
+// Pixels of x^l whose row is a and whose column is b modulo the stride: their error (2) is one
+// convolution of dJ/dz, of stride 1, by the taps that meet them.
+struct Phase {
+    int row = 0, column = 0;  // a, b
+    ConvShape shape{};
+    Index delta = 0;  // where the first window begins in the frame of dJ/dz
+    Index dx = 0;     // where the first pixel stands in the error of x^l
+    Index taps = 0;   // where its kernel begins in the stage's packed copy
+};
+
 // A convolutional stage as the kernels see it.
 struct ConvPlan {
     StageSpec spec{};
@@ -56,14 +75,22 @@ struct ConvPlan {
     int rows = 0, columns = 0;  // of the output, after sigma
     Index frame = 0;            // floats of x^l with its padding
     Index interior = 0;         // where x^l itself begins in the frame
-    int fused_layers = 0;       // of sigma that conv_pool does; the others are dropout
-    Fused fused{};
-    bool winograd = false;  // whether they take Winograd's form
-    float kept_scale = 1;   // product of 1 / (1 - rate) over its dropout layers
-    Index winners = 0;      // numbers of one sample
-    Index dw = 0, db = 0;   // where the stage begins in a block's partial gradient
-    Index packed = 0;       // where its kernel begins in the packed copy for (2)
-    Index taps = 0;         // and in the one for Winograd's form
+    bool layered = true;        // whether sigma is computed layer by layer
+    Fused fused{};              // otherwise what is computed with (1); dropout follows
+    int fused_layers = 0;       // layers of sigma in `fused`
+    bool winograd = false;      // whether (1) takes Winograd's form
+    float kept_scale = 1;       // product of 1 / (1 - rate) over its dropout layers
+    Index winners = 0;          // numbers of one sample
+    Index dw = 0, db = 0;       // where the stage begins in a block's partial gradient
+    Index packed = 0;           // where its kernel begins in the packed copy for (2)
+    bool pooled = false;  // whether a pool is among sigma^l: its errors are lists, mostly zeros
+    // otherwise dJ/dz stands in a frame of its own, among zeros as far as a kernel reaches, and
+    // these phases make the error of x^l of it
+    Index delta_frame = 0, delta_row = 0, delta_interior = 0;
+    std::vector<Phase> phases;
+    Index dx_taps = -1;  // where the kernel of (2) begins in Winograd's form, -1: not in it
+    Index sums = 0;      // floats of the sums of (3) in Winograd's form; 0: not in it
+    Index taps = 0;      // and in the one for Winograd's form
     BiasView bias(const float* parameters, const float* zeros) const {
         const float* b = parameters + spec.b;
         switch (spec.bias) {
@@ -73,6 +100,14 @@ struct ConvPlan {
         }
         __builtin_unreachable();
     }
+};
+
+// Some rows and channels of a convolutional stage's output as a stage of its own, which begins with
+// `row` and `channel` of the whole one's output and with `z_row` of its z.
+struct ConvPart {
+    ConvPlan plan;
+    int row, z_row, channel;
+    bool turns;  // whether its kernel in Winograd's form is for it alone
 };
 
 struct DensePlan {
@@ -93,9 +128,10 @@ struct UpdateItem {
     Index begin, end;
 };
 
-// Input channels [first, last) of a kernel that is turned for Winograd's form.
+// Input channels [first, last) of a kernel that is turned for Winograd's form: that of (1), or of (2).
 struct TapsItem {
     int stage, first, last;
+    bool back;
 };
 
 inline constexpr int block = 8;  // samples whose convolution gradients are one chain
@@ -105,10 +141,10 @@ struct Plan {
     std::vector<ConvPlan> convs;
     std::vector<DensePlan> denses;
     std::vector<UpdateItem> items;
-    std::vector<TapsItem> taps_items;
-    Index input;       // numbers of an image
-    Index parameters;  // floats of the flat vector
-    int features;      // what the convolutional part hands to the first dense stage
+    std::vector<TapsItem> taps_items, dx_taps_items;  // of (1), of (2)
+    Index input;                                      // numbers of an image
+    Index parameters;                                 // floats of the flat vector
+    int features;  // what the convolutional part hands to the first dense stage
     Index features_row;
     int classes;
     Index partial = 0;        // floats of a block's partial gradient
@@ -120,16 +156,43 @@ struct Plan {
     Index survivors = 0;      // the most room of a stage's lists
     Index widest_map;         // the largest N or M of a dense stage, or the features
     Index multiply_adds = 0;  // of one image, forward
+    Index share;              // multiply-adds, the least that are worth an item of a phase
+    Index sample = 0;         // floats of a sample's way forward that wait for its way back
+    // Samples whose way forward a thread keeps for the way back: some 32 MB, but one at least.
+    int most_kept() const {
+        int count = 32;
+        while (count > 1 && count * sample > 8'000'000) count /= 2;
+        return count;
+    }
     // Samples that a thread takes at a time, some 50 milliseconds at most: the others wait for it.
+    // Without convolutions more of them, so that weights larger than a cache are read less often,
+    // where their rows take no more than 4 MB.
     int most_chunk() const {
-        return multiply_adds <= 16'000'000 ? 32 : multiply_adds <= 32'000'000 ? 16 : block;
+        if (convs.empty() && multiply_adds <= 4'000'000 && 128 * widest_map <= 1 << 20) return 128;
+        const int most = multiply_adds <= 16'000'000   ? 32
+                         : multiply_adds <= 32'000'000 ? 16
+                                                       : block;
+        return std::clamp(most_kept(), block, most);
     }
 
-    Plan(const std::vector<StageSpec>& stages, Index parameters);
+    // Samples of an item of phase A in a minibatch of so many: a power of two.
+    int chunk(int threads, Index batch) const {
+        const auto share = static_cast<std::size_t>((batch + threads - 1) / threads);
+        return static_cast<int>(std::clamp<std::size_t>(std::bit_ceil(share), block, most_chunk()));
+    }
+
+    Plan(const std::vector<StageSpec>& stages, Index parameters, Index share);
+
+    // What the threads of a team take of a stage for one image; one part where the stage is small.
+    // Kernels that parts turn for themselves lie from `taps` on, which moves past them.
+    std::vector<ConvPart> parts(const ConvPlan& c, int threads, Index& taps) const;
+    // Units of a dense stage that a thread takes at a time, for so many samples.
+    int units_at_a_time(const DensePlan& s, int samples, int threads) const;
 
 private:
+    int parts_of(Index work, int threads) const;
     void add_conv(const StageSpec& s);
-    void add_winograd(ConvPlan& plan);
+    Index add_winograd(const ConvShape& shape, bool back);
     void add_dense(const StageSpec& s);
 };
 

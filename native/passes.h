@@ -24,19 +24,21 @@ public:
     // x^0 of image `sample` into the first frame or the first dense row.
     void input(const Arena& arena, const Images& images, Index sample, int slot,
                float* dense_row) const {
-        const Index row = Index(images.columns) * images.channels;
-        Grid to{dense_row, row, images.channels};
-        if (!plan_.convs.empty()) {
-            const ConvPlan& c = plan_.convs[0];
-            to = {arena.frames[0].get() + slot * c.frame + c.interior, c.shape.x_row,
-                  c.shape.x_pixel};
-        }
         if (regularisation_ && regularisation_->augments())
-            return regularisation_->augment(arena, images, sample, to);
+            return regularisation_->augment(arena, images, sample,
+                                            first_grid(arena, images, slot, dense_row));
+        input_rows(arena, images, sample, slot, dense_row, 0, images.rows);
+    }
+
+    // Rows [first, last) of it, as it is.
+    void input_rows(const Arena& arena, const Images& images, Index sample, int slot,
+                    float* dense_row, int first, int last) const {
+        const Index row = Index(images.columns) * images.channels;
+        const Grid to = first_grid(arena, images, slot, dense_row);
         const Index at = sample * plan_.input;
-        if (to.row == row) return images.copy(k_, at, plan_.input, to.at);
-        for (int i = 0; i < images.rows; ++i)
-            images.copy(k_, at + i * row, row, to.at + i * to.row);
+        if (to.row == row)
+            return images.copy(k_, at + first * row, (last - first) * row, to.at + first * row);
+        for (int i = first; i < last; ++i) images.copy(k_, at + i * row, row, to.at + i * to.row);
     }
 
     // Image `sample` on its way into the cache: a shuffled data set is read all over memory.
@@ -57,19 +59,25 @@ public:
             const BiasView b = c.bias(parameters_, space_.zeros.get());
             Winner* winner = way_back ? arena.winners[l].get() + slot * c.winners : nullptr;
             const Grid out = output(arena, l, slot, features);
-            if (!c.fused_layers) {
-                layer_by_layer(arena, l, sample, x, b, out, winner);
-                continue;
-            }
-            if (c.winograd)
-                k_.winograd(c.shape, c.fused, x, space_.taps.get() + c.taps, b, out, winner,
-                            arena.scratch.get());
-            else
-                k_.conv_pool(c.shape, c.fused, x, parameters_ + c.spec.w, b, out, winner);
-            if (regularisation_)
+            conv_stage(arena, c, l, sample, x, b, out, winner);
+            if (regularisation_ && !c.layered)
                 for (std::size_t n = c.fused_layers; n < c.spec.sigma.size(); ++n)
                     regularisation_->drop(arena, c, l, n, sample, c.rows, c.columns, out, winner);
         }
+    }
+
+    // The same for a part of one stage's output, without a way back.  The frames are those of
+    // `image`, the memory to work in is the thread's.
+    void forward_part(const Arena& image, const Arena& own, std::size_t l, const ConvPart& part,
+                      float* features) const {
+        const ConvPlan& c = part.plan;
+        BiasView b = plan_.convs[l].bias(parameters_, space_.zeros.get());
+        b.b += part.z_row * b.row + part.channel;
+        Grid out = output(image, l, 0, features);
+        out.at += part.row * out.row + part.channel;
+        const float* x = image.frames[l].get() + part.z_row * c.spec.s1 * c.shape.x_row;
+        if (part.turns) turn(c, 0, c.spec.R);
+        conv_stage(own, c, l, 0, x, b, out, nullptr);
     }
 
     // The dense stages over `count` samples whose rows begin at `row`; `samples` are their numbers.
@@ -96,6 +104,22 @@ public:
         }
     }
 
+    // Units [first, last) of stage d over the first `count` rows, without dropout.
+    void forward_dense_part(const DenseRows& rows, std::size_t d, int count, int first,
+                            int last) const {
+        const DensePlan& s = plan_.denses[d];
+        float* z = rows.z[d].get() + first;
+        k_.product({rows.input(plan_, d), x_row(d), 1}, count, s.N, parameters_ + s.w + first, s.M,
+                   last - first, s.bias ? parameters_ + s.b + first : nullptr, z, s.z_row);  // (6)
+        if (!s.changes()) return;
+        float* out = rows.x[d + 1].get() + first;
+        for (Index at = 0; at < count * s.z_row; at += s.z_row)
+            if (s.relus)
+                k_.relu(z + at, last - first, out + at);
+            else
+                std::memcpy(out + at, z + at, (last - first) * sizeof(float));
+    }
+
     Index x_row(std::size_t d) const {
         return d == 0 ? plan_.features_row : plan_.denses[d - 1].z_row;
     }
@@ -113,8 +137,12 @@ public:
                                  count * s.z_row, delta);  // (19), (20)
             if (d == 0 && plan_.convs.empty()) return;
             k_.transpose(delta, s.z_row, count, s.M, arena.lanes[0].get(), lanes);
-            k_.product({parameters_ + s.w, s.M, 1}, s.N, s.M, arena.lanes[0].get(), lanes, lanes,
-                       nullptr, arena.lanes[1].get(), lanes);  // (7)
+            // rows of w that stay in the cache while they meet all samples
+            const int step = static_cast<int>(round_up(65536 / s.M + 1, 8));
+            for (int i = 0; i < s.N; i += step)
+                k_.product({parameters_ + s.w + Index(i) * s.M, s.M, 1}, std::min(step, s.N - i),
+                           s.M, arena.lanes[0].get(), lanes, lanes, nullptr,
+                           arena.lanes[1].get() + Index(i) * lanes, lanes);  // (7)
             float* below =
                 d == 0 ? arena.features_error.get() : rows.delta[d - 1].get() + row * x_row(d);
             k_.transpose(arena.lanes[1].get(), lanes, s.N, count, below, x_row(d));
@@ -125,55 +153,56 @@ public:
     void backward_convs(const Arena& arena, int slot, bool first, float* partial) const {
         for (std::size_t l = plan_.convs.size(); l-- > 0;) {
             const ConvPlan& c = plan_.convs[l];
-            const Survivors list{arena.offset.get(), arena.delta.get(), arena.count.get(),
-                                 survivors_stride(Index(c.rows) * c.columns)};
-            float* db = partial + c.db;
-            if (first) std::memset(db, 0, c.spec.bias_size() * sizeof(float));
-            const auto list_survivors = [&](float* shared_db) {
-                k_.survivors(c.shape, arena.winners[l].get() + slot * c.winners,
-                             error(arena, l, slot), c.rows, c.columns,
-                             regularisation_ ? c.kept_scale : 1, list, shared_db);
-            };
-            switch (c.spec.bias) {
-                case Bias::none: list_survivors(nullptr); break;
-                case Bias::channel: list_survivors(db); break;
-                case Bias::position:
-                    list_survivors(nullptr);
-                    add_position_bias(c, list, db);
-                    break;
-            }
-            const float* x = arena.frames[l].get() + slot * c.frame;
-            if (l == 0) {
-                k_.conv_dw(c.shape, x, list, first, partial + c.dw);  // (3)
-                break;
-            }
-            float* dx = arena.errors[l].get();
-            std::memset(dx, 0, c.frame * sizeof(float));
-            k_.conv_dw_dx(c.shape, x, space_.packed.get() + c.packed, list, first, partial + c.dw,
-                          dx);  // (3), (2)
+            if (first) std::memset(partial + c.db, 0, c.spec.bias_size() * sizeof(float));
+            if (c.pooled)
+                backward_survivors(arena, l, slot, first, partial);
+            else
+                backward_errors(arena, l, slot, first, partial);
         }
     }
 
-    // The kernel rows [first, last) of stage l as (2) wants them.
+    // What a block has summed in Winograd's form, into its partial gradient.
+    void end_block(const Arena& arena, float* partial) const {
+        for (std::size_t l = 0; l < plan_.convs.size(); ++l)
+            if (const ConvPlan& c = plan_.convs[l]; c.sums)
+                k_.winograd_dw_sum(c.shape, arena.sums[l].get(), partial + c.dw);  // (3)
+    }
+
+    // The kernel rows [first, last), by their place in a window, of stage l as (2) wants them.
     void pack(std::size_t l, int first, int last) const {
         if (l == 0) return;  // nobody asks for the error of x^0
         const ConvPlan& c = plan_.convs[l];
-        const Index run = c.shape.run();
+        const StageSpec& s = c.spec;
         float* packed = space_.packed.get() + c.packed;
-        for (int p = first; p < last; ++p)
-            for (int q = 0; q < c.spec.columns; ++q)
-                k_.transpose(parameters_ + c.spec.w + tap(c, p, q), c.spec.K, c.spec.R, c.spec.K,
-                             packed + p * run + q * c.shape.x_pixel, c.spec.rows * run);
+        const Index run = c.shape.run();
+        if (c.pooled)
+            for (int p = first; p < last; ++p)
+                for (int q = 0; q < s.columns; ++q)
+                    k_.transpose(parameters_ + s.w + tap(c, p, q), s.K, s.R, s.K,
+                                 packed + p * run + q * c.shape.x_pixel, s.rows * run);
+        for (const Phase& phase : c.phases)
+            for (int m = 0; m < phase.shape.rows; ++m)
+                for (int n = 0; n < phase.shape.columns; ++n) {
+                    const int p = s.s1 * m + phase.row, q = s.s2 * n + phase.column;
+                    if (p < first || p >= last) continue;
+                    const Index at = (Index(m) * phase.shape.columns + n) * s.K * s.R;
+                    k_.transpose(parameters_ + s.w + tap(c, p, q), s.K, s.R, s.K,
+                                 packed + phase.taps + at, s.R);
+                }
     }
 
     // Kernels as Winograd's form wants them.
     void turn(const TapsItem& item) const {
         const ConvPlan& c = plan_.convs[item.stage];
-        k_.winograd_taps(c.shape, parameters_ + c.spec.w, item.first, item.last,
-                         space_.taps.get() + c.taps);
+        if (item.back)
+            k_.winograd_taps(c.phases[0].shape, space_.packed.get() + c.packed, item.first,
+                             item.last, space_.taps.get() + c.dx_taps);
+        else
+            turn(c, item.first, item.last);
     }
     void turn_all() const {
         for (const TapsItem& item : plan_.taps_items) turn(item);
+        for (const TapsItem& item : plan_.dx_taps_items) turn(item);
     }
     void pack_all() const {
         for (std::size_t l = 0; l < plan_.convs.size(); ++l) pack(l, 0, plan_.convs[l].spec.rows);
@@ -186,6 +215,19 @@ public:
     }
 
 private:
+    void turn(const ConvPlan& c, int first, int last) const {
+        k_.winograd_taps(c.shape, parameters_ + c.spec.w, first, last, space_.taps.get() + c.taps);
+    }
+
+    // Where x^0 goes.
+    Grid first_grid(const Arena& arena, const Images& images, int slot, float* dense_row) const {
+        if (plan_.convs.empty())
+            return {dense_row, Index(images.columns) * images.channels, images.channels};
+        const ConvPlan& c = plan_.convs[0];
+        return {arena.frames[0].get() + slot * c.frame + c.interior, c.shape.x_row,
+                c.shape.x_pixel};
+    }
+
     Grid output(const Arena& arena, std::size_t l, int slot, float* features) const {
         const ConvPlan& c = plan_.convs[l];
         if (l + 1 == plan_.convs.size()) return {features, Index(c.columns) * c.spec.K, c.spec.K};
@@ -203,42 +245,117 @@ private:
         return {arena.errors[l + 1].get() + next.interior, next.shape.x_row, next.shape.x_pixel};
     }
 
-    // Any sigma^l: z as a whole, then each layer with its winners.
-    void layer_by_layer(const Arena& arena, std::size_t l, Index sample, const float* x, BiasView b,
-                        Grid out, Winner* winner) const {
+    // sigma^l of (1), by the kernels that the stage has.
+    void conv_stage(const Arena& arena, const ConvPlan& c, std::size_t l, Index sample,
+                    const float* x, BiasView b, Grid out, Winner* winner) const {
+        if (c.layered)
+            layer_by_layer(arena, c, l, sample, x, b, out, winner);
+        else if (c.winograd)
+            k_.winograd(c.shape, c.fused, x, space_.taps.get() + c.taps, b, out, winner,
+                        arena.scratch.get());
+        else
+            k_.conv(c.shape, c.fused, x, parameters_ + c.spec.w, b, out, winner);
+    }
+
+    // Behind a pool: the errors that survive, as lists.
+    void backward_survivors(const Arena& arena, std::size_t l, int slot, bool first,
+                            float* partial) const {
+        const ConvPlan& c = plan_.convs[l];
+        const Survivors list{arena.offset.get(), arena.delta.get(), arena.count.get(),
+                             survivors_stride(Index(c.rows) * c.columns)};
+        float* db = partial + c.db;
+        k_.survivors(c.shape, winners(arena, l, slot), error(arena, l, slot), c.rows, c.columns,
+                     scale(c), list, c.spec.bias == Bias::channel ? db : nullptr);
+        if (c.spec.bias == Bias::position) add_position_bias(c, list, db);
+        const float* x = arena.frames[l].get() + slot * c.frame;
+        if (l == 0) return k_.conv_dw(c.shape, x, list, first, partial + c.dw);  // (3)
+        float* dx = arena.errors[l].get();
+        std::memset(dx, 0, c.frame * sizeof(float));
+        k_.conv_dw_dx(c.shape, x, space_.packed.get() + c.packed, list, first, partial + c.dw,
+                      dx);  // (3), (2)
+    }
+
+    // Without a pool: an error in every place.
+    void backward_errors(const Arena& arena, std::size_t l, int slot, bool first,
+                         float* partial) const {
         const ConvPlan& c = plan_.convs[l];
         const StageSpec& s = c.spec;
+        float* frame = arena.deltas[l].get();
+        float* db = partial + c.db;
+        const Grid delta{frame + c.delta_interior, c.delta_row, round_up(s.K, 8)};
+        k_.errors(c.shape, winners(arena, l, slot), error(arena, l, slot), scale(c), delta,
+                  s.bias == Bias::channel ? db : nullptr);
+        if (s.bias == Bias::position)
+            for (int i = 0; i < s.I; ++i)
+                for (int j = 0; j < s.J; ++j, db += s.K)
+                    k_.add(db, delta.at + i * delta.row + j * delta.pixel, s.K);  // (18)
+        const float* x = arena.frames[l].get() + slot * c.frame;
+        if (c.sums)
+            k_.winograd_dw(c.shape, x, delta, first, arena.sums[l].get(), arena.scratch.get());
+        else
+            k_.conv_dw_of_errors(c.shape, x, delta, first, partial + c.dw);  // (3)
+        for (const Phase& phase : c.phases) {
+            const float* from = frame + phase.delta;
+            const BiasView none{space_.zeros.get(), 0, 0};
+            const Grid dx{arena.errors[l].get() + phase.dx, s.s1 * c.shape.x_row,
+                          s.s2 * c.shape.x_pixel};
+            if (c.dx_taps >= 0)
+                k_.winograd(phase.shape, Fused::none, from, space_.taps.get() + c.dx_taps, none, dx,
+                            nullptr, arena.scratch.get());
+            else
+                k_.conv(phase.shape, Fused::none, from, space_.packed.get() + c.packed + phase.taps,
+                        none, dx, nullptr);  // (2)
+        }
+    }
+
+    const Winner* winners(const Arena& arena, std::size_t l, int slot) const {
+        return arena.winners[l].get() + slot * plan_.convs[l].winners;
+    }
+
+    // What dropout multiplied the outputs by that it kept.
+    float scale(const ConvPlan& c) const { return regularisation_ ? c.kept_scale : 1; }
+
+    // Any sigma^l: z, or R(z), as a whole, then each layer with its winners.  What the last pool,
+    // or (1) if there is none, writes goes to its destination, and other layers change it there.
+    void layer_by_layer(const Arena& arena, const ConvPlan& c, std::size_t l, Index sample,
+                        const float* x, BiasView b, Grid out, Winner* winner) const {
+        const StageSpec& s = c.spec;
         const Index pixel = round_up(s.K, 8);
-        float* v = arena.plane[0].get();
-        float* spare = arena.plane[1].get();
-        Winner* w = arena.plane_winners[0].get();
-        Winner* spare_w = arena.plane_winners[1].get();
-        k_.conv(c.shape, x, parameters_ + s.w, b, {v, s.J * pixel, pixel});
-        k_.own_place(c.shape, w);
+        auto pools = std::count_if(s.sigma.begin(), s.sigma.end(), [](const SigmaLayer& layer) {
+            return layer.kind == SigmaLayer::Kind::max_pool;
+        });
         int rows = s.I, columns = s.J;
-        for (std::size_t n = 0; n < s.sigma.size(); ++n) {
+        Grid at{};
+        Winner* marks = nullptr;
+        const auto next = [&](int plane) {
+            at = pools ? Grid{arena.plane[plane].get(), columns * pixel, pixel} : out;
+            marks = pools && winner ? arena.plane_winners[plane].get() : winner;
+        };
+        next(0);
+        const bool relu = !s.sigma.empty() && s.sigma[0].kind == SigmaLayer::Kind::relu;
+        k_.conv(c.shape, relu ? Fused::relu : Fused::none, x, parameters_ + s.w, b, at, marks);
+        for (std::size_t n = relu; n < s.sigma.size(); ++n) {
             const SigmaLayer& layer = s.sigma[n];
-            const Grid x{v, columns * pixel, pixel};
             switch (layer.kind) {
-                case SigmaLayer::Kind::relu: k_.relu_winners(v, w, rows * columns * pixel); break;
+                case SigmaLayer::Kind::relu: k_.relu_winners(at, rows, columns, s.K, marks); break;
                 case SigmaLayer::Kind::dropout:
                     if (regularisation_)
-                        regularisation_->drop(arena, c, l, n, sample, rows, columns, x, w);
+                        regularisation_->drop(arena, c, l, n, sample, rows, columns, at, marks);
                     break;
-                case SigmaLayer::Kind::max_pool:
+                case SigmaLayer::Kind::max_pool: {
+                    const Grid before = at;
+                    const Winner* before_marks = marks;
+                    const int before_columns = columns;
                     rows = layer.pooled_rows(rows), columns = layer.pooled_columns(columns);
-                    k_.pool_winners(x, w, layer.rows, layer.columns, layer.stride_rows,
-                                    layer.stride_columns, rows, columns, spare, spare_w);
-                    std::swap(v, spare);
-                    std::swap(w, spare_w);
+                    --pools;
+                    next(before.at == arena.plane[0].get());
+                    k_.pool_winners(before, before_columns, before_marks, layer.rows, layer.columns,
+                                    layer.stride_rows, layer.stride_columns, rows, columns, s.K, at,
+                                    marks);
                     break;
+                }
             }
         }
-        for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < columns; ++j)
-                std::memcpy(out.at + i * out.row + j * out.pixel,
-                            v + (Index(i) * columns + j) * pixel, s.K * sizeof(float));
-        if (winner) std::memcpy(winner, w, c.winners * sizeof(Winner));
     }
 
     static void add_position_bias(const ConvPlan& c, const Survivors& list, float* db) {

@@ -3,28 +3,10 @@
 
 #include <bit>
 
+#include "look.h"
 #include "passes.h"
-#include "threads.h"
 
 namespace convlet {
-
-// Inside of an item that may be long work: the thread looks up about every million multiply-adds.
-class Look {
-public:
-    Look(Stop& stop, int thread) : stop_(stop), thread_(thread) {}
-    // Before the next so many multiply-adds: whether they should not begin.
-    bool given_up(Index multiply_adds) {
-        if (since_ < pace) return since_ += multiply_adds, stop_.stopped();
-        since_ = multiply_adds;
-        return stop_(thread_);
-    }
-
-private:
-    static constexpr Index pace = 1'000'000;
-    Stop& stop_;
-    int thread_;
-    Index since_ = 0;
-};
 
 class Step {
 public:
@@ -37,7 +19,8 @@ public:
           space_(space),
           data_(data),
           smoothing_(static_cast<float>(label_smoothing)),
-          passes_(kernels, plan, parameters, space, regularisation) {
+          passes_(kernels, plan, parameters, space, regularisation),
+          fused_(plan.denses.size()) {
         passes_.pack_all();
         passes_.turn_all();
     }
@@ -60,6 +43,10 @@ public:
         return sum > 0;
     }
 
+    // Whether (8) of a dense stage and its step may be one: not where the norm of the gradient is
+    // asked for before.
+    void fuse_updates() { fuses_ = true; }
+
     Index chunks() const { return (size_ + space_.chunk - 1) / space_.chunk; }
 
     // An item of phase A: a chunk of samples forward, backward, and its convolution gradients.
@@ -70,6 +57,22 @@ public:
                   space_.partials.get() + chunk * plan_.partial, Look(stop, thread));
     }
 
+    // Between A and B: the dense stages whose step is fused with (8), in phase C.
+    //
+    // A step is applied only where the gradient and the sum of its squares are finite.  By Cauchy
+    // and Schwarz the sum of squares of dw = x^T delta is at most that of x times that of delta, and
+    // bounds every element and every part of its chain; a product below 1e30 leaves room for the
+    // rounding of 1e8 terms.  Where it is larger, or not a number, (8) is looked at before.
+    void choose_fused() {
+        for (std::size_t d = 0; d < plan_.denses.size(); ++d) {
+            double size[2] = {0, 0};
+            for (Index chunk = 0; chunk < chunks(); ++chunk)
+                for (int n = 0; n < 2; ++n)
+                    size[n] += space_.sizes[n][chunk * plan_.denses.size() + d];
+            fused_[d] = may_fuse() && size[0] * size[1] < 1e30;
+        }
+    }
+
     // An item of phase B: sums over the minibatch for one range of the flat vector.
     void derivative(Index n, float* gradient, int thread, Stop& stop) {
         const UpdateItem& item = plan_.items[n];
@@ -78,6 +81,7 @@ public:
         switch (item.kind) {
             case UpdateItem::Kind::conv_w: {
                 const ConvPlan& c = plan_.convs[item.stage];
+                if (!c.pooled) return copy_derivative(c, item, gradient, look);
                 const Index run = c.shape.run();
                 float* dw = space_.partials.get() + c.dw;
                 for (int k = 0; k < c.spec.K; ++k)
@@ -121,12 +125,14 @@ public:
 
     // The same and the sum of its squares, kept for `norm`.
     void derivative_and_square(Index n, float* gradient, int thread, Stop& stop) {
-        derivative(n, gradient, thread, stop);
         const UpdateItem& item = plan_.items[n];
+        space_.squares[n] = 0;
+        if (fused(item)) return;
+        derivative(n, gradient, thread, stop);
         space_.squares[n] = k_.squares(gradient + item.begin, item.end - item.begin);
     }
 
-    // Of the whole gradient; not finite if one element is not.
+    // Of the gradient, but for the fused stages; not finite if one element is not.
     double norm() const {
         double sum = 0;
         for (std::size_t n = 0; n < plan_.items.size(); ++n) sum += space_.squares[n];
@@ -148,6 +154,16 @@ public:
         const auto slot = [&](std::size_t number) {
             return number < slots.size() ? slots[number] + item.begin : nullptr;
         };
+        if (fused(item)) {
+            const DensePlan& s = plan_.denses[item.stage];
+            const DenseRows& rows = space_.rows[0];
+            k_.product_update(
+                update_rule,
+                {rows.input(plan_, item.stage) + item.first, 1, passes_.x_row(item.stage)},
+                item.last - item.first, size_, rows.delta[item.stage].get(), s.z_row, s.M,
+                w + item.begin, slot(0), slot(1));  // (8), (21)
+            return;
+        }
         k_.update(update_rule, w + item.begin, gradient + item.begin, slot(0), slot(1),
                   item.end - item.begin);
         switch (item.kind) {
@@ -159,13 +175,58 @@ public:
     }
 
     // An item of phase D: some channels of a kernel for Winograd's form.
-    void turn(Index n) { passes_.turn(plan_.taps_items[n]); }
+    void turn(Index n) {
+        const Index forward = std::ssize(plan_.taps_items);
+        passes_.turn(n < forward ? plan_.taps_items[n] : plan_.dx_taps_items[n - forward]);
+    }
 
 private:
+    // Phase C cannot be abandoned: no long sums in it.
+    bool may_fuse() const { return fuses_ && size_ <= 256; }
+    bool fused(const UpdateItem& item) const {
+        return item.kind == UpdateItem::Kind::dense_w && fused_[item.stage];
+    }
+
+    // Sums of squares of a chunk's rows, for `choose_fused`.
+    void measure(const DenseRows& rows, Index first, int count) {
+        const std::size_t D = plan_.denses.size();
+        for (std::size_t d = 0; d < D; ++d) {
+            const Index x_row = passes_.x_row(d), z_row = plan_.denses[d].z_row;
+            const Index at = first / space_.chunk * D + d;
+            space_.sizes[0][at] = k_.squares(rows.input(plan_, d) + first * x_row, count * x_row);
+            space_.sizes[1][at] = k_.squares(rows.delta[d].get() + first * z_row, count * z_row);
+        }
+    }
+
     void run_chunk(const Arena& arena, Index first, int count, float* partial, Look look) {
+        if (space_.kept < block && !plan_.convs.empty()) {
+            run_block_in_parts(arena, first, count, partial, look);
+        } else if (down_to_features(arena, first, count, look) && !plan_.convs.empty()) {
+            tree(arena, 0, (count + block - 1) / block, count, 0, partial, look);
+        }
+        if (may_fuse()) measure(space_.rows[0], first, count);
+    }
+
+    // A chunk of one block whose frames would take too much memory: a few samples at a time there
+    // and back, in the same chains.
+    void run_block_in_parts(const Arena& arena, Index first, int count, float* partial,
+                            Look& look) {
+        for (int at = 0; at < count; at += space_.kept) {
+            const int n = std::min(space_.kept, count - at);
+            if (!down_to_features(arena, first + at, n, look)) return;
+            for (int s = 0; s < n; ++s) {
+                if (look.given_up(2 * plan_.multiply_adds)) return;
+                passes_.backward_convs(arena, s, at + s == 0, partial);
+            }
+        }
+        passes_.end_block(arena, partial);
+    }
+
+    // Samples forward through all stages and back through the dense ones; false: given up.
+    bool down_to_features(const Arena& arena, Index first, int count, Look& look) {
         const DenseRows& rows = space_.rows[0];
         for (int s = 0; s < count; ++s) {
-            if (look.given_up(plan_.multiply_adds)) return;
+            if (look.given_up(plan_.multiply_adds)) return false;
             float* features = rows.x[0].get() + (first + s) * plan_.features_row;
             const Index sample = space_.samples[first + s];
             if (first + s + 1 < size_) passes_.fetch(data_.images, space_.samples[first + s + 1]);
@@ -175,8 +236,7 @@ private:
         passes_.forward_dense(rows, first, count, space_.samples.get() + first);
         errors(arena, rows, first, count);
         passes_.backward_dense(arena, rows, first, count);
-        if (!plan_.convs.empty())
-            tree(arena, 0, (count + block - 1) / block, count, 0, partial, look);
+        return true;
     }
 
     // (14), (15) of a chunk: samples are lanes.
@@ -217,6 +277,7 @@ private:
                 if (look.given_up(2 * plan_.multiply_adds)) return;
                 passes_.backward_convs(arena, s, s == from * block, partial);
             }
+            passes_.end_block(arena, partial);
             return;
         }
         const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(blocks)) / 2);
@@ -224,6 +285,16 @@ private:
         tree(arena, from, left, count, depth + 1, partial, look);
         tree(arena, from + left, blocks - left, count, depth + 1, right, look);
         k_.add(partial, right, plan_.partial);
+    }
+
+    // (3) of a stage without a pool lies like its kernel, but unflipped.
+    void copy_derivative(const ConvPlan& c, const UpdateItem& item, float* gradient, Look& look) {
+        const Index taps = Index(c.spec.R) * c.spec.K, row = c.spec.columns * taps;
+        const float* dw =
+            tree_over_chunks(c.dw + item.first * row, (item.last - item.first) * row, look);
+        for (int p = item.first; p < item.last; ++p)
+            for (int q = 0; q < c.spec.columns; ++q, dw += taps)
+                std::memcpy(gradient + c.spec.w + Passes::tap(c, p, q), dw, taps * sizeof(float));
     }
 
     // The same tree over chunks, for the floats [begin, begin + n) of the partial gradients.
@@ -251,6 +322,8 @@ private:
     const float smoothing_;  // of the labels: y <- (1 - s) y + s / M
     const Passes passes_;
     Index size_ = 0;
+    bool fuses_ = false;
+    std::vector<char> fused_;  // per dense stage, in the step under way
 };
 
 }  // namespace convlet

@@ -1,5 +1,6 @@
 // Compiled once for each instruction set, with CONVLET_TARGET its namespace, into one table.
 #include "conv.h"
+#include "dense_errors.h"
 #include "elementwise.h"
 #include "kernels.h"
 #include "product.h"
@@ -19,15 +20,17 @@ const Kernels kernels{
     .name = CONVLET_STRING(CONVLET_TARGET),
     .scale_bytes = scale_bytes,
     .conv = conv,
-    .conv_pool = conv_pool,
     .winograd_taps = winograd_taps,
     .winograd = winograd,
-    .own_place = own_place,
     .relu_winners = relu_winners,
     .pool_winners = pool_winners,
     .survivors = survivors,
     .conv_dw = conv_dw,
     .conv_dw_dx = conv_dw_dx,
+    .errors = errors,
+    .conv_dw_of_errors = conv_dw_of_errors,
+    .winograd_dw = winograd_dw,
+    .winograd_dw_sum = winograd_dw_sum,
     .product = product,
     .relu = relu,
     .relu_backward = relu_backward,
@@ -39,6 +42,7 @@ const Kernels kernels{
     .smooth = smooth,
     .warp = warp,
     .update = update,
+    .product_update = product_update,
     .squares = squares,
     .multiply = multiply,
 };

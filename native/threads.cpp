@@ -19,6 +19,10 @@ constexpr int last_round = item_mask;  // as a count: there will be no further r
 
 int count_of(std::uint64_t round) { return static_cast<int>(round >> count_bit & item_mask); }
 
+// Looks of a helper at whether there is a further job before it sleeps, some 50 microseconds: whoever
+// predicts one image after the other finds it awake.
+constexpr int awake = 5000;
+
 // The word of the round after this one.
 std::uint64_t next_round(std::uint64_t round, int count) {
     const std::uint64_t generation = (round >> generation_bit) + 1;
@@ -152,41 +156,47 @@ public:
         const std::unique_lock lock(busy_, std::try_to_lock);
         const int helpers = lock.owns_lock() ? hire(threads - 1) : 0;
         Team team(helpers + 1, stop);
-        if (helpers) running_.store(helpers, std::memory_order_relaxed);
-        for (int n = 0; n < helpers; ++n) workers_[n]->start(team, n + 1, running_);
+        for (int n = 0; n < helpers; ++n) workers_[n]->offer(team, n + 1);
         job(team);
         if (!helpers) return;
         team.finish();
-        wait_until(running_, team.spins_, [](int running) { return running == 0; });
+        for (int n = 0; n < helpers; ++n) workers_[n]->take_back(team.spins_);
     }
 
 private:
+    // Who has not come when the job is done is not waited for.
     struct Worker {
-        std::atomic<int> ticket{0};  // counts the jobs handed to this worker
-        Team* team = nullptr;
+        enum State { idle, offered, working };
+        std::atomic<int> state{idle};
+        Team* team = nullptr;  // the worker's while it is working, otherwise the pool's
         int number = 0;
-        std::atomic<int>* running = nullptr;
 
-        void start(Team& team_, int number_, std::atomic<int>& running_) {
+        void offer(Team& team_, int number_) {
             team = &team_;
             number = number_;
-            running = &running_;
-            ticket.fetch_add(1, std::memory_order_release);
-            ticket.notify_one();
+            state.store(offered, std::memory_order_release);
+            state.notify_one();
+        }
+
+        void take_back(int spins) {
+            if (int now = offered; state.compare_exchange_strong(now, idle)) return;
+            wait_until(state, spins, [](int now) { return now == idle; });
         }
 
         void work() {
-            for (int seen = 0;; ++seen) {
-                wait_until(ticket, 0, [&](int now) { return now != seen; });
+            for (int spins = 0;; spins = processors() > 1 ? awake : 0) {
+                int now = wait_until(state, spins, [](int now) { return now == offered; });
+                if (!state.compare_exchange_strong(now, working)) continue;
                 team->help(number);
-                std::atomic<int>& left = *running;
-                if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
+                state.store(idle, std::memory_order_release);
+                state.notify_one();
             }
         }
     };
 
     // Up to `wanted` workers; fewer if the system gives no more threads.
     int hire(int wanted) {
+        if (static_cast<int>(workers_.size()) >= wanted) return wanted;
         sigset_t all, before;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);  // signals belong to the caller's threads
@@ -205,7 +215,6 @@ private:
     static inline Pool* current_ = nullptr;  // never destroyed: workers may outlive static objects
     std::mutex busy_;
     std::vector<std::unique_ptr<Worker>> workers_;
-    std::atomic<int> running_{0};
 };
 
 void run_team(int threads, Stop& stop, const std::function<void(Team&)>& job) {

@@ -5,43 +5,86 @@
 #pragma once
 
 #include "elementwise.h"
+#include "product.h"
 
 namespace convlet::CONVLET_TARGET {
 
-inline void update(const UpdateRule& rule, float* w, const float* gradient, float* m, float* v,
-                   Index n) {
-    using Kind = UpdateRule::Kind;
-    const V step = broadcast<8>(-rule.rate), decay = broadcast<8>(0 - rule.decay),
-            scale = broadcast<8>(rule.scale);
-    const V beta1 = broadcast<8>(rule.beta1), beta2 = broadcast<8>(rule.beta2);
-    each_vector(n, [&]<bool cut>(Index at, int lanes) {
-        const V g = load<8, cut>(gradient + at, lanes) * scale;
-        const V whole = load<8, cut>(w + at, lanes);
-        const V kept = fma(decay, whole, whole);  // w <- w - eta lambda w
+// A rule with its constants in registers.
+class Update {
+public:
+    CONVLET_INLINE explicit Update(const UpdateRule& rule) : rule_(rule) {}
+
+    template <bool cut>
+    CONVLET_INLINE void operator()(float* w, const float* gradient, float* m, float* v,
+                                   int lanes) const {
+        const V g = load<8, cut>(gradient, lanes) * scale_;
+        const V whole = load<8, cut>(w, lanes);
+        const V kept = fma(decay_, whole, whole);  // w <- w - eta lambda w
         V direction = g;
-        switch (rule.kind) {
+        using Kind = UpdateRule::Kind;
+        switch (rule_.kind) {
             case Kind::sgd: break;
             case Kind::momentum:
             case Kind::nesterov: {
-                const V velocity = fma(beta1, load<8, cut>(m + at, lanes), g);  // m <- mu m + g
-                store<cut>(m + at, velocity, lanes);
-                direction = rule.kind == Kind::momentum ? velocity : fma(beta1, velocity, g);
+                const V velocity = fma(beta1_, load<8, cut>(m, lanes), g);  // m <- mu m + g
+                store<cut>(m, velocity, lanes);
+                direction = rule_.kind == Kind::momentum ? velocity : fma(beta1_, velocity, g);
                 break;
             }
             case Kind::adam: {
-                const V mean =
-                    fma(beta1, load<8, cut>(m + at, lanes), broadcast<8>(rule.rest1) * g);
+                const V mean = fma(beta1_, load<8, cut>(m, lanes), broadcast<8>(rule_.rest1) * g);
                 const V square =
-                    fma(beta2, load<8, cut>(v + at, lanes), broadcast<8>(rule.rest2) * g * g);
-                store<cut>(m + at, mean, lanes);
-                store<cut>(v + at, square, lanes);
+                    fma(beta2_, load<8, cut>(v, lanes), broadcast<8>(rule_.rest2) * g * g);
+                store<cut>(m, mean, lanes);
+                store<cut>(v, square, lanes);
                 direction =
-                    mean * broadcast<8>(rule.unbias1) /
-                    (sqrt(square * broadcast<8>(rule.unbias2)) + broadcast<8>(rule.epsilon));
+                    mean * broadcast<8>(rule_.unbias1) /
+                    (sqrt(square * broadcast<8>(rule_.unbias2)) + broadcast<8>(rule_.epsilon));
                 break;
             }
         }
-        store<cut>(w + at, fma(step, direction, kept), lanes);  // (21) for plain descent
+        store<cut>(w, fma(step_, direction, kept), lanes);  // (21) for plain descent
+    }
+
+private:
+    const UpdateRule& rule_;
+    const V step_ = broadcast<8>(-rule_.rate), decay_ = broadcast<8>(0 - rule_.decay),
+            scale_ = broadcast<8>(rule_.scale);
+    const V beta1_ = broadcast<8>(rule_.beta1), beta2_ = broadcast<8>(rule_.beta2);
+};
+
+inline void update(const UpdateRule& rule, float* w, const float* gradient, float* m, float* v,
+                   Index n) {
+    const Update step(rule);
+    each_vector(n, [&]<bool cut>(Index at, int lanes) {
+        step.template operator()<cut>(w + at, gradient + at, m + at, v + at, lanes);
+    });
+}
+
+// (8) and the step in one: a tile of dw stays in L1 and the weights under it change at once, so that
+// the gradient is never written to memory nor read from it.  (1024, 1024) on AVX-512: 0.6 ms for 32
+// samples in place of 1.0, 0.23 ms for one in place of 0.63.  Vectors of 16, and fetching the weights
+// before their tile is summed, gave nothing.
+inline void product_update(const UpdateRule& rule, Strided a, Index rows, Index depth,
+                           const float* b, Index b_row, int columns, float* w, float* m, float* v) {
+    constexpr int tile_rows = 8;
+    const Update step(rule);
+    each_panel<2>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
+        constexpr int width = NV * W;
+        alignas(64) float dw[tile_rows * width];
+        for (Index i = 0; i < rows; i += tile_rows) {
+            const Index count = rows - i < tile_rows ? rows - i : tile_rows;
+            product_panel<W, NV, masked>({a.at + i * a.row, a.row, a.column}, count, depth, b + k,
+                                         b_row, nullptr, lanes, dw, width);
+            for (Index n = 0; n < count; ++n) {
+                const Index row = (i + n) * columns + k;
+                each_vector(masked ? lanes : width, [&]<bool cut>(Index j, int lanes) {
+                    const Index at = row + j;
+                    step.template operator()<cut>(w + at, dw + n * width + j, m + at, v + at,
+                                                  lanes);
+                });
+            }
+        }
     });
 }
 

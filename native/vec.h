@@ -110,6 +110,11 @@ using V = Vec<8>;  // where the width does not matter
 CONVLET_INLINE constexpr int min(int a, int b) { return a < b ? a : b; }
 CONVLET_INLINE constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
+template <int W>
+CONVLET_INLINE bool all(Mask<W> m) {  // of a pair
+    return all(m.lo) && all(m.hi);
+}
+
 // The kernels name the width; `lanes` of a masked vector exist, the others are loaded as 0 and not
 // stored.
 template <int W>

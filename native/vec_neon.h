@@ -17,6 +17,8 @@ struct Mask<4> {
     uint32x4_t v;
 };
 
+CONVLET_INLINE bool all(Mask<4> m) { return vminvq_u32(m.v) != 0; }
+
 template <>
 struct Vec<4> {
     float32x4_t v;

@@ -25,6 +25,7 @@ struct Mask<8> {
 CONVLET_INLINE Mask<8> first_lanes8(int count) {
     return {static_cast<__mmask8>(_bzhi_u32(0xff, static_cast<unsigned>(count)))};
 }
+CONVLET_INLINE bool all(Mask<8> m) { return m.v == 0xff; }
 CONVLET_INLINE __m256 load_where(Mask<8> m, const float* p) {
     return _mm256_maskz_loadu_ps(m.v, p);
 }
@@ -53,6 +54,7 @@ CONVLET_INLINE Mask<8> first_lanes8(int count) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return {_mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane)};
 }
+CONVLET_INLINE bool all(Mask<8> m) { return _mm256_movemask_epi8(m.v) == -1; }
 CONVLET_INLINE __m256 load_where(Mask<8> m, const float* p) { return _mm256_maskload_ps(p, m.v); }
 CONVLET_INLINE void store_where(Mask<8> m, float* p, __m256 a) { _mm256_maskstore_ps(p, m.v, a); }
 CONVLET_INLINE void store_where(Mask<8> m, std::int32_t* p, __m256i a) {
@@ -237,6 +239,7 @@ template <>
 struct Ints<16> {
     __m512i v;
 
+    CONVLET_INLINE static Ints load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
     CONVLET_INLINE static Ints broadcast(std::int32_t s) { return {_mm512_set1_epi32(s)}; }
     CONVLET_INLINE void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
     CONVLET_INLINE void store_first(std::int32_t* p, int count) const {
@@ -244,9 +247,22 @@ struct Ints<16> {
     }
 
     CONVLET_INLINE friend Ints operator+(Ints a, Ints b) { return {_mm512_add_epi32(a.v, b.v)}; }
+    CONVLET_INLINE friend Ints operator-(Ints a, Ints b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+    CONVLET_INLINE friend Ints operator&(Ints a, Ints b) { return {_mm512_and_si512(a.v, b.v)}; }
+    // of all lanes: GCC 12 takes the plain ones for uses of what nobody set
+    CONVLET_INLINE friend Ints operator<<(Ints a, unsigned n) {
+        return {_mm512_maskz_slli_epi32(0xffff, a.v, n)};
+    }
+    CONVLET_INLINE friend Ints operator>>(Ints a, unsigned n) {
+        return {_mm512_maskz_srai_epi32(0xffff, a.v, n)};
+    }
+    CONVLET_INLINE friend Mask<16> operator>=(Ints a, Ints b) {
+        return {_mm512_cmpge_epi32_mask(a.v, b.v)};
+    }
     CONVLET_INLINE friend Ints select(Mask<16> m, Ints a, Ints b) {
         return {_mm512_mask_blend_epi32(m.v, b.v, a.v)};
     }
+    CONVLET_INLINE friend Vec<16> bit_cast_to_float(Ints a) { return {_mm512_castsi512_ps(a.v)}; }
 };
 #endif
 

@@ -1,19 +1,22 @@
-// P(R(z)) of (1) by fewer multiplications: Winograd's minimal filtering F(2x2, TxT) for stride 1.
+// (1), (2) and (3) by fewer multiplications: Winograd's minimal filtering, for stride 1.
 //
-// A tile of 2 x 2 outputs, which is a window of the pool, depends on N x N pixels, N = T + 1:
+// A tile of M x M outputs of a T x T kernel depends on N x N pixels, N = T + M - 1:
 //
 //     z = A^T [ (G w G^T) . sum over r (B^T x B) ] A + b        "." is element by element
 //
-// with N^2 multiplications a channel in the place of 4 T^2: 36 for 100 with T = 5, 16 for 36 with
-// T = 3.  The points are 0, 1, -1, (2, -2,) infinity.  G is taken three times too large for T = 5,
-// so that small integers stay exact; z is divided by 9 at the end.
+// with N^2 multiplications a channel in the place of M^2 T^2: 36 for 144 with T = 3 and M = 4, 36 for
+// 100 with T = 5 and M = 2, 16 for 36 with T = 3 and M = 2.  The points are 0, 1, -1, (2, -2,)
+// infinity.  G is taken three times too large for N = 6, so that small integers stay exact; z is
+// divided by 9 at the end.
+//
+// (2) is such a convolution of dJ/dz.  (3) filters the pixels of a tile with its M x M errors: T x T
+// outputs, whose products are added over all tiles before A.
 //
 // Source: Lavin, Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 #pragma once
 
 #include "conv.h"
 #include "kernels.h"
-#include "product.h"
 #include "vec.h"
 
 namespace convlet::CONVLET_TARGET {
@@ -41,38 +44,49 @@ CONVLET_INLINE void of_pixels(Vec<W> (&d)[4]) {
     d[0] = first, d[1] = sum, d[2] = difference, d[3] = last;
 }
 
-// G g along one axis of a kernel, three times too large for 5 taps.
-template <int W>
-CONVLET_INLINE void of_taps(const Vec<W> (&g)[5], Vec<W> (&u)[6]) {
-    const Vec<W> half = broadcast<W>(0.5f), two = broadcast<W>(2), eighth = broadcast<W>(0.125f);
-    const Vec<W> even = half * (g[0] + g[2] + g[4]), odd = half * (g[1] + g[3]);
-    const Vec<W> even2 = fma(two, g[4], fma(half, g[2], eighth * g[0]));
-    const Vec<W> odd2 = fma(broadcast<W>(0.25f), g[1], g[3]);
-    const Vec<W> zero = broadcast<W>(0);
+// G g along one axis of a filter of 2 to 5 taps, three times too large.
+template <int W, int T>
+CONVLET_INLINE void of_taps(const Vec<W> (&g)[T], Vec<W> (&u)[6]) {
+    const Vec<W> half = broadcast<W>(0.5f), two = broadcast<W>(2);
+    Vec<W> even = g[0], odd = g[1];
+    Vec<W> even2 = broadcast<W>(0.125f) * g[0], odd2 = broadcast<W>(0.25f) * g[1];
+    if constexpr (T > 2) even = even + g[2], even2 = fma(half, g[2], even2);
+    if constexpr (T > 3) odd = odd + g[3], odd2 = odd2 + g[3];
+    if constexpr (T > 4) even = even + g[4], even2 = fma(two, g[4], even2);
+    even = half * even, odd = half * odd;
     u[0] = broadcast<W>(0.75f) * g[0];
-    u[1] = zero - (even + odd);
+    u[1] = broadcast<W>(0) - (even + odd);
     u[2] = odd - even;
     u[3] = even2 + odd2;
     u[4] = even2 - odd2;
-    u[5] = broadcast<W>(3) * g[4];
+    u[5] = broadcast<W>(3) * g[T - 1];
 }
-template <int W>
-CONVLET_INLINE void of_taps(const Vec<W> (&g)[3], Vec<W> (&u)[4]) {
+// The same of 2 or 3 taps for a tile of 4.
+template <int W, int T>
+CONVLET_INLINE void of_taps(const Vec<W> (&g)[T], Vec<W> (&u)[4]) {
     const Vec<W> half = broadcast<W>(0.5f);
-    const Vec<W> even = half * (g[0] + g[2]), odd = half * g[1];
-    u[0] = g[0], u[1] = even + odd, u[2] = even - odd, u[3] = g[2];
+    const Vec<W> even = half * (T > 2 ? g[0] + g[T - 1] : g[0]), odd = half * g[1];
+    u[0] = g[0], u[1] = even + odd, u[2] = even - odd, u[3] = g[T - 1];
 }
 
-// A^T m along one axis: two outputs.
-template <int W>
-CONVLET_INLINE void of_products(const Vec<W> (&m)[6], Vec<W>& y0, Vec<W>& y1) {
-    y0 = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
-    y1 = fma(broadcast<W>(2), m[3] - m[4], m[1] - m[2]) + m[5];
+// A^T m along one axis: 2 to 5 outputs.
+template <int W, int M>
+CONVLET_INLINE void of_products(const Vec<W> (&m)[6], Vec<W> (&y)[M]) {
+    const Vec<W> even = m[1] + m[2], odd = m[1] - m[2];
+    const Vec<W> even2 = m[3] + m[4], odd2 = m[3] - m[4];
+    y[0] = m[0] + even + even2;
+    y[1] = fma(broadcast<W>(2), odd2, odd);
+    if constexpr (M > 2) y[2] = fma(broadcast<W>(4), even2, even);
+    if constexpr (M > 3) y[3] = fma(broadcast<W>(8), odd2, odd);
+    if constexpr (M > 4) y[4] = fma(broadcast<W>(16), even2, even);
+    y[M - 1] = y[M - 1] + m[5];
 }
-template <int W>
-CONVLET_INLINE void of_products(const Vec<W> (&m)[4], Vec<W>& y0, Vec<W>& y1) {
-    y0 = m[0] + (m[1] + m[2]);
-    y1 = (m[1] - m[2]) - m[3];
+template <int W, int M>
+CONVLET_INLINE void of_products(const Vec<W> (&m)[4], Vec<W> (&y)[M]) {
+    y[0] = m[0] + (m[1] + m[2]);
+    y[1] = m[1] - m[2];
+    if constexpr (M > 2) y[2] = m[1] + m[2];
+    y[M - 1] = y[M - 1] - m[3];
 }
 
 // y / 9, correctly rounded: a guess, and what it leaves.
@@ -82,103 +96,116 @@ CONVLET_INLINE Vec<W> ninth(Vec<W> y) {
     return fma(fma(broadcast<W>(-9), guess, y), part, guess);
 }
 
-// G w G^T of the input channels [first, last) -> u (N, N, R, K rounded up to 8).
-template <int T>
+// G w G^T of the input channels [first, last) -> u (N, N, R, K rounded up to 8).  Taps stand 2^n
+// floats apart, in the same few sets of the cache: whole lines of them are taken at a time.
+template <int T, int M>
 void winograd_taps_of(const ConvShape& s, const float* w, int first, int last, float* u) {
-    constexpr int N = T + 1;
-    const Index width = ceil_div(s.K, 8) * 8, tap = Index(s.R) * s.K;
+    constexpr int N = T + M - 1;
+    const Index width = ceil_div(s.K, 8) * 8, tap = s.R * s.w_row();
     const Index point = winograd_step(s.R * width);
     for (int r = first; r < last; ++r)
-        for (int k = 0; k < s.K; k += 8) {
-            V half[N][T];
-            const int lanes = min(8, s.K - k);
+        each_panel<1>(s.K, [&]<int W, int, bool masked>(int k, int lanes) {
+            Vec<W> half[N][T];
             for (int q = 0; q < T; ++q) {
-                V g[T], column[N];
+                Vec<W> g[T], column[N];
                 for (int p = 0; p < T; ++p)  // pixel (p, q) of a window meets tap (P-p, Q-q)
-                    g[p] = load<8, true>(
-                        w + (Index(T - 1 - p) * T + (T - 1 - q)) * tap + Index(r) * s.K + k, lanes);
+                    g[p] = load<W, masked>(
+                        w + (Index(T - 1 - p) * T + (T - 1 - q)) * tap + r * s.w_row() + k, lanes);
                 of_taps(g, column);
                 for (int n = 0; n < N; ++n) half[n][q] = column[n];
             }
             for (int n = 0; n < N; ++n) {
-                V row[N];
+                Vec<W> row[N];
                 of_taps(half[n], row);
                 for (int m = 0; m < N; ++m) store(u + (n * N + m) * point + r * width + k, row[m]);
             }
-        }
+        });
 }
 
-// A row of tiles, their pixels turned: v (N, N, tiles, x_pixel) from tile `at` on, W channels.
-// `lines` has room for N vectors a column.
-template <int T, int W>
-void winograd_pixels(const ConvShape& s, const float* x, int row_tiles, int at, int tiles,
-                     float* lines, float* v) {
-    constexpr int N = T + 1;
-    const int columns = 2 * row_tiles + N - 2;
-    for (int c = 0; c < columns; ++c) {
-        Vec<W> d[N];
-        for (int n = 0; n < N; ++n) d[n] = load<W>(x + n * s.x_row + c * s.x_pixel);
-        of_pixels(d);
-        for (int n = 0; n < N; ++n) store(lines + (c * N + n) * W, d[n]);
-    }
-    const Index point = winograd_step(Index(tiles) * s.x_pixel);
-    for (int b = 0; b < row_tiles; ++b) {
-        float* to = v + Index(at + b) * s.x_pixel;
-        for (int n = 0; n < N; ++n) {
+// Some rows of tiles: the first output row, how many tiles, and how many lie beside each other.
+struct TileRows {
+    int first, rows, columns;
+    CONVLET_INLINE int tiles() const { return rows * columns; }
+};
+
+// f(rows of tiles) for an image of I x J outputs, `winograd_rows` of them at a time.
+template <class F>
+CONVLET_INLINE void each_tile_rows(const ConvShape& s, int I, int J, const F& f) {
+    const int rows = ceil_div(I, s.tile), group = winograd_rows(s);
+    for (int a = 0; a < rows; a += group)
+        f(TileRows{a * s.tile, min(group, rows - a), ceil_div(J, s.tile)});
+}
+
+// Tiles with their pixels turned: B^T x B -> v (N, N, tiles, x_pixel), W channels of them.  Pixels
+// under no window of an image of I x J outputs count as 0.  `lines` has room for N vectors a column.
+template <int T, int M, int W>
+void winograd_pixels(const ConvShape& s, const float* x, int I, int J, TileRows at, float* lines,
+                     float* v) {
+    constexpr int N = T + M - 1;
+    const int columns = M * at.columns + T - 1, there = J + T - 1;
+    const Index point = winograd_step(Index(at.tiles()) * s.x_pixel);
+    for (int a = 0; a < at.rows; ++a) {
+        const int i = at.first + a * M, rows = min(N, I + T - 1 - i);
+        const float* from = x + i * s.x_row;
+        for (int c = 0; c < columns; ++c) {
             Vec<W> d[N];
-            for (int m = 0; m < N; ++m) d[m] = load<W>(lines + ((2 * b + m) * N + n) * W);
+            const float* column = from + c * s.x_pixel;
+            const int exist = c < there ? rows : 0;
+            if (exist == N)
+                unrolled<N>([&](int n) { d[n] = load<W>(column + n * s.x_row); });
+            else
+                unrolled<N>([&](int n) {
+                    d[n] = broadcast<W>(0);
+                    if (n < exist) d[n] = load<W>(column + n * s.x_row);
+                });
             of_pixels(d);
-            for (int m = 0; m < N; ++m) store(to + (n * N + m) * point, d[m]);
+            unrolled<N>([&](int n) { store(lines + (c * N + n) * W, d[n]); });
+        }
+        for (int b = 0; b < at.columns; ++b) {
+            float* to = v + Index(a * at.columns + b) * s.x_pixel;
+            const float* line = lines + M * b * N * W;
+            for (int n = 0; n < N; ++n, line += W, to += N * point) {
+                Vec<W> d[N];
+                unrolled<N>([&](int m) { d[m] = load<W>(line + m * N * W); });
+                of_pixels(d);
+                unrolled<N>([&](int m) { store(to + m * point, d[m]); });
+            }
         }
     }
 }
 
-// A row of tiles of W channels from their products m (N, N, tiles, width): z, then P(R(z)).
-//
-// Where every pixel under an output is 0, z is the bias to the last bit, as R'(0) asks: the first
-// output of a row uses no row of B^T that meets the last pixel, the second none that meets the
-// first, so that what stands beside a window never comes into its sum.
-template <int T, int W, bool masked, bool way_back>
-CONVLET_FLAT void winograd_outputs(const ConvShape& s, Fused fused, const float* m, Index width,
-                                   int row_tiles, int at, int tiles, BiasView b, int lanes,
-                                   std::int32_t place, float* out, Index out_pixel, Winner* winner,
-                                   Index winner_pixel) {
-    constexpr int N = T + 1;
-    const std::int32_t down = static_cast<std::int32_t>(s.x_row / s.x_pixel);
-    const Index point = winograd_step(Index(tiles) * width);
-    for (int tile = 0; tile < row_tiles; ++tile) {
-        const float* from = m + Index(at + tile) * width;
-        Vec<W> half[2][N], z[2][2];
-        unrolled<N>([&](int q) {
-            Vec<W> column[N];
-            unrolled<N>([&](int p) { column[p] = load<W>(from + (p * N + q) * point); });
-            of_products(column, half[0][q], half[1][q]);
+// m (rows, NV vectors) = a (rows, depth) u (depth, NV vectors), or += : each element is a chain over
+// the depth.  Rows of `a` are beside each other and its columns `column` floats apart, or the other
+// way round.
+template <int W, int NV, int ROWS, bool beside, bool more>
+CONVLET_FLAT void winograd_tile(const float* a, Index step, Index depth, const float* u,
+                                Index width, float* m) {
+    const Index row = beside ? 1 : step, column = beside ? step : 1;
+    Vec<W> sum[ROWS][NV];
+    unrolled<ROWS, NV>(
+        [&](int i, int n) { sum[i][n] = more ? load<W>(m + i * width + n * W) : broadcast<W>(0); });
+    for (const float* end = a + depth * column; a != end; a += column, u += width) {
+        Vec<W> right[NV];
+        unrolled<NV>([&](int n) { right[n] = load<W>(u + n * W); });
+        unrolled<ROWS>([&](int i) {
+            const Vec<W> factor = broadcast<W>(a[i * row]);
+            unrolled<NV>([&](int n) { sum[i][n] = fma(factor, right[n], sum[i][n]); });
         });
-        unrolled<2>([&](int i) { of_products(half[i], z[i][0], z[i][1]); });
-        unrolled<2, 2>([&](int i, int j) {
-            if constexpr (T == 5) z[i][j] = ninth(z[i][j]);
-            z[i][j] = z[i][j] + load<W, masked>(b.b + i * b.row + (2 * tile + j) * b.pixel,
-                                                lanes);  // (1), (17)
-        });
-        pooled<W, masked, way_back>(z[0][0], z[0][1], z[1][0], z[1][1], fused, place + 2 * tile, 1,
-                                    down, lanes, out + tile * out_pixel,
-                                    way_back ? winner + tile * winner_pixel : nullptr);
     }
+    unrolled<ROWS, NV>([&](int i, int n) { store(m + i * width + n * W, sum[i][n]); });
 }
 
-// m (tiles, width) = v (tiles, x_pixel) u (R, width) for one point: each element is a chain over r.
-// ROW is x_pixel where that is a constant (0: it is not), so that all tiles share one register.
-// 16 sums, NV vectors of u and a broadcast fit 32 registers: 16 + 2 + 1 = 19; 8 of them fit 16: 11.
-template <int ROW>
-void winograd_panels(const ConvShape& s, const float* v, const float* u, int tiles, Index width,
+// All rows of one point.  16 sums, NV vectors of u and a broadcast fit 32 registers: 16 + 2 + 1 =
+// 19; 8 of them fit 16: 11.
+template <bool beside, bool more>
+void winograd_panels(const float* a, Index step, int rows, Index depth, const float* u, Index width,
                      float* m) {
     const auto panel = [&]<int W, int NV>(Index k) {
         constexpr int limit = (registers == 32 ? 16 : 8) / NV;
-        halving<limit>(0, tiles, [&]<int ROWS>(int at, int count) {
+        halving<limit>(0, rows, [&]<int ROWS>(int at, int count) {
             for (int n = 0; n < count; ++n, at += ROWS)
-                product_tile<W, NV, false, ROW, ROWS>({v + at * s.x_pixel, s.x_pixel, 1}, s.R,
-                                                      u + k, width, nullptr, W, m + at * width + k,
-                                                      width);
+                winograd_tile<W, NV, ROWS, beside, more>(a + at * (beside ? 1 : step), step, depth,
+                                                         u + k, width, m + at * width + k);
         });
     };
     Index k = 0;
@@ -187,68 +214,263 @@ void winograd_panels(const ConvShape& s, const float* v, const float* u, int til
     for (; k < width; k += 8) panel.template operator()<8, 1>(k);
 }
 
-inline void winograd_products(const ConvShape& s, const float* v, const float* u, int tiles,
-                              Index width, float* m) {
-    const auto run = s.x_pixel == 8    ? winograd_panels<8>
-                     : s.x_pixel == 16 ? winograd_panels<16>
-                     : s.x_pixel == 32 ? winograd_panels<32>
-                                       : winograd_panels<0>;
-    run(s, v, u, tiles, width, m);
+// Where all pixels of a window are 0 an output is exactly the bias, as R'(0) = 1/2 and ties of the
+// pool ask: other pixels of its tile leave a rounding there.  `blank` (rows, columns of pixels) says
+// which pixels have no channel that is not 0.
+inline void blank_pixels(const ConvShape& s, const float* x, int rows, int columns,
+                         std::uint8_t* blank) {
+    for (int t = 0; t < rows; ++t)
+        for (int u = 0; u < columns; ++u) {
+            const float* at = x + t * s.x_row + u * s.x_pixel;
+            bool zero = true;
+            for (Index r = 0; r < s.x_pixel; r += 8)
+                zero = zero && all(load<8>(at + r) == broadcast<8>(0));
+            *blank++ = zero;
+        }
 }
 
-template <int T, bool way_back>
+// A bit for each of the M x M outputs of the tile that begins with pixel `at`, `columns` in a row.
+template <int T, int M>
+CONVLET_INLINE unsigned blank_outputs(const std::uint8_t* at, Index columns, int rows_there,
+                                      int columns_there) {
+    unsigned found = 0;
+    for (int i = 0; i < M && i + T <= rows_there; ++i)
+        for (int j = 0; j < M && j + T <= columns_there; ++j) {
+            unsigned all_blank = 1;
+            for (int p = 0; p < T; ++p)
+                for (int q = 0; q < T; ++q) all_blank &= at[(i + p) * columns + j + q];
+            found |= all_blank << (i * M + j);
+        }
+    return found;
+}
+
+// What a stage makes of its tiles: where z or what follows it goes.
+struct Outputs {
+    Fused fused;
+    BiasView b;
+    Grid out;
+    Winner* winner;  // or null
+    Index winner_pixel;
+};
+
+// Rows of tiles of W channels from their products m (N, N, tiles, width): z, then sigma.
+template <int T, int M, int W, bool masked, bool way_back>
+CONVLET_FLAT void winograd_outputs(const ConvShape& s, int I, int J, TileRows at, const float* m,
+                                   Index width, const std::uint8_t* blank, int lanes,
+                                   const Outputs& o) {
+    constexpr int N = T + M - 1;
+    const std::int32_t down = static_cast<std::int32_t>(s.x_row / s.x_pixel);
+    const Index point = winograd_step(Index(at.tiles()) * width);
+    const Vec<W> zero = broadcast<W>(0);
+    for (int tile = 0; tile < at.tiles(); ++tile) {
+        const int i0 = at.first + tile / at.columns * M, j0 = tile % at.columns * M;
+        const int rows = min(M, I - i0), columns = min(M, J - j0);
+        const float* from = m + tile * width;
+        Vec<W> half[N][M], z[M][M];
+        unrolled<N>([&](int q) {
+            Vec<W> column[N];
+            unrolled<N>([&](int p) { column[p] = load<W>(from + (p * N + q) * point); });
+            of_products(column, half[q]);
+        });
+        unrolled<M>([&](int i) {
+            Vec<W> row[N];
+            unrolled<N>([&](int q) { row[q] = half[q][i]; });
+            of_products(row, z[i]);
+        });
+        const unsigned bare = blank ? blank_outputs<T, M>(blank + i0 * (J + T - 1) + j0, J + T - 1,
+                                                          I + T - 1 - i0, J + T - 1 - j0)
+                                    : 0;
+        unrolled<M, M>([&](int i, int j) {
+            if constexpr (N == 6) z[i][j] = ninth(z[i][j]);
+            if (bare >> (i * M + j) & 1) z[i][j] = zero;
+            const bool there = i < rows && j < columns;
+            z[i][j] = z[i][j] + load<W, masked>(
+                                    o.b.b + (there ? (i0 + i) * o.b.row + (j0 + j) * o.b.pixel : 0),
+                                    lanes);  // (1), (17)
+        });
+        if (pools(o.fused)) {
+            unrolled<M / 2, M / 2>([&](int i, int j) {
+                if (2 * i >= rows || 2 * j >= columns) return;
+                const Index a = i0 / 2 + i, b = j0 / 2 + j;
+                pooled<W, masked, way_back>(
+                    z[2 * i][2 * j], z[2 * i][2 * j + 1], z[2 * i + 1][2 * j],
+                    z[2 * i + 1][2 * j + 1], o.fused,
+                    static_cast<std::int32_t>((i0 + 2 * i) * down + j0 + 2 * j), 1, down, lanes,
+                    o.out.at + a * o.out.row + b * o.out.pixel,
+                    way_back ? o.winner + (a * (s.J / 2) + b) * o.winner_pixel : nullptr);
+            });
+            continue;
+        }
+        unrolled<M, M>([&](int i, int j) {
+            if (i >= rows || j >= columns) return;
+            const Index a = i0 + i, b = j0 + j;
+            if constexpr (way_back) {
+                const auto place = static_cast<std::int32_t>(a * down + b);
+                Ints<W> where = broadcast_int<W>(place);
+                if (o.fused == Fused::relu)
+                    where = select(z[i][j] <= zero,
+                                   select(z[i][j] == zero, broadcast_int<W>(place + convlet::half),
+                                          broadcast_int<W>(-1)),
+                                   where);
+                store<masked>(o.winner + (a * s.J + b) * o.winner_pixel, where, lanes);
+            }
+            store<masked>(o.out.at + a * o.out.row + b * o.out.pixel,
+                          o.fused == Fused::relu ? rectified(z[i][j]) : z[i][j], lanes);
+        });
+    }
+}
+
+template <int T, int M, bool way_back>
 void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u, BiasView b,
                  Grid out, Winner* winner, float* scratch) {
-    constexpr int N = T + 1;
-    const int rows = s.I / 2, row_tiles = s.J / 2;
-    if (rows == 0 || row_tiles == 0) return;
-    const int group = winograd_rows(s);
-    const Index width = ceil_div(s.K, 8) * 8;
+    constexpr int N = T + M - 1;
+    const int I = pools(fused) ? s.I / 2 * 2 : s.I, J = pools(fused) ? s.J / 2 * 2 : s.J;
+    if (I == 0 || J == 0) return;
+    const Index width = ceil_div(s.K, 8) * 8, most = winograd_tiles(s);
     float* v = scratch;
-    const Index most = Index(group) * row_tiles;
     float* m = v + N * N * winograd_step(most * s.x_pixel);
     float* lines = m + N * N * winograd_step(most * width);
-    for (int first = 0; first < rows; first += group) {
-        const int count = min(group, rows - first), tiles = count * row_tiles;
-        for (int a = 0; a < count; ++a) {
-            const float* from = x + Index(2) * (first + a) * s.x_row;
-            int r = 0;
-            for (; r + widest <= s.x_pixel; r += widest)
-                winograd_pixels<T, widest>(s, from + r, row_tiles, a * row_tiles, tiles, lines,
-                                           v + r);
-            for (; r < s.x_pixel; r += 8)
-                winograd_pixels<T, 8>(s, from + r, row_tiles, a * row_tiles, tiles, lines, v + r);
-        }
+    std::uint8_t* blank = nullptr;
+    // where M is 2 no row of B^T that an output uses meets a pixel beside its window
+    if (M > 2 && fused != Fused::none) {
+        blank = reinterpret_cast<std::uint8_t*>(lines + winograd_lines(s));
+        blank_pixels(s, x, I + T - 1, J + T - 1, blank);
+    }
+    each_tile_rows(s, I, J, [&](TileRows at) {
+        Index r = 0;
+        for (; r + widest <= s.x_pixel; r += widest)
+            winograd_pixels<T, M, widest>(s, x + r, I, J, at, lines, v + r);
+        for (; r < s.x_pixel; r += 8) winograd_pixels<T, M, 8>(s, x + r, I, J, at, lines, v + r);
         for (int n = 0; n < N * N; ++n)
-            winograd_products(s, v + n * winograd_step(tiles * s.x_pixel),
-                              u + n * winograd_step(s.R * width), tiles, width,
-                              m + n * winograd_step(tiles * width));
-        for (int a = 0; a < count; ++a) {
-            const int i = first + a;
-            each_panel<1>(s.K, [&]<int W, int, bool masked>(int k, int lanes) {
-                winograd_outputs<T, W, masked, way_back>(
-                    s, fused, m + k, width, row_tiles, a * row_tiles, tiles,
-                    {b.b + 2 * i * b.row + k, b.row, b.pixel}, lanes,
-                    static_cast<std::int32_t>(2 * i * (s.x_row / s.x_pixel)),
-                    out.at + i * out.row + k, out.pixel,
-                    way_back ? winner + (Index(i) * row_tiles) * width + k : nullptr, width);
-            });
+            winograd_panels<false, false>(v + n * winograd_step(at.tiles() * s.x_pixel), s.x_pixel,
+                                          at.tiles(), s.R, u + n * winograd_step(s.R * width),
+                                          width, m + n * winograd_step(at.tiles() * width));
+        each_panel<1>(s.K, [&]<int W, int, bool masked>(int k, int lanes) {
+            winograd_outputs<T, M, W, masked, way_back>(s, I, J, at, m + k, width, blank, lanes,
+                                                        {fused,
+                                                         {b.b + k, b.row, b.pixel},
+                                                         {out.at + k, out.row, out.pixel},
+                                                         way_back ? winner + k : nullptr,
+                                                         width});
+        });
+    });
+}
+
+// Tiles of M x M errors, turned as filters: G e G^T -> d (N, N, tiles, K rounded up to 8).
+template <int T, int M, int W>
+void winograd_errors(const ConvShape& s, Grid delta, TileRows at, Index width, float* d) {
+    constexpr int N = T + M - 1;
+    const Index point = winograd_step(Index(at.tiles()) * width);
+    for (int tile = 0; tile < at.tiles(); ++tile) {
+        const int i0 = at.first + tile / at.columns * M, j0 = tile % at.columns * M;
+        const int rows = min(M, s.I - i0), columns = min(M, s.J - j0);
+        const float* from = delta.at + i0 * delta.row + j0 * delta.pixel;
+        Vec<W> half[M][N];
+        for (int j = 0; j < M; ++j) {
+            Vec<W> e[M];
+            for (int i = 0; i < M; ++i)
+                e[i] = i < rows && j < columns ? load<W>(from + i * delta.row + j * delta.pixel)
+                                               : broadcast<W>(0);
+            of_taps(e, half[j]);
+        }
+        for (int n = 0; n < N; ++n) {
+            Vec<W> e[M], row[N];
+            for (int j = 0; j < M; ++j) e[j] = half[j][n];
+            of_taps(e, row);
+            for (int q = 0; q < N; ++q) store(d + tile * width + (n * N + q) * point, row[q]);
         }
     }
 }
 
-inline void winograd_taps(const ConvShape& s, const float* w, int first, int last, float* u) {
+// sums (N, N, R rounded up to 8, K rounded up to 8) += or = the products of (3), added over tiles.
+template <int T, int M>
+void winograd_dw_of(const ConvShape& s, const float* x, Grid delta, bool first, float* sums,
+                    float* scratch) {
+    constexpr int N = T + M - 1;
+    const Index width = ceil_div(s.K, 8) * 8, most = winograd_tiles(s);
+    const Index sum = winograd_step(s.x_pixel * width);
+    float* v = scratch;
+    float* d = v + N * N * winograd_step(most * s.x_pixel);
+    float* lines = d + N * N * winograd_step(most * width);
+    bool begins = first;
+    each_tile_rows(s, s.I, s.J, [&](TileRows at) {
+        Index r = 0;
+        for (; r + widest <= s.x_pixel; r += widest)
+            winograd_pixels<T, M, widest>(s, x + r, s.I, s.J, at, lines, v + r);
+        for (; r < s.x_pixel; r += 8)
+            winograd_pixels<T, M, 8>(s, x + r, s.I, s.J, at, lines, v + r);
+        Index k = 0;
+        for (; k + widest <= width; k += widest)
+            winograd_errors<T, M, widest>(s, {delta.at + k, delta.row, delta.pixel}, at, width,
+                                          d + k);
+        for (; k < width; k += 8)
+            winograd_errors<T, M, 8>(s, {delta.at + k, delta.row, delta.pixel}, at, width, d + k);
+        for (int n = 0; n < N * N; ++n) {
+            const auto panels = begins ? winograd_panels<true, false> : winograd_panels<true, true>;
+            panels(v + n * winograd_step(at.tiles() * s.x_pixel), s.x_pixel,
+                   static_cast<int>(s.x_pixel), at.tiles(),
+                   d + n * winograd_step(at.tiles() * width), width, sums + n * sum);
+        }
+        begins = false;
+    });
+}
+
+// Those sums -> dw (T, T, R, K): A^T sum A.
+template <int T, int M>
+void winograd_dw_sum_of(const ConvShape& s, const float* sums, float* dw) {
+    constexpr int N = T + M - 1;
+    const Index width = ceil_div(s.K, 8) * 8, sum = winograd_step(s.x_pixel * width);
+    for (int r = 0; r < s.R; ++r)
+        for (int k = 0; k < s.K; k += 8) {
+            const int lanes = min(8, s.K - k);
+            V half[N][T];
+            for (int q = 0; q < N; ++q) {
+                V column[N];
+                for (int p = 0; p < N; ++p)
+                    column[p] = load<8>(sums + (p * N + q) * sum + r * width + k);
+                of_products(column, half[q]);
+            }
+            for (int p = 0; p < T; ++p) {
+                V row[N], y[T];
+                for (int q = 0; q < N; ++q) row[q] = half[q][p];
+                of_products(row, y);
+                for (int q = 0; q < T; ++q)
+                    store<true>(dw + (Index(p * T + q) * s.R + r) * s.K + k,
+                                N == 6 ? ninth(y[q]) : y[q], lanes);
+            }
+        }
+}
+
+// f<T, M>() of this shape.
+template <class F>
+CONVLET_INLINE void with_tile(const ConvShape& s, const F& f) {
     if (s.rows == 5)
-        winograd_taps_of<5>(s, w, first, last, u);
+        f.template operator()<5, 2>();
+    else if (s.tile == 2)
+        f.template operator()<3, 2>();
     else
-        winograd_taps_of<3>(s, w, first, last, u);
+        f.template operator()<3, 4>();
+}
+
+inline void winograd_taps(const ConvShape& s, const float* w, int first, int last, float* u) {
+    with_tile(s, [&]<int T, int M>() { winograd_taps_of<T, M>(s, w, first, last, u); });
 }
 
 inline void winograd(const ConvShape& s, Fused fused, const float* x, const float* u, BiasView b,
                      Grid out, Winner* winner, float* scratch) {
-    const auto run = s.rows == 5 ? (winner ? winograd_of<5, true> : winograd_of<5, false>)
-                                 : (winner ? winograd_of<3, true> : winograd_of<3, false>);
-    run(s, fused, x, u, b, out, winner, scratch);
+    with_tile(s, [&]<int T, int M>() {
+        const auto run = winner ? winograd_of<T, M, true> : winograd_of<T, M, false>;
+        run(s, fused, x, u, b, out, winner, scratch);
+    });
+}
+
+inline void winograd_dw(const ConvShape& s, const float* x, Grid delta, bool first, float* sums,
+                        float* scratch) {
+    with_tile(s, [&]<int T, int M>() { winograd_dw_of<T, M>(s, x, delta, first, sums, scratch); });
+}
+
+inline void winograd_dw_sum(const ConvShape& s, const float* sums, float* dw) {
+    with_tile(s, [&]<int T, int M>() { winograd_dw_sum_of<T, M>(s, sums, dw); });
 }
 
 }  // namespace convlet::CONVLET_TARGET

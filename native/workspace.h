@@ -38,9 +38,11 @@ private:
 
 // What a thread needs for a chunk of samples.
 struct Arena {
-    std::vector<Buffer<float>> frames;    // x^l of each sample, per convolution
+    std::vector<Buffer<float>> frames;    // x^l of each sample kept, per convolution
     std::vector<Buffer<float>> errors;    // e^l of one sample, per convolution
-    std::vector<Buffer<Winner>> winners;  // of each sample, per convolution
+    std::vector<Buffer<float>> deltas;    // dJ/dz^l of one sample, where no pool is
+    std::vector<Buffer<float>> sums;      // of (3) in Winograd's form, over a block
+    std::vector<Buffer<Winner>> winners;  // of each sample kept, per convolution
     Buffer<float> scratch;                // of Winograd's form
     Buffer<float> plane[2];               // z^l and what sigma^l makes of it, where not fused
     Buffer<Winner> plane_winners[2];
@@ -85,30 +87,35 @@ struct Workspace {
     int threads;
     Index batch;  // 0: prediction
     int chunk;    // samples
+    int kept;     // of a chunk, at a time between their way forward and back; whole blocks or less
     std::vector<Arena> arenas;
     std::vector<DenseRows> rows;  // training: one for the minibatch; prediction: one a thread
     Buffer<float> partials;       // a sum of blocks per chunk
     Buffer<float> packed, taps, gradient, zeros;
     Buffer<float> factor, cost;  // of every sample of the minibatch
     Buffer<double> squares;      // of each item's part of the gradient
+    Buffer<double> sizes[2];     // of x^l and delta^l of dense stages: squares, per chunk
     Buffer<Index> samples;       // their numbers
+    std::vector<std::vector<ConvPart>> parts;  // of each convolution, for one image on all threads
+    bool shares_images = false;                // whether that pays for half of an image's work
+    std::vector<TapsItem> shared_taps;         // what all parts of a stage read
 
     Workspace(const Plan& plan, int threads_, Index batch_)
-        : threads(threads_), batch(batch_), chunk(plan.most_chunk()) {
+        : threads(threads_),
+          batch(batch_),
+          chunk(batch > 0 ? plan.chunk(threads, batch) : plan.most_chunk()) {
         const bool backward = batch > 0;
-        if (backward) {
-            const auto share = static_cast<std::size_t>((batch + threads - 1) / threads);
-            chunk = static_cast<int>(
-                std::clamp<std::size_t>(std::bit_ceil(share), block, plan.most_chunk()));
-        }
+        kept = std::min(chunk, plan.most_kept());
         const Index lanes = round_up(chunk, sample_lanes);
         arenas.resize(threads);
         for (Arena& arena : arenas) {
             for (const ConvPlan& c : plan.convs) {
-                arena.frames.emplace_back((backward ? chunk : 1) * c.frame);
+                arena.frames.emplace_back((backward ? kept : 1) * c.frame);
                 if (backward) {
                     arena.errors.emplace_back(c.frame);
-                    arena.winners.emplace_back(chunk * c.winners);
+                    arena.deltas.emplace_back(c.delta_frame);
+                    arena.sums.emplace_back(c.sums);
+                    arena.winners.emplace_back(kept * c.winners);
                 }
             }
             arena.scratch = Buffer<float>(plan.scratch);
@@ -123,7 +130,7 @@ struct Workspace {
             Index K = 0;
             for (const ConvPlan& c : plan.convs) K = std::max<Index>(K, c.spec.K);
             arena.count = Buffer<std::int32_t>(K);
-            arena.features_error = Buffer<float>(chunk * plan.features_row);
+            arena.features_error = Buffer<float>(kept * plan.features_row);
             arena.truth = Buffer<float>(plan.classes * lanes);
             arena.mask = Buffer<float>(plan.mask);
             arena.factor = Buffer<float>(lanes);
@@ -131,9 +138,11 @@ struct Workspace {
             for (Buffer<float>& partial : arena.partial) partial = Buffer<float>(plan.partial);
         }
         Index most_K = 16;
-        for (const ConvPlan& c : plan.convs) most_K = std::max<Index>(most_K, c.spec.K);
+        for (const ConvPlan& c : plan.convs) most_K = std::max<Index>({most_K, c.spec.K, c.spec.R});
         zeros = Buffer<float>(round_up(most_K, 16) + 16);
-        taps = Buffer<float>(plan.taps);
+        Index taps_size = plan.taps;
+        if (!backward && threads > 1) divide(plan, taps_size);
+        taps = Buffer<float>(taps_size);
         if (backward) {
             rows.emplace_back(plan, batch, true);
             partials = Buffer<float>((batch + chunk - 1) / chunk * plan.partial);
@@ -143,9 +152,23 @@ struct Workspace {
             cost = Buffer<float>(batch);
             samples = Buffer<Index>(batch);
             squares = Buffer<double>(plan.items.size());
+            const Index chunks = (batch + chunk - 1) / chunk;
+            for (Buffer<double>& of : sizes) of = Buffer<double>(chunks * plan.denses.size());
         } else {
             for (int n = 0; n < threads; ++n) rows.emplace_back(plan, chunk, false);
         }
+    }
+
+private:
+    void divide(const Plan& plan, Index& taps_size) {
+        Index shared = 0;
+        for (const ConvPlan& c : plan.convs) {
+            parts.push_back(plan.parts(c, threads, taps_size));
+            if (parts.back().size() > 1) shared += c.spec.multiply_adds();
+        }
+        shares_images = 2 * shared > plan.multiply_adds;
+        for (const TapsItem& item : plan.taps_items)
+            if (!parts[item.stage][0].turns) shared_taps.push_back(item);
     }
 };
 

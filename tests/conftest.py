@@ -10,6 +10,7 @@ from hypothesis import settings
 import children
 import convlet._native as _native
 import targets
+from convlet import threads
 from made_data import bright_rows
 
 settings.register_profile("convlet", deadline=None, derandomize=True, max_examples=50)
@@ -45,6 +46,13 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONVLET_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def any_work_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that are made meanwhile meet as many threads as a call asks for, however small."""
+    for least in ("TRAINING", "PREDICTION", "STAGE"):
+        monkeypatch.setattr(threads, least, 1)
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ where |z| <= E the factor of (10) may be anything in [0, 1], and where several p
 are within E of its maximum each of them may get the whole error.  There E takes in the whole error.
 Where E is 0 (blank images, say) the rules for zeros and ties hold exactly.
 
-A stage in Winograd's form (native/winograd.h) takes its sums another way: the bound of tests/
-winograd.py takes the place of gamma_n sum |t| there, and is 0 where all pixels of a window are.
+A sum (1), (2) or (3) in Winograd's form (native/winograd.h) is taken another way: a bound of tests/
+winograd.py takes the place of gamma_n sum |t| there.  That of (1) is 0 where all pixels of a window
+are, if sigma has a kink.
 """
 
 import copy
@@ -37,7 +38,18 @@ import pytest
 
 import convlet._native as _native
 import winograd
-from convlet import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax, backprop, native
+from convlet import (
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Softmax,
+    backprop,
+    native,
+)
 from convlet import equations as eq
 from convlet.engine import Samples, as_floats
 from convlet.errors import ArchitectureError
@@ -74,16 +86,35 @@ def exact(x) -> Bounded:
     return Bounded(np.asarray(x, np.float64), np.zeros(np.shape(x)))
 
 
-def forward_affine(stage, x: Bounded, parameters, fast: bool = False) -> Bounded:
+@dataclass(frozen=True)
+class Tiles:
+    """Which stages take Winograd's form, and the outputs of a tile along an axis."""
+
+    z: dict[int, int]  # (1)
+    dx: dict[int, int]  # (2)
+    dw: dict[int, int]  # (3)
+
+
+DIRECT = Tiles({}, {}, {})
+
+
+def tiles_of(net) -> Tiles:
+    core = net.engine.core
+    return Tiles(core.winograd, core.winograd_dx, core.winograd_dw)
+
+
+def forward_affine(stage, x: Bounded, parameters, tile: int | None) -> Bounded:
     """(17): a chain over the taps that begins with the bias, or Winograd's form."""
     absolute = {name: np.abs(w) for name, w in parameters.items()}
     no_bias = {**absolute, stage.b_name: 0}
     terms = prod(stage.w_shape[:-1])
     error = backprop.affine(stage, x.error, no_bias)
-    if fast:
+    if tile:
         padded = eq.pad(x.most, stage.affine.margins(stage.x_shape))
-        rounding = winograd.terms(padded, absolute[stage.w_name])
+        rounding = winograd.terms(padded, absolute[stage.w_name], tile)
         lit = eq.patches(padded, stage.affine.kernel, (1, 1)).any(axis=(-3, -2, -1))[..., None]
+        if tile > 2 and not any(isinstance(layer, ReLU | MaxPool2D) for layer in stage.sigma):
+            lit = np.ones_like(lit)  # nothing asks for the bias itself there
         n = stage.w_shape[2] + winograd.ROUNDINGS
         error = error + gamma(n) * np.where(lit, rounding, 0)
         error = error + U * lit * np.abs(backprop.affine(stage, x.value, parameters))
@@ -115,6 +146,8 @@ def backward_sigma(layer, x: Bounded, delta: Bounded) -> Bounded:
         certain = (np.abs(x.value) > x.error) | (x.error == 0)
         error = np.where(certain, factor * delta.error, delta.most)
         return Bounded(delta.value * factor, error)
+    if isinstance(layer, Dropout):  # which does nothing outside training
+        return delta
     if isinstance(layer, Flatten):
         shape = x.value.shape[1:]
         if len(shape) == 1:
@@ -154,15 +187,12 @@ class Expected:
     gradients: dict[str, Bounded]
 
 
-def expected(stages, parameters, x, y, weight=None, fast=()) -> Expected:
-    """`backprop.gradients` in float64 with the bound of float32 beside every number.
-
-    fast: the stages in Winograd's form.
-    """
+def expected(stages, parameters, x, y, weight=None, tiles=DIRECT) -> Expected:
+    """`backprop.gradients` in float64 with the bound of float32 beside every number."""
     value = exact(x)
     traces = []
     for stage in stages:
-        inputs = [forward_affine(stage, value, parameters, stage.index in fast)]
+        inputs = [forward_affine(stage, value, parameters, tiles.z.get(stage.index))]
         layers = [layer for layer in stage.sigma if not isinstance(layer, Softmax)]
         for layer in layers:
             inputs.append(forward_sigma(layer, inputs[-1]))
@@ -184,7 +214,9 @@ def expected(stages, parameters, x, y, weight=None, fast=()) -> Expected:
     for stage, (value, layers, inputs) in zip(reversed(stages), reversed(traces), strict=True):
         for layer, before in zip(reversed(layers), reversed(inputs[:-1]), strict=True):
             delta = backward_sigma(layer, before, delta)
-        gradients[stage.w_name], db, delta_x = backward_affine(stage, value, delta, parameters)
+        gradients[stage.w_name], db, delta_x = backward_affine(
+            stage, value, delta, parameters, tiles
+        )
         if stage.b_shape is not None:
             gradients[stage.b_name] = db
         delta = delta_x
@@ -196,20 +228,26 @@ def expected(stages, parameters, x, y, weight=None, fast=()) -> Expected:
     )
 
 
-def backward_affine(stage, x: Bounded, delta: Bounded, parameters):
+def backward_affine(stage, x: Bounded, delta: Bounded, parameters, tiles: Tiles):
     """(21), (18), (20) with their bounds."""
     samples = len(x.value)
     chain, dx_terms = samples, stage.w_shape[-1]
+    blocks = ceil(log2(ceil(samples / BLOCK))) + 1
     if isinstance(stage.affine, Conv2D):
-        blocks = ceil(samples / BLOCK)
-        chain = min(samples, BLOCK) * prod(stage.z_shape[:2]) * 4 + ceil(log2(blocks)) + 1
+        chain = min(samples, BLOCK) * prod(stage.z_shape[:2]) * 4 + blocks
         dx_terms = (
             prod(stage.affine.kernel) * stage.w_shape[-1] * 4
         )  # 4: overlapping pools list them apart
     dw = backprop.affine_dw(stage, delta.value, x.value)
     error = backprop.affine_dw(stage, delta.error, x.most)
     error += backprop.affine_dw(stage, np.abs(delta.value), x.error)
-    error += gamma(chain) * backprop.affine_dw(stage, delta.most, x.most)
+    if tile := tiles.dw.get(stage.index):
+        padded = eq.pad(x.most, stage.affine.margins(stage.x_shape))
+        places = min(samples, BLOCK) * prod(ceil(n / tile) for n in stage.z_shape[:2])
+        n = places + blocks + winograd.ROUNDINGS
+        error += gamma(n) * winograd.dw_terms(padded, delta.most, tile)
+    else:
+        error += gamma(chain) * backprop.affine_dw(stage, delta.most, x.most)
     db = backprop.affine_db(stage, delta.value)
     db_error = backprop.affine_db(stage, delta.error)
     db_error = db_error + gamma(chain) * backprop.affine_db(stage, delta.most)
@@ -217,9 +255,24 @@ def backward_affine(stage, x: Bounded, delta: Bounded, parameters):
     if stage.index:
         absolute = {name: np.abs(w) for name, w in parameters.items()}
         dx_error = backprop.affine_dx(stage, delta.error, absolute)
-        dx_error += gamma(dx_terms) * backprop.affine_dx(stage, delta.most, absolute)
+        if tile := tiles.dx.get(stage.index):
+            n = stage.w_shape[-1] + winograd.ROUNDINGS
+            dx_error += gamma(n) * winograd_dx_terms(stage, delta.most, absolute, tile)
+        else:
+            dx_error += gamma(dx_terms) * backprop.affine_dx(stage, delta.most, absolute)
         dx = Bounded(backprop.affine_dx(stage, delta.value, parameters), dx_error)
     return Bounded(dw, error + TINY), Bounded(db, db_error + TINY), dx
+
+
+def winograd_dx_terms(stage, delta: np.ndarray, absolute, tile: int) -> np.ndarray:
+    """(2) is (1) of delta among zeros, by the turned kernel; tiles begin at the first of x."""
+    (above, _), (left, _) = stage.affine.margins(stage.x_shape)
+    w = absolute[stage.w_name]
+    P, Q = (n - 1 for n in stage.affine.kernel)
+    frame = np.pad(delta, ((0, 0), (P, P), (Q, Q), (0, 0)))
+    H, W, _ = stage.x_shape
+    frame = frame[:, above : above + H + P, left : left + W + Q]
+    return winograd.terms(frame, w[::-1, ::-1].swapaxes(2, 3), tile)
 
 
 # --------------------------------------------------------------------------------- random networks
@@ -228,12 +281,12 @@ def backward_affine(stage, x: Bounded, delta: Bounded, parameters):
 def random_layers(rng, fast=False):
     """Layers and an input shape: anything that `Network` accepts, small.
 
-    fast: with a stage that takes Winograd's form, where one fits.
+    fast: with a stage that may take Winograd's form.
     """
     while True:
         shape = (*(int(n) for n in rng.integers(1, 15, 2)), int(rng.choice((1, 1, 2, 3, 8, 9))))
-        layers = []
-        for _ in range(int(rng.integers(0, 4))):
+        layers = fast_stages(rng) if fast else []
+        for _ in range(0 if fast else int(rng.integers(0, 4))):
             channels = int(rng.choice((1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 33)))
             layers.append(
                 Conv2D(
@@ -245,22 +298,39 @@ def random_layers(rng, fast=False):
                 )
             )
             layers += random_sigma(rng)
-        if fast:
-            taps, orders = int(rng.choice((3, 5))), ([ReLU(), MaxPool2D(2)], [MaxPool2D(2)])
-            bias = ("channel", "position", None)[int(rng.integers(3))]
-            layers = [Conv2D(int(rng.choice((8, 9, 16))), (2, 3), bias=bias), ReLU()]
-            layers += [Conv2D(int(rng.choice((8, 17))), taps, padding=int(rng.integers(3)))]
-            layers += orders[int(rng.integers(2))]
         layers.append(Flatten())
         for _ in range(int(rng.integers(0 if len(layers) > 1 else 1, 3))):
             units = int(rng.choice((2, 3, 7, 8, 9, 16, 17, 40)))
             layers += [Dense(units, bool(rng.random() < 0.8)), *[ReLU()] * int(rng.integers(0, 3))]
+        most = 500_000 if fast else 300_000
         try:
             net = Network([*layers, Softmax()], shape, int(rng.integers(1000)))
         except ArchitectureError:
             continue
-        if net.class_count <= 40 and sum(stage.multiply_adds for stage in net.stages) < 300_000:
+        if net.class_count <= 40 and sum(stage.multiply_adds for stage in net.stages) < most:
             return net
+
+
+def random_networks(part: int):
+    """Each with the draws of its data."""
+    for n in range(48):
+        rng = np.random.default_rng((100 + part, n))
+        yield rng, random_layers(rng, fast=n % 4 == 0)
+
+
+def fast_stages(rng):
+    """Some channels, then 3x3 twice or 5x5 once, of stride 1 and with 16 channels or more."""
+    one, relu = MaxPool2D(2), ReLU()
+    sigma = [[], [relu], [relu], [relu, Dropout(0.4)], [relu, one], [one], [one, relu]]
+    any_bias = "channel", "position", None
+    layers = [Conv2D(int(rng.choice((16, 17, 24))), (1, 2)), relu]
+    taps = int(rng.choice((3, 3, 5)))
+    for _ in range(1 if taps == 5 else 2):
+        channels, padding = int(rng.choice((16, 17, 33))), int(rng.integers(3))
+        bias = any_bias[int(rng.integers(3))]
+        layers += [Conv2D(channels, taps, padding=padding, bias=bias)]
+        layers += sigma[int(rng.integers(len(sigma)))]
+    return layers
 
 
 def random_sigma(rng):
@@ -306,10 +376,8 @@ def assert_within(actual, bounded: Bounded, what) -> float:
 @pytest.mark.equation(13, 15, 16, 17, 18, 19, 20, 21)
 @pytest.mark.parametrize("part", range(3))
 def test_random_networks_agree_with_float64_within_the_bound(target, part):
-    rng = np.random.default_rng(100 + part)
-    tight = count = seen = seen_tight = 0
-    for n in range(60):
-        net = random_layers(rng, fast=n % 3 == 0)
+    tight = count = tight_fast = count_fast = 0
+    for n, (rng, net) in enumerate(random_networks(part)):
         assert net.engine.name == "native"
         assert net.engine.core.target == target
         for name, b in net.parameters.items():  # half of the networks: biases that are not 0
@@ -319,28 +387,55 @@ def test_random_networks_agree_with_float64_within_the_bound(target, part):
         x = as_floats(data.images).reshape(len(data), *net.stages[0].x_shape)
         parameters = {name: a.astype(np.float64) for name, a in net.parameters.items()}
         weight = None if data.weight is None else data.weight.astype(np.float64)
-        fast = net.engine.core.winograd
-        seen += len(fast)
-        right = expected(net.stages, parameters, x, data.targets, weight, fast)
+        tiles = tiles_of(net)
+        right = expected(net.stages, parameters, x, data.targets, weight, tiles)
 
         what = f"{net!r}, {len(data)} images, {target}"
         threads = 1 + n % 3
         cost, flat = net.engine.gradients(net.flat, data, threads)
         assert abs(cost - right.cost[0]) <= right.cost[1], what
+        fast = bool(tiles.z or tiles.dx or tiles.dw)
         for name, gradient in views(flat, net.shapes).items():
             bounded = right.gradients[name]
             assert_within(gradient, bounded, f"{name} of {what}")
             scale = np.abs(bounded.value).max()
             tight += not fast and bounded.error.max() < 1e-3 * scale
             count += not fast and scale > 0
+            if fast:  # what happens is far within the bounds of Winograd's form: mostly 1e-6
+                off = np.linalg.norm(gradient - bounded.value)
+                assert off < 1e-3 * np.linalg.norm(bounded.value) + TINY, f"{name} of {what}"
         logits = net.engine.logits(net.flat, data.images, threads)
         assert_within(logits, right.logits, f"logits of {what}")
-        seen_tight += bool(fast) and right.logits.error.max() < 1e-2 * np.abs(logits).max()
+        count_fast += fast
+        tight_fast += fast and right.logits.error.max() < 0.2 * np.abs(logits).max()
         p = net.engine.predict(net.flat, data.images, threads)
         assert_within(p, right.probabilities, f"probabilities of {what}")
-    assert tight > 0.4 * count, "the bounds say nothing"
-    assert seen > 15, "too few stages in Winograd's form"
-    assert seen_tight > 0.5 * seen, "the bounds of Winograd's form say nothing"
+    assert tight > 0.35 * count, "the bounds say nothing"
+    assert tight_fast > 0.5 * count_fast > 4, "the bounds of Winograd's form say nothing"
+
+
+def test_random_networks_take_every_way_back(target):
+    tiles, strides, seen = {"z": set(), "dx": set(), "dw": set()}, set(), set()
+    for part in range(3):
+        for _, net in random_networks(part):
+            for what, of_stages in vars(tiles_of(net)).items():
+                for index, tile in of_stages.items():
+                    stage = net.stages[index]
+                    tiles[what].add((stage.affine.kernel[0], tile))
+                    hangs = any(n % tile for n in stage.z_shape[:2])
+                    seen.add((what, tile, "hanging" if hangs else "whole"))
+            for stage in net.stages[1:]:
+                kinds = {type(layer) for layer in stage.sigma}
+                if isinstance(stage.affine, Conv2D) and MaxPool2D not in kinds:
+                    strides |= {*zip(stage.affine.kernel, stage.affine.stride, strict=True)}
+                    seen |= {stage.affine.bias, *kinds}
+    assert tiles["z"] == tiles["dx"] == {*winograd.FORMS}
+    assert tiles["dw"] == {(3, 4), (5, 2)}
+    assert {stride for _, stride in strides} == {1, 2, 3}
+    assert {taps > stride > 1 for taps, stride in strides} == {True, False}
+    assert any(taps < stride for taps, stride in strides)
+    assert {("z", 4, "hanging"), ("dx", 4, "hanging"), ("dw", 4, "hanging")} <= seen
+    assert {"position", "channel", None, ReLU, Dropout} <= seen
 
 
 def test_the_bound_is_of_the_float64_oracle():
@@ -359,6 +454,45 @@ def test_the_bound_is_of_the_float64_oracle():
             np.testing.assert_allclose(bounded.value, gradient, rtol=0, atol=1e-12 * x.size)
             single = np.abs(gradient - bounded.value) <= bounded.error
             assert single.all()
+
+
+CONV_CONV = {
+    "3x3": "conv 16 3 padding 1, relu, conv 16 3 padding 1, relu, conv 16 3 padding 1, relu",
+    "3x3, 32 channels": "conv 32 3 padding 1, relu, conv 32 3 padding 1, relu",
+    "5x5": "conv 16 5 padding 2, relu, conv 16 5 padding 2, relu",
+}
+
+
+@pytest.mark.equation(20, 21)
+@pytest.mark.parametrize("layers", CONV_CONV.values(), ids=CONV_CONV)
+def test_the_gradient_in_winograds_form_is_four_times_as_far_off_at_most(target, layers):
+    """Root mean squares over the gradient, beside the reference's direct sums in float32.
+
+    1.0 to 2.9 times were measured.  Images with an output next to the kink of R are left out:
+    there one rounding decides between two derivatives, in whichever form.
+    """
+    layers += ", flatten, dense 10, softmax"
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        net = Network(layers, (16, 14, 3), seed)
+        twin = Network(layers, (16, 14, 3), seed, engine="reference")
+        tiles = tiles_of(net)
+        assert all(vars(tiles).values())
+        x = rng.random((12, 16, 14, 3)).astype(np.float32)
+        parameters = {name: a.astype(np.float64) for name, a in net.parameters.items()}
+        traces = backprop.forward(net.stages, parameters, x.astype(np.float64))
+        nearest = [np.abs(trace.inputs[0]).reshape(12, -1).min(axis=1) for trace in traces[:-1]]
+        x = x[np.min(nearest, axis=0) > 2e-6]
+        assert len(x) >= 6
+        y = rng.integers(0, 10, len(x)).astype(np.int32)
+        _, right = backprop.gradients(net.stages, parameters, x.astype(np.float64), y)
+        right = np.concatenate([right[name].ravel() for name in net.shapes])
+        off, direct = (
+            np.linalg.norm(network.engine.gradients(network.flat, Samples(x, y))[1] - right)
+            for network in (net, twin)
+        )
+        assert off < 4 * direct, off / direct
+        assert off < 2e-6 * np.linalg.norm(right)
 
 
 # ---------------------------------------------------------------------------------- small integers
@@ -432,6 +566,32 @@ INTEGER_NETWORKS = {
     "dense only": (
         "flatten, dense 18, relu, dense 20, dense 8",
         (3, 3, 2),
+    ),
+    "3x3 twice, in tiles of 4": (
+        "conv 16 1, relu, conv 16 3 padding 1, relu, conv 16 3 padding 1, relu, flatten, dense 4",
+        (8, 7, 2),
+    ),
+    "3x3 in tiles of 2": (
+        "conv 32 1, relu, conv 16 3 padding 1, flatten, dense 4",
+        (5, 6, 2),
+    ),
+    "3x3 in tiles of 4, and pools": (
+        "conv 16 1, relu, conv 16 3, relu, pool 2, conv 16 3 padding 2, pool 2, flatten, dense 4",
+        (9, 14, 1),
+    ),
+    "5x5 in tiles of 2": (
+        "conv 16 1, relu, conv 16 5 padding 2, relu, flatten, dense 4",
+        (5, 6, 2),
+    ),
+    "strides beyond the kernel": (
+        "conv 8 1, relu, conv 12 2x1 stride 3x2, relu, conv 8 1x3 stride 1x2 padding 1, "
+        "flatten, dense 4",
+        (11, 12, 2),
+    ),
+    "strides below the kernel": (
+        "conv 8 2, relu, conv 12 4x3 stride 3x2 padding 2, relu, "
+        "conv 6 3x5 stride 2 padding 1 bias position, relu, flatten, dense 4",
+        (12, 13, 2),
     ),
     "one dense map": (
         "flatten, dense 4",
@@ -671,7 +831,7 @@ def test_no_images_give_no_probabilities(target):
 def test_an_unknown_target_is_refused():
     net = Network("flatten, dense 3, softmax", (2, 2, 1))
     with pytest.raises(ValueError, match="no such target on this CPU: sse9"):
-        _native.Engine("sse9", native.stage_specs(net.stages), net.flat.size)
+        _native.Engine("sse9", native.stage_specs(net.stages), net.flat.size, 1)
 
 
 def test_images_beyond_the_core_are_left_to_the_reference():
@@ -716,3 +876,23 @@ def test_another_process_goes_on_with_the_same_bits():
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         there = pool.submit(after_training, net).result(timeout=60)
     assert there == after_training(net)
+
+
+@needs_native
+def test_a_block_that_is_too_large_to_keep_is_taken_in_parts():
+    """A sample of it waits with 9 MB for its way back: two are kept."""
+    net = Network(
+        "conv 24 3 padding same, relu, conv 2 1 stride 8, relu, flatten, dense 3, softmax",
+        (200, 224, 1),
+    )
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (11, *net.input_shape)).astype(np.uint8)
+    y = np.arange(11, dtype=np.int32) % 3
+    cost, gradient = net.engine.gradients(net.flat, Samples(x, y), 1)
+    for threads in (2, 3):
+        again = net.engine.gradients(net.flat, Samples(x, y), threads)
+        assert (again[0], again[1].tobytes()) == (cost, gradient.tobytes())
+    alone = [net.engine.gradients(net.flat, Samples(x[n : n + 1], y[n : n + 1])) for n in range(11)]
+    assert cost == pytest.approx(np.mean([one[0] for one in alone]), rel=1e-6)
+    mean = np.mean([one[1] for one in alone], axis=0, dtype=np.float64)
+    assert np.abs(gradient - mean).max() < 1e-5 * np.abs(mean).max()

@@ -11,6 +11,8 @@ from convlet.engine import Samples
 from engines import take_steps
 from targets import TARGETS, engine_for
 
+pytestmark = pytest.mark.usefixtures("any_work_is_shared")
+
 THREADS = (1, 2, 3, 8)
 COUNT = 211  # images: no multiple of a batch
 

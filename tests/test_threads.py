@@ -493,6 +493,7 @@ print("ok")
 
 @needs_native
 @pytest.mark.parametrize("team", [1, 3])
+@pytest.mark.usefixtures("any_work_is_shared")
 def test_workers_keep_subnormal_numbers(team):
     """A gradient of 2^-140: flushed to zero by a thread in another mode."""
     net = Network("flatten, dense 2, softmax", (1, 1, 1))
@@ -518,18 +519,47 @@ def machine(monkeypatch):
     ("given", "blocks", "millions", "chosen"),
     [
         (None, 4, 100, 4),  # no more than blocks
+        (None, None, 100, 12),
         (None, 100, 1000, 12),  # no more than CPUs
         (None, 100, 3.7, 3),  # no more than the work is worth
+        (None, None, 3.7, 3),
         (None, 100, 1.9, 1),
         (None, 1, 1000, 1),
         (None, 0, 0, 1),
-        (1, 100, 1000, 1),  # an explicit number is obeyed
-        (7, 1, 0, 7),
-        (64, 100, 1000, 64),
+        (1, 100, 1000, 1),
+        (7, 1, 1000, 1),  # nor is an explicit number more than these
+        (7, None, 0, 1),
+        (7, None, 1.9, 1),
+        (7, 100, 3.7, 3),
+        (64, 100, 1000, 64),  # but for the CPUs
+        (64, None, 1000, 64),
     ],
 )
 def test_choose(given, blocks, millions, chosen):
-    assert threads.choose(given, blocks, millions * 1e6) == chosen
+    assert threads.choose(given, blocks, millions * 1e6, 1_000_000) == chosen
+    assert threads.choose(given, blocks, millions * 500, 500) == chosen
+
+
+@needs_native
+def test_a_call_of_little_work_works_alone(monkeypatch):
+    """Whatever number of threads it was given."""
+    net = make()
+    given = []
+
+    class Core:
+        def predict(self, *arguments):
+            given.append(arguments[-1])
+
+        def gradients(self, *arguments):
+            given.append(arguments[-1])
+            return 0.0
+
+    monkeypatch.setattr(net.engine, "core", Core())
+    for count in (1, 7, 17, 40):
+        net.engine.predict(net.flat, data(count=count).images, 8)
+        net.engine.gradients(net.flat, data(count=count), 8)
+    assert net.engine.multiply_adds == 62_884
+    assert given == [1, 1, 1, 1, 2, 3, 5, 5]
 
 
 @pytest.mark.parametrize(
@@ -678,8 +708,8 @@ def at_once_named(name: str) -> bool:
 def test_a_daemon_process_is_a_worker(monkeypatch):
     monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": True})
     assert threads.inside_a_worker()
-    assert threads.choose(None, 100, 1e9) == 1
-    assert threads.choose(3, 100, 1e9) == 3
+    assert threads.choose(None, 100, 1e9, 1000) == 1
+    assert threads.choose(3, 100, 1e9, 1000) == 3
     assert threads.explain()[0] == 1
 
 
@@ -696,10 +726,10 @@ def test_processes_of_loky_and_dask_are_workers(monkeypatch, name):
 def test_joblib_workers_use_one_thread(monkeypatch, backend):
     joblib = pytest.importorskip("joblib")
     monkeypatch.setattr(threads, "available", lambda: 12)
-    assert threads.choose(None, 100, 1e9) == 12
-    calls = (joblib.delayed(threads.choose)(None, 100, 1e9) for _ in range(4))
+    assert threads.choose(None, 100, 1e9, 1000) == 12
+    calls = (joblib.delayed(threads.choose)(None, 100, 1e9, 1000) for _ in range(4))
     assert joblib.Parallel(2, backend=backend)(calls) == [1] * 4
-    assert threads.choose(None, 100, 1e9) == 12
+    assert threads.choose(None, 100, 1e9, 1000) == 12
 
 
 # -------------------------------------------------------------------------------------- the target

@@ -9,6 +9,7 @@ from typing import assert_never
 import numpy as np
 
 import convlet._native as _native
+from convlet import threads as team
 from convlet.augmentation import Augmentation
 from convlet.engine import Samples, Steps, Trained
 from convlet.equations import Array, Float32
@@ -17,7 +18,6 @@ from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sig
 from convlet.optimizers import SGD, Adam, Optimizer
 from convlet.settings import Settings
 from convlet.stages import Stage, parameter_shapes
-from convlet.threads import choose
 
 BLOCK = 8
 """Samples whose convolution gradients are one chain of sums: the least share of a thread."""
@@ -68,7 +68,7 @@ class NativeEngine:
         self.classes = stages[-1].output_shape[0]
         count = sum(stage.parameter_count for stage in stages)
         try:
-            self.core = _native.Engine(TARGET.name, stage_specs(stages), count)
+            self.core = _native.Engine(TARGET.name, stage_specs(stages), count, team.STAGE)
         except ValueError as error:
             hint = "use the reference engine"
             raise InputError("engine", "native", but=str(error), hint=hint) from None
@@ -88,17 +88,18 @@ class NativeEngine:
     ) -> Float32:
         out = np.empty((len(images), self.classes), np.float32)
         if len(images):
-            team = choose(threads, len(images), len(images) * self.multiply_adds)
-            self.core.predict(parameters, images, probabilities, out, team)
+            work = len(images) * self.multiply_adds
+            chosen = team.choose(threads, None, work, team.PREDICTION)
+            self.core.predict(parameters, images, probabilities, out, chosen)
         return out
 
     def gradients(
         self, parameters: Float32, batch: Samples, threads: int | None = None
     ) -> tuple[float, Float32]:
         gradient = np.empty_like(parameters)
-        team = self._team(threads, len(batch))
+        chosen = self._team(threads, len(batch))
         cost = self.core.gradients(
-            parameters, batch.images, batch.targets, batch.weight, gradient, team
+            parameters, batch.images, batch.targets, batch.weight, gradient, chosen
         )
         return cost, gradient
 
@@ -140,7 +141,8 @@ class NativeEngine:
 
     def _team(self, threads: int | None, batch: int) -> int:
         """Threads for one minibatch: forward, (2) and (3) are three times the multiply-adds."""
-        return choose(threads, -(-batch // BLOCK), 3 * batch * self.multiply_adds)
+        work = 3 * batch * self.multiply_adds
+        return team.choose(threads, -(-batch // BLOCK), work, team.TRAINING)
 
 
 def stage_specs(stages: Sequence[Stage]) -> list[_native.StageSpec]:

@@ -7,23 +7,34 @@ from functools import cache
 from math import ceil
 from pathlib import Path
 
-MULTIPLY_ADDS_PER_THREAD = 1_000_000
-"""Work below which a further thread costs more than it brings: some 30 microseconds.
+TRAINING = 1_000_000
+"""Multiply-adds below which a further thread costs a step more than it brings: 30 microseconds.
 
 Measured (benchmarks/thresholds.py): steps of 1.6 million multiply-adds take 1.08 times as long on
 two threads as on one, of 3.3 million 0.92 times, of 13 million 0.76 times.
 """
 
+PREDICTION = 500_000
+"""The same for prediction, where helpers of the call before are still awake."""
 
-def choose(threads: int | None, blocks: int, multiply_adds: float) -> int:
-    """Threads for work that falls into `blocks` parts of `multiply_adds` together.
+STAGE = 150_000
+"""Multiply-adds of a stage, for one image, below which no thread takes a part of it."""
 
-    An explicit number is obeyed.
+
+def choose(threads: int | None, blocks: int | None, multiply_adds: float, worth: int) -> int:
+    """Threads for `multiply_adds` of work, `worth` of them each, that falls into `blocks` parts.
+
+    None blocks are any number.  An explicit number of threads is the most that there will be: work
+    of a few microseconds waits for nobody.
     """
+    most = int(multiply_adds / worth)
+    if blocks is not None:
+        most = min(blocks, most)
+    if most <= 1 or threads == 1:
+        return 1
     if threads is not None:
-        return threads
-    worth = min(blocks, int(multiply_adds / MULTIPLY_ADDS_PER_THREAD))
-    return 1 if worth <= 1 or inside_a_worker() else max(1, min(available(), worth))
+        return min(threads, most)
+    return 1 if inside_a_worker() else max(1, min(available(), most))
 
 
 def available() -> int:

@@ -105,26 +105,31 @@ void convolution(const Kernels& k, int part) {
     Hash forward, fused, sigma, backward;
     const Index lanes = up8(s.K), places = Index(s.I) * s.J;
     std::vector<float> z(places * lanes);
-    k.conv(s, x.data(), w.data(), part % 2 ? own : shared, {z.data(), s.J * lanes, lanes});
-    forward(z);
+    std::vector<Winner> at(places * lanes), pooled_at(places * lanes);
+    for (const Fused order : {Fused::relu, Fused::none}) {
+        k.conv(s, order, x.data(), w.data(), part % 2 ? own : shared, {z.data(), s.J * lanes, lanes},
+               at.data());
+        forward(z), forward(at);
+    }
 
     const int I = s.I / 2, J = s.J / 2;
     std::vector<Winner> winner(I * J * lanes);
     for (const Fused order : {Fused::pool, Fused::pool_relu, Fused::relu_pool}) {
         std::vector<float> out(Index(I) * J * s.K), alone(out.size());
         const Grid grid{out.data(), Index(J) * s.K, s.K}, twin{alone.data(), Index(J) * s.K, s.K};
-        k.conv_pool(s, order, x.data(), w.data(), shared, grid, winner.data());
-        k.conv_pool(s, order, x.data(), w.data(), shared, twin, nullptr);
+        k.conv(s, order, x.data(), w.data(), shared, grid, winner.data());
+        k.conv(s, order, x.data(), w.data(), shared, twin, nullptr);
         fused(out), fused(winner), fused(alone);
     }
 
-    std::vector<Winner> at(places * lanes), pooled_at(places * lanes);
     std::vector<float> pooled(places * lanes);
-    k.own_place(s, at.data());
-    k.relu_winners(z.data(), at.data(), static_cast<Index>(z.size()));
-    k.pool_winners({z.data(), s.J * lanes, lanes}, at.data(), 2, 2, 1, 1, s.I - 1, s.J - 1,
-                   pooled.data(), pooled_at.data());
-    sigma(z), sigma(at), sigma(pooled), sigma(pooled_at);
+    const Grid whole{z.data(), s.J * lanes, lanes}, to{pooled.data(), s.J * lanes, lanes};
+    for (const bool way_back : {false, true}) {
+        k.relu_winners(whole, s.I, s.J, s.K, way_back ? at.data() : nullptr);
+        k.pool_winners(whole, s.J, way_back ? at.data() : nullptr, 2, 2, 1, 1, s.I - 1, s.J - 1,
+                       s.K, to, way_back ? pooled_at.data() : nullptr);
+        sigma(z), sigma(at), sigma(pooled), sigma(pooled_at);
+    }
 
     const Index stride = survivors_stride(Index(I) * J);
     std::vector<std::int32_t> offset(s.K * stride), count(s.K);
@@ -155,33 +160,63 @@ void convolution(const Kernels& k, int part) {
     report("sigma", part, sigma), report("dw, dx", part, backward);
 }
 
-void winograd(const Kernels& k, int part) {
+// Errors of every place of a sample and their sums, (3) of two samples, and (1), (3) in Winograd's
+// form where the shape has a tile.
+void no_pool(const Kernels& k, int part) {
     Random random(part + 501);
     ConvShape s{};
-    s.rows = s.columns = part % 2 ? 3 : 5;
-    s.R = random.one_of({8, 9, 16, 32}), s.K = random.one_of({8, 9, 16, 17, 24, 33, 66});
-    s.s1 = s.s2 = 1;
-    s.I = 2 + random.below(9), s.J = 2 + random.below(35);
-    s.x_pixel = up8(s.R);
-    s.x_row = (s.J + s.columns - 1) * s.x_pixel;
-    std::vector<float> x = random.numbers((s.I + s.rows - 1) * s.x_row + 16);
+    const bool tiles = part % 2;
+    s.rows = tiles ? random.one_of({3, 3, 5}) : 1 + random.below(5);
+    s.columns = tiles ? s.rows : 1 + random.below(5);
+    s.R = random.one_of({1, 3, 8, 9, 16, 32}), s.K = random.one_of({3, 8, 9, 16, 17, 24, 33, 66});
+    s.s1 = tiles ? 1 : 1 + random.below(3), s.s2 = tiles ? 1 : 1 + random.below(3);
+    s.I = 1 + random.below(10), s.J = 1 + random.below(36);
+    if (tiles) s.tile = s.rows == 5 ? 2 : random.one_of({2, 4});
+    s.x_pixel = tiles || random.below(2) ? up8(s.R) : s.R;
+    s.x_row = ((s.J - 1) * s.s2 + s.columns) * s.x_pixel;
+    std::vector<float> x = random.numbers(((s.I - 1) * s.s1 + s.rows) * s.x_row + 16);
     for (Index n = 0; n < static_cast<Index>(x.size()); ++n)
         if (n % s.x_pixel >= s.R || (n / s.x_pixel) % 7 > 2) x[n] = 0;
-    const std::vector<float> w = random.numbers(Index(s.rows) * s.columns * s.R * s.K);
-    const std::vector<float> b = random.numbers(s.K);
+    const Index lanes = up8(s.K), places = Index(s.I) * s.J;
+    const Index taps_of = Index(s.rows) * s.columns * s.R * s.K;
+
+    Hash back, fast;
+    std::vector<Winner> winner(places * lanes);
+    for (Winner& at : winner) at = random.below(3) ? random.below(3) << winner_bits : -1;
+    std::vector<float> above = random.numbers(places * s.K), db = random.numbers(s.K);
+    std::vector<float> delta(places * lanes), dw(taps_of);
+    const Grid errors{delta.data(), s.J * lanes, lanes};
+    k.errors(s, winner.data(), {above.data(), Index(s.J) * s.K, s.K}, 1.25f, errors, db.data());
+    for (const bool first : {true, false})
+        k.conv_dw_of_errors(s, x.data(), errors, first, dw.data());
+    back(delta), back(db), back(dw);
+    report("errors, dw", part, back);
+    if (!tiles) return;
+
+    const std::vector<float> w = random.numbers(taps_of), b = random.numbers(places * s.K);
+    const BiasView bias = part % 4 == 1 ? BiasView{b.data(), 0, 0}
+                                        : BiasView{b.data(), Index(s.J) * s.K, s.K};
     std::vector<float> taps(winograd_taps_size(s)), scratch(winograd_scratch(s));
     k.winograd_taps(s, w.data(), 0, s.R, taps.data());
-    Hash hash;
-    hash(taps);
-    const int I = s.I / 2, J = s.J / 2;
-    for (const Fused order : {Fused::pool, Fused::pool_relu, Fused::relu_pool}) {
-        std::vector<float> out(Index(I) * J * s.K);
-        std::vector<Winner> winner(Index(I) * J * up8(s.K));
-        k.winograd(s, order, x.data(), taps.data(), {b.data(), 0, 0},
-                   {out.data(), Index(J) * s.K, s.K}, winner.data(), scratch.data());
-        hash(out), hash(winner);
+    fast(taps);
+    for (const Fused order :
+         {Fused::none, Fused::relu, Fused::pool, Fused::pool_relu, Fused::relu_pool}) {
+        const int I = pools(order) ? s.I / 2 : s.I, J = pools(order) ? s.J / 2 : s.J;
+        std::vector<float> out(Index(I) * J * s.K), alone(out.size());
+        std::vector<Winner> at(Index(I) * J * lanes);
+        const Index row = Index(J) * s.K;
+        k.winograd(s, order, x.data(), taps.data(), bias, {out.data(), row, s.K}, at.data(),
+                   scratch.data());
+        k.winograd(s, order, x.data(), taps.data(), bias, {alone.data(), row, s.K}, nullptr,
+                   scratch.data());
+        fast(out), fast(at), fast(alone);
     }
-    report("winograd", part, hash);
+    std::vector<float> sums(winograd_sums_size(s));
+    for (const bool first : {true, false})
+        k.winograd_dw(s, x.data(), errors, first, sums.data(), scratch.data());
+    k.winograd_dw_sum(s, sums.data(), dw.data());
+    fast(sums), fast(dw);
+    report("winograd", part, fast);
 }
 
 void others(const Kernels& k, int part) {
@@ -196,6 +231,13 @@ void others(const Kernels& k, int part) {
     k.transpose(delta.data(), M, B, M, turned.data(), B);
     k.product({w.data(), M, 1}, N, M, turned.data(), B, B, nullptr, dx.data(), B);
     k.product({x.data(), 1, N}, N, B, delta.data(), M, M, nullptr, dw.data(), M);
+    const int rows = 13 + random.below(20), depth = 65 + random.below(300), columns = 257 + N;
+    const std::vector<float> left = random.numbers(rows * depth);
+    const std::vector<float> right = random.numbers(depth * columns);
+    std::vector<float> packed(rows * columns);  // the panels of `right` are copied
+    k.product({left.data(), depth, 1}, rows, depth, right.data(), columns, columns, right.data(),
+              packed.data(), columns);
+    products(packed);
     products(z), products(turned), products(dx), products(dw);
 
     const int lanes = up8(B);
@@ -231,6 +273,11 @@ void others(const Kernels& k, int part) {
         for (float& square : v) square *= square;
         k.update(rule, step.data(), other.data(), m.data(), v.data(), n);
         rest(step), rest(m), rest(v);
+        std::vector<float> weights = w, mean = random.numbers(N * M), square = mean;
+        for (float& one : square) one *= one;
+        k.product_update(rule, {x.data(), 1, N}, N, B, delta.data(), M, M, weights.data(),
+                         mean.data(), square.data());
+        rest(weights), rest(mean), rest(square);
     }
     k.multiply(a.data(), other.data(), n);
     const std::vector<double> squares{k.squares(x.data(), n)};
@@ -335,7 +382,13 @@ std::vector<Builder> networks() {
     odd.conv(9, 2, 2, 1, 1, 1, Bias::none).relu().drop(0.3f).pool(2, 1).relu().dense(7);
     plain.dense(33).relu().relu().dense(4);
     wide.conv(33, 3, 3, 1, 1, 0, one).pool(2, 2).relu().conv(3, 3, 3, 1, 1, 0, one);
-    return {usual, odd, plain, wide, overlapping};
+    Builder twice({11, 14, 2}), large({8, 9, 1}), strided({13, 12, 2});  // no pools
+    twice.conv(16, 3, 3, 1, 1, 1, one).relu().conv(16, 3, 3, 1, 1, 1, one).relu();
+    twice.conv(16, 3, 3, 1, 1, 1, Bias::position).relu().drop(0.25f).dense(5);
+    large.conv(16, 2, 2, 1, 1, 1, one).relu().conv(16, 5, 5, 1, 1, 2, one).relu().dense(4);
+    strided.conv(8, 2, 2, 1, 1, 0, one).relu().conv(9, 3, 3, 2, 2, 1, one).relu();
+    strided.conv(12, 2, 4, 3, 3, 2, Bias::none).relu().dense(6);
+    return {usual, odd, plain, wide, overlapping, twice, large, strided};
 }
 
 struct Run {
@@ -385,8 +438,7 @@ Run run(Engine& engine, const Builder& net, int threads, int steps, int batch,
     }
     engine.train(parameters, slots, data, {order, rates, 5, 7}, settings, result.costs.data(),
                  threads, {});
-    const double cost =
-        engine.gradients(parameters, data, n, result.gradient.data(), threads, {});
+    const double cost = engine.gradients(parameters, data, n, result.gradient.data(), threads, {});
     engine.predict(parameters, data.images, n, true, result.probabilities.data(), threads, {});
     result.costs.push_back(cost);
     return result;
@@ -395,7 +447,7 @@ Run run(Engine& engine, const Builder& net, int threads, int steps, int batch,
 void engines(const Kernels& k) {
     int number = 0;
     for (const Builder& net : networks()) {
-        Engine engine(k, net.stages, net.parameters);
+        Engine engine(k, net.stages, net.parameters, 1);
         for (const Way way : {Way::plain, Way::rich})
             for (const int threads : {1, 2, 3}) {
                 const Run result = run(engine, net, threads, 3, 13 + 8 * number, way);
@@ -415,7 +467,7 @@ int stress(const Kernels& k) {
     std::vector<std::unique_ptr<Engine>> engines;
     std::vector<Run> right;
     for (const Builder& net : nets) {
-        engines.push_back(std::make_unique<Engine>(k, net.stages, net.parameters));
+        engines.push_back(std::make_unique<Engine>(k, net.stages, net.parameters, 1));
         right.push_back(run(*engines.back(), net, 1, 3, 40));
     }
     std::vector<std::thread> callers;
@@ -463,7 +515,7 @@ int main(int count, char** arguments) {
     if (count > 2 && std::strcmp(arguments[2], "stress") == 0) return stress(*k);
     const int wrong = Edges(*k).wrong();
     for (int part = 0; part < 250; ++part) convolution(*k, part);
-    for (int part = 0; part < 60; ++part) winograd(*k, part);
+    for (int part = 0; part < 160; ++part) no_pool(*k, part);
     for (int part = 0; part < 100; ++part) others(*k, part);
     for (int part = 0; part < 40; ++part) augmentation(*k, part);
     engines(*k);

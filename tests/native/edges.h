@@ -182,7 +182,8 @@ private:
         expect(right, "transpose", rows, columns);
     }
 
-    // (1) of 2 x 4 outputs, the same with its pool, and in Winograd's form.
+    // (1) of 2 x 4 outputs, the same with its pool, and (3) of errors in every place; in Winograd's
+    // form, too.
     void convolution(int K, int size, int R) {
         constexpr int I = 2, J = 4;
         ConvShape s{};
@@ -193,7 +194,7 @@ private:
         const Fenced<float> w(Index(size) * size * R * K, side_, other), b(K, side_, small);
         const BiasView bias{b.at(), 0, 0};
         const Fenced<float> z(I * J * K, side_);
-        k.conv(s, x.at(), w.at(), bias, {z.at(), J * K, K});
+        k.conv(s, Fused::none, x.at(), w.at(), bias, {z.at(), J * K, K}, nullptr);
         bool right = x.kept() && w.kept() && b.kept() && z.kept();
         for (int i = 0; i < I; ++i)
             for (int j = 0; j < J; ++j)
@@ -234,15 +235,73 @@ private:
                 }
             expect(right, what, K, size * 10 + R);
         };
-        pooled("conv_pool", [&](Grid out, Winner* winner) {
-            k.conv_pool(s, Fused::pool, x.at(), w.at(), bias, out, winner);
+        pooled("conv, pool", [&](Grid out, Winner* winner) {
+            k.conv(s, Fused::pool, x.at(), w.at(), bias, out, winner);
         });
-        if (!winograd_fits(s)) return;
-        std::vector<float> taps(winograd_taps_size(s)), scratch(winograd_scratch(s));
-        k.winograd_taps(s, w.at(), 0, R, taps.data());
-        pooled("winograd", [&](Grid out, Winner* winner) {
-            k.winograd(s, Fused::pool, x.at(), taps.data(), bias, out, winner, scratch.data());
-        });
+        back(s, x, z);
+        if (size == 1 || R % 8) return;
+        for (const int tile : {2, 4}) {
+            if (size == 5 && tile == 4) continue;
+            s.tile = tile;
+            std::vector<float> taps(winograd_taps_size(s)), scratch(winograd_scratch(s));
+            k.winograd_taps(s, w.at(), 0, R, taps.data());
+            pooled("winograd, pool", [&](Grid out, Winner* winner) {
+                k.winograd(s, Fused::pool, x.at(), taps.data(), bias, out, winner, scratch.data());
+            });
+            const Fenced<float> again(I * J * K, side_);
+            k.winograd(s, Fused::none, x.at(), taps.data(), bias, {again.at(), J * K, K}, nullptr,
+                       scratch.data());
+            right = again.kept() && x.kept() && b.kept();
+            for (Index n = 0; n < I * J * K; ++n) right = right && again[n] == z[n];
+            expect(right, "winograd", K, size * 10 + tile);
+            back(s, x, z);
+        }
+    }
+
+    // The errors of every place, their sums and (3), in the form that the shape says.
+    void back(const ConvShape& s, const Fenced<float>& x, const Fenced<float>& above) {
+        const Index width = (s.K + 7) / 8 * 8, places = Index(s.I) * s.J;
+        const Index row = s.J * width, taps = Index(s.rows) * s.columns * s.R;
+        const Fenced<Winner> winner(places * width, side_,
+                                    [](Index n) { return n % 3 ? n % 3 - 1 : -1; });
+        const Fenced<float> delta(places * width, side_), db(s.K, side_, other),
+            dw(taps * s.K, side_);
+        k.errors(s, winner.at(), {above.at(), Index(s.J) * s.K, s.K}, 2, {delta.at(), row, width},
+                 db.at());
+        bool right = winner.kept() && above.kept() && delta.kept() && db.kept();
+        for (Index c = 0; c < width; ++c) {
+            float sum = c < s.K ? other(c) : 0;
+            for (Index n = 0; n < places; ++n) {
+                const Index at = n * width + c;
+                const float e = c < s.K && at % 3 ? 2 * above[n * s.K + c] : 0;
+                right = right && delta[at] == e;
+                sum += e;
+            }
+            right = right && (c >= s.K || db[c] == sum);
+        }
+        expect(right, "errors", s.K, s.R);
+        if (s.tile == 0) {
+            k.conv_dw_of_errors(s, x.at(), {delta.at(), row, width}, true, dw.at());
+        } else {
+            const Fenced<float> sums(winograd_sums_size(s), side_);
+            std::vector<float> scratch(winograd_scratch(s));
+            k.winograd_dw(s, x.at(), {delta.at(), row, width}, true, sums.at(), scratch.data());
+            k.winograd_dw_sum(s, sums.at(), dw.at());
+            right = sums.kept();
+        }
+        right = right && x.kept() && delta.kept() && dw.kept();
+        for (int p = 0; p < s.rows; ++p)
+            for (int q = 0; q < s.columns; ++q)
+                for (int r = 0; r < s.R; ++r)
+                    for (int c = 0; c < s.K; ++c) {
+                        float sum = 0;
+                        for (int i = 0; i < s.I; ++i)
+                            for (int j = 0; j < s.J; ++j)
+                                sum += x[(i + p) * s.x_row + (j + q) * s.x_pixel + r] *
+                                       delta[i * row + j * width + c];
+                        right = right && dw[((p * s.columns + q) * s.R + r) * s.K + c] == sum;
+                    }
+        expect(right, "(3)", s.K, s.rows * 100 + s.R * 10 + s.tile);
     }
 
     // The survivors among eight outputs; each channel has a set of its own.
