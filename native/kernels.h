@@ -46,9 +46,13 @@ CONVLET_INLINE constexpr int winograd_tile(const ConvShape& s) {
     if (10 * Index(s.I) * s.J >= 7 * 16 * fours) return 4;
     return s.R >= 32 ? 2 : 0;
 }
-// Whether its tiles serve (3), too.
+// Whether its tiles serve without a pool behind them, which works on them where they are.
+CONVLET_INLINE constexpr bool winograd_alone(const ConvShape& s) {
+    return s.tile == 4 || (s.tile == 2 && s.R >= 32);
+}
+// And whether they serve (3).
 CONVLET_INLINE constexpr bool winograd_sums(const ConvShape& s) {
-    return s.tile == 4 || (s.rows == 5 && s.tile == 2 && s.R >= 16);
+    return s.tile == 4 || (s.rows == 5 && winograd_alone(s));
 }
 CONVLET_INLINE constexpr int winograd_points(const ConvShape& s) {
     return (s.rows + s.tile - 1) * (s.rows + s.tile - 1);

@@ -206,7 +206,8 @@ void Plan::add_conv(const StageSpec& s) {
     plan.packed = packed;
     if (stage > 0) packed += kernel;
     plan.shape.tile = winograd_tile(plan.shape);
-    plan.winograd = plan.shape.tile && !plan.layered;
+    plan.winograd = plan.shape.tile && !plan.layered &&
+                    (pools(plan.fused) || winograd_alone(plan.shape));
     if (plan.winograd) plan.taps = add_winograd(plan.shape, false);
     if (!plan.pooled) plan_errors(plan, stage == 0);
     if (!plan.pooled && winograd_sums(plan.shape)) {
@@ -216,7 +217,7 @@ void Plan::add_conv(const StageSpec& s) {
     if (plan.phases.size() == 1) {
         ConvShape& shape = plan.phases[0].shape;
         shape.tile = winograd_tile(shape);
-        if (shape.tile) plan.dx_taps = add_winograd(shape, true);
+        if (winograd_alone(shape)) plan.dx_taps = add_winograd(shape, true);
     }
     if (plan.layered) plane = std::max(plane, Index(s.I) * s.J * round_up(s.K, 8));
     survivors = std::max(survivors, survivors_stride(Index(plan.rows) * plan.columns) * s.K);
