@@ -77,8 +77,9 @@ void pool_winners_of(Grid x, int x_columns, const Winner* winner, int rows, int 
             const Winner* from_winner = way_back ? winner + up * row + left * pixel : nullptr;
             float* to = out.at + i * out.row + j * out.pixel;
             const auto tile = [&]<int NV>(int k) __attribute__((always_inline)) {
-                pool_tile<NV, way_back>(from + k, from_winner + k, x.row, x.pixel, row, pixel, rows,
-                                        columns, min(8, K - k), to + k, out_winner + k);
+                pool_tile<NV, way_back>(from + k, way_back ? from_winner + k : nullptr, x.row,
+                                        x.pixel, row, pixel, rows, columns, min(8, K - k), to + k,
+                                        way_back ? out_winner + k : nullptr);
             };
             int k = 0;
             for (; k + 16 <= K; k += 16) tile.template operator()<2>(k);

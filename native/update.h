@@ -57,7 +57,8 @@ inline void update(const UpdateRule& rule, float* w, const float* gradient, floa
                    Index n) {
     const Update step(rule);
     each_vector(n, [&]<bool cut>(Index at, int lanes) {
-        step.template operator()<cut>(w + at, gradient + at, m + at, v + at, lanes);
+        step.template operator()<cut>(w + at, gradient + at, m ? m + at : nullptr,
+                                      v ? v + at : nullptr, lanes);
     });
 }
 
@@ -80,8 +81,8 @@ inline void product_update(const UpdateRule& rule, Strided a, Index rows, Index 
                 const Index row = (i + n) * columns + k;
                 each_vector(masked ? lanes : width, [&]<bool cut>(Index j, int lanes) {
                     const Index at = row + j;
-                    step.template operator()<cut>(w + at, dw + n * width + j, m + at, v + at,
-                                                  lanes);
+                    step.template operator()<cut>(w + at, dw + n * width + j, m ? m + at : nullptr,
+                                                  v ? v + at : nullptr, lanes);
                 });
             }
         }
