@@ -1,5 +1,4 @@
-// What goes over arrays once: x^0 from bytes, ReLU (9), (10), sums of partial gradients, the step
-// (21).
+// What goes over arrays once: x^0 from bytes, ReLU (9), (10), sums of partial gradients.
 #pragma once
 
 #include "kernels.h"

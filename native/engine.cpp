@@ -25,7 +25,8 @@ Engine::~Engine() = default;
 std::unique_ptr<Workspace> Engine::borrow(int threads, Index batch) {
     if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
         for (auto& spare : spare_)
-            if (spare->threads == threads && spare->batch == batch) {
+            if (spare->batch == batch &&
+                (batch ? spare->threads == threads : spare->threads >= threads)) {
                 auto found = std::move(spare);
                 std::swap(spare, spare_.back());
                 spare_.pop_back();

@@ -59,7 +59,7 @@ struct PhaseAxis {
     int taps;          // that meet them
     int first, count;  // windows of dJ/dz, the first one by its last place
     PhaseAxis(int kernel, int stride, int before, int pixels, int phase)
-        : taps(phase < kernel ? (kernel - 1 - phase) / stride + 1 : 0),
+        : taps((kernel - 1 - phase) / stride + 1),
           first((before - phase + stride - 1) / stride),
           count((before + pixels - 1 - phase + stride) / stride - first) {}
 };
@@ -78,11 +78,11 @@ void plan_errors(ConvPlan& plan, bool first_stage) {
     plan.delta_frame = rows * plan.delta_row;
     if (first_stage) return;  // nobody asks for the error of x^0
     Index taps = 0;
-    for (int a = 0; a < s.s1; ++a)
-        for (int b = 0; b < s.s2; ++b) {
+    // pixels whose remainder is beyond the kernel meet no window: their error stays 0
+    for (int a = 0; a < std::min(s.s1, s.rows); ++a)
+        for (int b = 0; b < std::min(s.s2, s.columns); ++b) {
             const PhaseAxis down(s.rows, s.s1, s.above, s.H, a);
             const PhaseAxis right(s.columns, s.s2, s.left, s.W, b);
-            if (down.taps == 0 || right.taps == 0) continue;  // no window meets them: 0
             Phase phase;
             phase.row = a, phase.column = b;
             phase.shape = {down.taps,   right.taps,     s.K,  s.R, 1, 1, down.count,
@@ -206,8 +206,8 @@ void Plan::add_conv(const StageSpec& s) {
     plan.packed = packed;
     if (stage > 0) packed += kernel;
     plan.shape.tile = winograd_tile(plan.shape);
-    plan.winograd = plan.shape.tile && !plan.layered &&
-                    (pools(plan.fused) || winograd_alone(plan.shape));
+    plan.winograd =
+        plan.shape.tile && !plan.layered && (pools(plan.fused) || winograd_alone(plan.shape));
     if (plan.winograd) plan.taps = add_winograd(plan.shape, false);
     if (!plan.pooled) plan_errors(plan, stage == 0);
     if (!plan.pooled && winograd_sums(plan.shape)) {

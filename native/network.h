@@ -83,14 +83,14 @@ struct ConvPlan {
     Index winners = 0;          // numbers of one sample
     Index dw = 0, db = 0;       // where the stage begins in a block's partial gradient
     Index packed = 0;           // where its kernel begins in the packed copy for (2)
-    bool pooled = false;  // whether a pool is among sigma^l: its errors are lists, mostly zeros
-    // otherwise dJ/dz stands in a frame of its own, among zeros as far as a kernel reaches, and
-    // these phases make the error of x^l of it
+    Index taps = 0;             // and in the one for Winograd's form of (1)
+    bool pooled = false;        // whether a pool is among sigma^l: its errors are lists then
+    // Without a pool dJ/dz stands in a frame of its own, among zeros as far as a kernel reaches, and
+    // these phases make the error of x^l of it.
     Index delta_frame = 0, delta_row = 0, delta_interior = 0;
     std::vector<Phase> phases;
-    Index dx_taps = -1;  // where the kernel of (2) begins in Winograd's form, -1: not in it
+    Index dx_taps = -1;  // where the kernel of (2) begins in Winograd's form; -1: not in it
     Index sums = 0;      // floats of the sums of (3) in Winograd's form; 0: not in it
-    Index taps = 0;      // and in the one for Winograd's form
     BiasView bias(const float* parameters, const float* zeros) const {
         const float* b = parameters + spec.b;
         switch (spec.bias) {
@@ -150,9 +150,9 @@ struct Plan {
     Index partial = 0;        // floats of a block's partial gradient
     Index packed = 0;         // floats of all packed copies for (2)
     Index taps = 0;           // floats of all kernels in Winograd's form
-    Index scratch = 0;        // floats that the largest of these stages needs
+    Index scratch = 0;        // floats that Winograd's form needs at most
     Index mask = 0;           // floats of the largest dropout in a convolutional stage
-    Index plane = 0;          // floats of the largest z^l, channels rounded up to 8
+    Index plane = 0;          // floats of the largest z^l that is layered, channels rounded up to 8
     Index survivors = 0;      // the most room of a stage's lists
     Index widest_map;         // the largest N or M of a dense stage, or the features
     Index multiply_adds = 0;  // of one image, forward

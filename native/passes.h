@@ -69,14 +69,14 @@ public:
     // The same for a part of one stage's output, without a way back.  The frames are those of
     // `image`, the memory to work in is the thread's.
     void forward_part(const Arena& image, const Arena& own, std::size_t l, const ConvPart& part,
-                      float* features) const {
+                      float* features, bool first) const {
         const ConvPlan& c = part.plan;
         BiasView b = plan_.convs[l].bias(parameters_, space_.zeros.get());
         b.b += part.z_row * b.row + part.channel;
         Grid out = output(image, l, 0, features);
         out.at += part.row * out.row + part.channel;
         const float* x = image.frames[l].get() + part.z_row * c.spec.s1 * c.shape.x_row;
-        if (part.turns) turn(c, 0, c.spec.R);
+        if (part.turns && first) turn(c, 0, c.spec.R);
         conv_stage(own, c, l, 0, x, b, out, nullptr);
     }
 

@@ -68,7 +68,7 @@ private:
                            [&](Index s, int thread) { whole_image(s, thread, features(rows, s)); }))
             return;
         for (int s = whole; s < n; ++s)
-            if (!shared_image(team, s, features(rows, s), whole == 0 && s == 0)) return;
+            if (!shared_image(team, s, features(rows, s), whole == 0 && s == 0, s == whole)) return;
         for (std::size_t d = 0; d < plan_.denses.size(); ++d)
             if (!dense_stage(team, rows, d)) return;
         results(rows, 0, n, 0);
@@ -78,9 +78,9 @@ private:
         return team.parallel(std::ssize(items), [&](Index n, int) { passes_.turn(items[n]); });
     }
 
-    // One image through the convolutions, its stages shared among the threads.  The first one finds
-    // kernels that are not turned yet.
-    bool shared_image(Team& team, Index sample, float* features, bool first) {
+    // One image through the convolutions, its stages shared among the threads.  `first` of the call: no
+    // kernel is turned yet; `first_shared`: those are not that a part turns for itself.
+    bool shared_image(Team& team, Index sample, float* features, bool first, bool first_shared) {
         const Arena& arena = space_.arenas[0];
         const Index taps = first ? std::ssize(space_.shared_taps) : 0;
         const int rows = images_.rows;
@@ -96,7 +96,7 @@ private:
         for (std::size_t l = 0; l < plan_.convs.size(); ++l)
             if (!team.parallel(std::ssize(space_.parts[l]), [&](Index item, int thread) {
                     passes_.forward_part(arena, space_.arenas[thread], l, space_.parts[l][item],
-                                         features);
+                                         features, first_shared);
                 }))
                 return false;
         return true;

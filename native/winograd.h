@@ -61,7 +61,7 @@ CONVLET_INLINE void of_taps(const Vec<W> (&g)[T], Vec<W> (&u)[6]) {
     u[4] = even2 - odd2;
     u[5] = broadcast<W>(3) * g[T - 1];
 }
-// The same of 2 or 3 taps for a tile of 4.
+// Of 2 or 3 taps for 4 points, as it is.
 template <int W, int T>
 CONVLET_INLINE void of_taps(const Vec<W> (&g)[T], Vec<W> (&u)[4]) {
     const Vec<W> half = broadcast<W>(0.5f);
@@ -122,7 +122,7 @@ void winograd_taps_of(const ConvShape& s, const float* w, int first, int last, f
         });
 }
 
-// Some rows of tiles: the first output row, how many tiles, and how many lie beside each other.
+// Some rows of tiles: their first output row, how many rows, and how many tiles lie in each.
 struct TileRows {
     int first, rows, columns;
     CONVLET_INLINE int tiles() const { return rows * columns; }
