@@ -20,7 +20,8 @@ def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
     Takes (n, rows, columns, channels), or (n, rows, columns) for one channel; uint8 (0..255 stands
     for 0..1) or finite floats.
     """
-    if type(x) is np.ndarray and x.dtype == np.uint8 and x.shape[1:] == input_shape and len(x):
+    kept = type(x) is np.ndarray and (x.dtype == np.uint8 or x.dtype == np.float32)
+    if kept and x.shape[1:] == input_shape and len(x):
         images: Array = np.ascontiguousarray(x)  # a single image is predicted in microseconds
     else:
         images = _arranged(x, input_shape, name)
