@@ -2,10 +2,11 @@
 
     python benchmarks/cores.py
 
-For each network, minibatch and number of cores: items of phase A (chunks of samples), megabytes of partial gradients that one core writes and another reads,
-items of phase B and the multiples of the mean that its longest one takes, and the speed-up that
-these leave beside one core.  The time of an item is taken as its share of the counted work: images
-in phase A; in phase B floats read from another core's cache at BYTES a second.
+For each network, minibatch and number of cores: items of phase A (chunks of samples), megabytes of
+partial gradients that one core writes and another reads, items of phase B and the multiples of the
+mean that its longest one takes, and the speed-up that these leave beside one core.  The time of an
+item is taken as its share of the counted work: images in phase A; in phase B floats read from
+another core's cache at BYTES a second.
 """
 
 from convlet import Network
