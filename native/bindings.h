@@ -39,6 +39,17 @@ public:
         return raised;
     }
 
+    // Calls a function of Python's with the lock: false if it raised an exception, which waits for
+    // `rethrow`.
+    bool call(nb::handle function) {
+        lock();
+        PyObject* found = PyObject_CallNoArgs(function.ptr());
+        const bool done = found != nullptr;
+        Py_XDECREF(found);
+        state_ = PyEval_SaveThread();
+        return done;
+    }
+
 private:
     // An interpreter that ends ends the threads that ask for its lock, by unwinding their stacks:
     // in the middle of C++ that would abort the process.  Such a thread stays here until the

@@ -110,11 +110,51 @@ double gradients(Engine& engine, Array<float, 1> parameters, AnyImages images, A
 Settings settings_of(nb::handle settings, const Optimizer& optimizer,
                      std::optional<Augmentation> augmentation) {
     return {.batch_size = nb::cast<Index>(settings.attr("batch_size")),
+            .shards = nb::cast<Index>(settings.attr("shards")),
             .seed = nb::cast<std::uint64_t>(settings.attr("seed")),
             .optimizer = optimizer,
             .clip_norm = nb::cast<std::optional<double>>(settings.attr("clip_norm")),
             .label_smoothing = nb::cast<double>(settings.attr("label_smoothing")),
             .augmentation = std::move(augmentation)};
+}
+
+// A worker's share as Python hands it over: `Share` of job.h, with arrays.
+struct WorkerShare {
+    Index first, last;
+    Array<std::int64_t, 1> rows;
+    Array<double, 1> totals;
+    Output<float, 2> sums;
+    Output<float, 1> gradient;
+    Output<double, 1> costs;
+    nb::callable exchange;
+};
+
+Share share_of(const WorkerShare& from, const Settings& settings, const Plan& plan, Index total,
+               Index steps, Index images, Unlocked*& unlocked) {
+    const Shards shards{settings.shards, from.first, from.last};
+    require(0 <= shards.first && shards.first < shards.last && shards.last <= shards.count,
+            "share: no shards of these");
+    require(static_cast<Index>(from.rows.size()) == total &&
+                static_cast<Index>(from.totals.size()) == steps &&
+                static_cast<Index>(from.gradient.size()) == plan.parameters &&
+                static_cast<Index>(from.sums.shape(0)) == shards.nodes() &&
+                static_cast<Index>(from.sums.shape(1)) == plan.parameters &&
+                static_cast<Index>(from.costs.size()) == shards.count,
+            "share: wrong size");
+    const std::int64_t* rows = from.rows.data();
+    for (Index first = 0; first < total; first += settings.batch_size) {
+        const Index size = std::min(settings.batch_size, total - first);
+        for (Index b = shards.begin(shards.first, size); b < shards.begin(shards.last, size); ++b)
+            require(rows[first + b] >= 0 && rows[first + b] < images,
+                    "share: rows name an image that is not here");
+    }
+    return {shards,
+            {rows, from.rows.size()},
+            {from.totals.data(), from.totals.size()},
+            from.sums.data(),
+            from.gradient.data(),
+            from.costs.data(),
+            [&from, &unlocked] { return unlocked->call(from.exchange); }};
 }
 
 // Returns the number of whole steps, and whether the next one diverged.  A signal's exception comes
@@ -124,7 +164,7 @@ std::pair<Index, bool> train(Engine& engine, Output<float, 1> parameters,
                              AnyTargets targets, std::optional<Array<float, 1>> weight,
                              Array<std::int64_t, 1> order, Array<float, 1> rates, Index updates,
                              std::uint64_t epoch, const Settings& settings, Output<double, 1> costs,
-                             int threads) {
+                             int threads, const WorkerShare* worker) {
     const Plan& plan = engine.plan();
     const Samples data = samples_of(images, targets, weight, plan);
     require(static_cast<Index>(parameters.size()) == plan.parameters, "parameters: wrong size");
@@ -136,22 +176,29 @@ std::pair<Index, bool> train(Engine& engine, Output<float, 1> parameters,
         vectors.push_back(slot.data());
     }
     require(settings.batch_size >= 1, "batch_size must be 1 or more");
+    require(settings.shards >= 1 && settings.shards <= most_shards, "shards must be 1 to 4096");
     require(updates >= 0, "updates must be 0 or more");
     const auto total = static_cast<Index>(order.size());
     const Index count = total == 0 ? 0 : (total - 1) / settings.batch_size + 1;
     require(static_cast<Index>(costs.size()) == count && static_cast<Index>(rates.size()) == count,
             "costs or rates: wrong size");
+    const auto count_here = static_cast<Index>(images.shape(0));
     for (Index n = 0; n < total; ++n)
-        require(order.data()[n] >= 0 && order.data()[n] < static_cast<Index>(images.shape(0)),
+        require(order.data()[n] >= 0 && (worker || order.data()[n] < count_here),
                 "order names a sample that does not exist");
     const int team = team_size(threads);
     if (total == 0) return {0, false};
     const Steps steps{{order.data(), order.size()}, {rates.data(), rates.size()}, updates, epoch};
     Trained trained;
+    Unlocked* open = nullptr;
+    Share share;
+    if (worker) share = share_of(*worker, settings, plan, total, count, count_here, open);
     {
         Unlocked unlocked;
-        trained = engine.train(parameters.data(), vectors, data, steps, settings, costs.data(),
-                               team, [&] { return unlocked.interrupted(); });
+        open = &unlocked;
+        trained = engine.train(parameters.data(), vectors, data, steps, settings,
+                               worker ? &share : nullptr, costs.data(), team,
+                               [&] { return unlocked.interrupted(); });
     }
     rethrow();
     return {trained.done, trained.diverged};
@@ -229,6 +276,23 @@ void bind_engine(nb::module_& m) {
                 new (self) Settings(settings_of(settings, optimizer, std::move(augmentation)));
             },
             "settings"_a, "optimizer"_a, "augmentation"_a.none());
+    nb::class_<WorkerShare>(m, "Share")
+        .def(
+            "__init__",
+            [](WorkerShare* self, Index first, Index last, Array<std::int64_t, 1> rows,
+               Array<double, 1> totals, Output<float, 2> sums, Output<float, 1> gradient,
+               Output<double, 1> costs, nb::callable exchange) {
+                new (self) WorkerShare{first,
+                                       last,
+                                       std::move(rows),
+                                       std::move(totals),
+                                       std::move(sums),
+                                       std::move(gradient),
+                                       std::move(costs),
+                                       std::move(exchange)};
+            },
+            "first"_a, "last"_a, "rows"_a.noconvert(), "totals"_a.noconvert(), "sums"_a.noconvert(),
+            "gradient"_a.noconvert(), "costs"_a.noconvert(), "exchange"_a);
     nb::enum_<AffineKind>(m, "AffineKind")
         .value("conv", AffineKind::conv)
         .value("dense", AffineKind::dense);
@@ -307,7 +371,7 @@ void bind_engine(nb::module_& m) {
         .def("train", train, "parameters"_a.noconvert(), "slots"_a.noconvert(),
              "images"_a.noconvert(), "targets"_a.noconvert(), "weight"_a.noconvert().none(),
              "order"_a.noconvert(), "rates"_a.noconvert(), "updates"_a, "epoch"_a, "settings"_a,
-             "costs"_a.noconvert(), "threads"_a)
+             "costs"_a.noconvert(), "threads"_a, "share"_a.none() = nb::none())
         .def("augment", augment, "images"_a.noconvert(), "augmentation"_a, "seed"_a, "epoch"_a,
              "out"_a.noconvert());
 }

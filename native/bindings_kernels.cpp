@@ -204,13 +204,13 @@ void bind_kernels(nb::module_& m) {
                  h.k.update(rule, w.data(), gradient.data(), m.data(), v.data(),
                             static_cast<Index>(w.size()));
              })
-        .def(
-            "product_update",
-            [](Handle& h, const UpdateRule& rule, Floats a, Index a_row, Index a_column, Index rows,
-               Index depth, Floats b, Index b_row, int columns, Floats w, Floats m, Floats v) {
-                h.k.product_update(rule, {a.data(), a_row, a_column}, rows, depth, b.data(), b_row,
-                                   columns, w.data(), m.data(), v.data());
-            })
+        .def("product_update",
+             [](Handle& h, const UpdateRule& rule, Floats a, Index a_row, Index a_column,
+                Index rows, Index depth, Index shards, Floats b, Index b_row, int columns, Floats w,
+                Floats m, Floats v) {
+                 h.k.product_update(rule, {a.data(), a_row, a_column}, rows, depth, shards,
+                                    b.data(), b_row, columns, w.data(), m.data(), v.data());
+             })
         .def("descend", [](Handle& h, Floats w, Floats gradient, float rate) {
             UpdateRule rule;
             rule.rate = rate;

@@ -1,6 +1,7 @@
 #include "engine.h"
 
 #include <iterator>
+#include <numeric>
 
 #include "prediction.h"
 #include "step.h"
@@ -10,8 +11,9 @@ namespace {
 
 // The threads of training: as many as it was given, but no more than there are
 // blocks of its samples.  Memory is taken for each of them.
-int useful_threads(int threads, Index samples) {
-    return static_cast<int>(std::min<Index>(threads, (samples + block - 1) / block));
+int useful_threads(int threads, const Shards& shards, Index samples) {
+    const Index blocks = (shards.largest(samples) + block - 1) / block;
+    return static_cast<int>(std::min<Index>(threads, shards.owned() * blocks));
 }
 
 }  // namespace
@@ -22,10 +24,10 @@ Engine::Engine(const Kernels& kernels, const std::vector<StageSpec>& stages, Ind
 
 Engine::~Engine() = default;
 
-std::unique_ptr<Workspace> Engine::borrow(int threads, Index batch) {
+std::unique_ptr<Workspace> Engine::borrow(int threads, Index batch, const Shards& shards) {
     if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
         for (auto& spare : spare_)
-            if (spare->batch == batch &&
+            if (spare->batch == batch && spare->shards == shards &&
                 (batch ? spare->threads == threads : spare->threads >= threads)) {
                 auto found = std::move(spare);
                 std::swap(spare, spare_.back());
@@ -33,7 +35,7 @@ std::unique_ptr<Workspace> Engine::borrow(int threads, Index batch) {
                 return found;
             }
     }
-    return std::make_unique<Workspace>(plan_, threads, batch);
+    return std::make_unique<Workspace>(plan_, threads, batch, shards);
 }
 
 void Engine::give_back(std::unique_ptr<Workspace> workspace) {
@@ -55,7 +57,7 @@ void Engine::predict(const float* parameters, const Images& images, Index n, boo
 
 double Engine::gradients(const float* parameters, const Samples& data, Index n, float* gradient,
                          int threads, const Interrupted& interrupted) {
-    threads = useful_threads(threads, n);
+    threads = useful_threads(threads, {}, n);
     auto space = borrow(threads, n);
     Step step(kernels_, plan_, parameters, *space, data);
     step.begin(nullptr, n);
@@ -73,12 +75,13 @@ double Engine::gradients(const float* parameters, const Samples& data, Index n, 
 }
 
 Trained Engine::train(float* parameters, std::span<float* const> slots, const Samples& data,
-                      const Steps& steps, const Settings& settings, double* costs, int threads,
-                      const Interrupted& interrupted) {
+                      const Steps& steps, const Settings& settings, const Share* share,
+                      double* costs, int threads, const Interrupted& interrupted) {
     const Index total = std::ssize(steps.order);
     const Index largest = std::min(settings.batch_size, total);
-    threads = useful_threads(threads, largest);
-    auto space = borrow(threads, largest);
+    const Shards shards = share ? share->shards : Shards{settings.shards, 0, settings.shards};
+    threads = useful_threads(threads, shards, largest);
+    auto space = borrow(threads, largest, shards);
     const Images& images = data.images;
     if (settings.augmentation)
         for (Arena& arena : space->arenas)
@@ -87,15 +90,20 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
     const Regularisation regularisation(kernels_, settings.augmentation, settings.seed,
                                         steps.epoch);
     Step step(kernels_, plan_, parameters, *space, data, &regularisation, settings.label_smoothing);
-    if (!settings.clip_norm) step.fuse_updates();
+    if (!settings.clip_norm && !share) step.fuse_updates();
     UpdateRules update_rules(settings.optimizer, steps.updates);
     UpdateRule update_rule;
-    float* gradient = space->gradient.get();
+    float* sums = share ? share->sums : space->gradient.get();
+    float* gradient = share ? share->gradient : sums;
     Stop stop(interrupted);
     const Team::Work phase_a = [&](Index n, int thread) { step.samples(n, thread, stop); };
     const Team::Work phase_b = [&](Index n, int thread) {
-        step.derivative_and_square(n, gradient, thread, stop);
+        if (share)
+            step.derivative(n, sums, thread, stop);
+        else
+            step.derivative_and_square(n, sums, thread, stop);
     };
+    const Team::Work squares = [&](Index n, int) { step.square(n, gradient); };
     const Team::Work phase_c = [&](Index n, int) {
         step.update(n, update_rule, gradient, parameters, slots);
     };
@@ -106,15 +114,26 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
     run_team(threads, stop, [&](Team& team) {
         for (Index first = 0; first < total; first += settings.batch_size, ++result.done) {
             const Index size = std::min(settings.batch_size, total - first);
+            const std::int64_t* order = steps.order.data() + first;
             double& cost = costs[result.done];
             cost = 0;
             update_rule = update_rules.next(steps.rates[result.done]);
-            if (!step.begin(steps.order.data() + first, size)) continue;
+            if (!(share ? step.begin(order, share->rows.data() + first, size,
+                                     share->totals[result.done])
+                        : step.begin(order, size)))
+                continue;
             // a job that is stopped abandons this step; those before it are whole
             if (!team.parallel(step.chunks(), phase_a)) return;
             step.choose_fused();
             if (!team.parallel(items, phase_b)) return;
-            cost = step.cost();
+            if (share) {
+                step.costs(share->costs);
+                if (!share->exchange()) return;
+                team.whole(items, squares);
+                cost = std::accumulate(share->costs, share->costs + shards.count, 0.0);
+            } else {
+                cost = step.cost();
+            }
             const double norm = step.norm();
             result.diverged = !std::isfinite(norm) || !std::isfinite(cost);
             if (result.diverged) return;
@@ -139,7 +158,7 @@ void Engine::augment(const Images& images, Index n, const Augmentation& augmenta
     const Regularisation regularisation(kernels_, some, seed, epoch);
     const Index row = Index(images.columns) * images.channels;
     for (Index sample = 0; sample < n && !stop(0); ++sample)
-        regularisation.augment(arena, images, sample,
+        regularisation.augment(arena, images, sample, sample,
                                {out + sample * plan_.input, row, images.channels});
 }
 

@@ -36,10 +36,11 @@ public:
                      int threads, const Interrupted& interrupted);
 
     // Steps (21); the cost (13) of each goes to `costs`.  A step is applied wholly or not at all.
-    // Each of the slots that the optimiser has is like the flat vector.
+    // Each of the slots that the optimiser has is like the flat vector.  share: of a worker that has
+    // part of the minibatches; null: all is here.
     Trained train(float* parameters, std::span<float* const> slots, const Samples& data,
-                  const Steps& steps, const Settings& settings, double* costs, int threads,
-                  const Interrupted& interrupted);
+                  const Steps& steps, const Settings& settings, const Share* share, double* costs,
+                  int threads, const Interrupted& interrupted);
 
     // What training would see of n images: the augmented x^0, (n, rows, columns, channels).
     void augment(const Images& images, Index n, const Augmentation& augmentation,
@@ -47,7 +48,7 @@ public:
                  const Interrupted& interrupted);
 
 private:
-    std::unique_ptr<Workspace> borrow(int threads, Index batch);
+    std::unique_ptr<Workspace> borrow(int threads, Index batch, const Shards& shards = {});
     void give_back(std::unique_ptr<Workspace> workspace);
 
     const Kernels& kernels_;

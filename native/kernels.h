@@ -152,6 +152,10 @@ struct UpdateRule {
     float epsilon = 0;
 };
 
+// Of a minibatch; settings.py has the same number.  Levels of the tree over them.
+inline constexpr int most_shard_levels = 12;
+inline constexpr Index most_shards = 1 << most_shard_levels;
+
 // Sums over the samples of one minibatch want lanes; lane counts are multiples of this.
 inline constexpr int sample_lanes = 8;
 
@@ -227,9 +231,10 @@ struct Kernels {
     // One step of w, with its slots m, v where the rule has them.
     void (*update)(const UpdateRule&, float* w, const float* gradient, float* m, float* v, Index n);
     // Rows (rows, columns) of w, one behind the other, and their slots: the step whose gradient is
-    // a (rows, depth) b (depth, columns), the same bits as `product` and then `update`.
-    void (*product_update)(const UpdateRule&, Strided a, Index rows, Index depth, const float* b,
-                           Index b_row, int columns, float* w, float* m, float* v);
+    // a (rows, depth) b (depth, columns), the same bits as `product` and then `update`; depth is cut
+    // into shards, whose products meet along their tree.
+    void (*product_update)(const UpdateRule&, Strided a, Index rows, Index depth, Index shards,
+                           const float* b, Index b_row, int columns, float* w, float* m, float* v);
     // The sum of squares, in one order for every target; not finite if one element is not.
     double (*squares)(const float* a, Index n);
     // a *= b.

@@ -268,6 +268,7 @@ void Plan::add_dense(const StageSpec& s) {
                          s.w + Index(last) * s.K});
     }
     if (plan.bias) items.push_back({UpdateItem::Kind::dense_b, stage, 0, 0, s.b, s.b + s.K});
+    most_rows = std::max(most_rows, plan.rows_of_shards() * Index(plan.M));
     denses.push_back(std::move(plan));
 }
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels.h"
+#include "job.h"
 
 namespace convlet {
 
@@ -118,6 +118,8 @@ struct DensePlan {
     bool bias;
     Index w, b;
     bool changes() const { return relus > 0 || !drops.empty(); }
+    // Rows of (8) that are summed at a time where there are several shards: all of them in a cache.
+    int rows_of_shards() const { return static_cast<int>(std::max<Index>(8, 8192 / M / 8 * 8)); }
 };
 
 // What one thread takes in phase B: part of one stage's gradient, a range of the flat vector.
@@ -158,6 +160,7 @@ struct Plan {
     Index multiply_adds = 0;  // of one image, forward
     Index share;              // multiply-adds, the least that are worth an item of a phase
     Index sample = 0;         // floats of a sample's way forward that wait for its way back
+    Index most_rows = 0;      // floats of `rows_of_shards` at most
     // Samples whose way forward a thread keeps for the way back: some 32 MB, but one at least.
     int most_kept() const {
         int count = 32;

@@ -21,33 +21,33 @@ public:
           space_(space),
           regularisation_(regularisation) {}
 
-    // x^0 of image `sample` into the first frame or the first dense row.
-    void input(const Arena& arena, const Images& images, Index sample, int slot,
+    // x^0 of an image, number `sample` of all, into the first frame or the first dense row.
+    void input(const Arena& arena, const Images& images, Index image, Index sample, int slot,
                float* dense_row) const {
         if (regularisation_ && regularisation_->augments())
-            return regularisation_->augment(arena, images, sample,
+            return regularisation_->augment(arena, images, image, sample,
                                             first_grid(arena, images, slot, dense_row));
-        input_rows(arena, images, sample, slot, dense_row, 0, images.rows);
+        input_rows(arena, images, image, slot, dense_row, 0, images.rows);
     }
 
     // Rows [first, last) of it, as it is.
-    void input_rows(const Arena& arena, const Images& images, Index sample, int slot,
+    void input_rows(const Arena& arena, const Images& images, Index image, int slot,
                     float* dense_row, int first, int last) const {
         const Index row = Index(images.columns) * images.channels;
         const Grid to = first_grid(arena, images, slot, dense_row);
-        const Index at = sample * plan_.input;
+        const Index at = image * plan_.input;
         if (to.row == row)
             return images.copy(k_, at + first * row, (last - first) * row, to.at + first * row);
         for (int i = first; i < last; ++i) images.copy(k_, at + i * row, row, to.at + i * to.row);
     }
 
-    // Image `sample` on its way into the cache: a shuffled data set is read all over memory.
-    void fetch(const Images& images, Index sample) const {
+    // An image on its way into the cache: a shuffled data set is read all over memory.
+    void fetch(const Images& images, Index image) const {
         const Index size = plan_.input * (images.bytes ? 1 : sizeof(float));
         const char* from = images.bytes ? reinterpret_cast<const char*>(images.bytes)
                                         : reinterpret_cast<const char*>(images.floats);
         for (Index at = 0; at < std::min<Index>(size, 4096); at += 64)
-            __builtin_prefetch(from + sample * size + at);
+            __builtin_prefetch(from + image * size + at);
     }
 
     // (17), (16) through the convolutional stages; the last output goes to `features`.

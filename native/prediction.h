@@ -118,7 +118,7 @@ private:
 
     void whole_image(Index sample, int thread, float* features) const {
         const Arena& arena = space_.arenas[thread];
-        passes_.input(arena, images_, sample, 0, features);
+        passes_.input(arena, images_, sample, sample, 0, features);
         passes_.forward_convs(arena, sample, 0, false, features);
     }
 

@@ -22,16 +22,16 @@ public:
 
     bool augments() const { return augmentation_.has_value(); }
 
-    // Image `sample`, augmented, into `to`.
-    void augment(const Arena& arena, const Images& images, Index sample, Grid to) const {
+    // Image `row` of those at hand, which is number `sample` of all, augmented, into `to`.
+    void augment(const Arena& arena, const Images& images, Index row, Index sample, Grid to) const {
         const Augmentation& a = *augmentation_;
         const int H = images.rows, W = images.columns, R = images.channels;
         Philox words(seed_, Purpose::augment, static_cast<std::uint64_t>(sample), 0, epoch_);
         const Affine map = a.draw(words);
-        const Index row = Index(W + 3) * R;
+        const Index bordered_row = Index(W + 3) * R;
         for (int i = 0; i < H; ++i)
-            images.copy(k_, (sample * H + i) * W * R, Index(W) * R,
-                        arena.bordered.get() + (i + 1) * row + R);
+            images.copy(k_, (row * H + i) * W * R, Index(W) * R,
+                        arena.bordered.get() + (i + 1) * bordered_row + R);
         float *dy = nullptr, *dx = nullptr;
         if (!a.taps.empty()) {
             dy = arena.field[0].get(), dx = arena.field[1].get();

@@ -12,6 +12,7 @@ namespace convlet {
 
 struct Settings {
     Index batch_size = 32;
+    Index shards = 1;  // of every minibatch
     std::uint64_t seed = 0;
     Optimizer optimizer;
     std::optional<double> clip_norm;  // the greatest norm of the gradient

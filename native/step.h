@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <numeric>
 
 #include "look.h"
 #include "passes.h"
@@ -17,10 +18,14 @@ public:
         : k_(kernels),
           plan_(plan),
           space_(space),
+          shards_(space.shards),
           data_(data),
           smoothing_(static_cast<float>(label_smoothing)),
           passes_(kernels, plan, parameters, space, regularisation),
-          fused_(plan.denses.size()) {
+          fused_(plan.denses.size()),
+          costs_(shards_.count),
+          node_of_(shards_.owned(), -1) {
+        each_node([&](Index shard, Index node) { node_of_[shard - shards_.first] = node; });
         passes_.pack_all();
         passes_.turn_all();
     }
@@ -28,16 +33,22 @@ public:
     // The next minibatch, of `size` samples, the first of `order`, or 0, 1, ... where that is null.
     // Sets the factor of each in (13); false if all weights are 0.
     bool begin(const std::int64_t* order, Index size) {
-        size_ = size;
         const float* weight = data_.targets.weight;
         double sum = 0;
-        for (Index b = 0; b < size; ++b) {
-            const Index sample = order ? order[b] : b;
-            space_.samples[b] = sample;
-            sum += weight ? weight[sample] : 1;
-        }
-        for (Index b = 0; b < size; ++b) {
-            const double omega = weight ? weight[space_.samples[b]] : 1;
+        for (Index b = 0; b < size; ++b) sum += weight ? weight[order ? order[b] : b] : 1;
+        return begin(order, nullptr, size, sum);
+    }
+
+    // The same where the images of the shards here are all there is: sample b is image images[b].
+    // sum: of the weights of all samples.
+    bool begin(const std::int64_t* order, const std::int64_t* images, Index size, double sum) {
+        size_ = size;
+        const float* weight = data_.targets.weight;
+        const Index last = shards_.begin(shards_.last, size);
+        for (Index b = shards_.begin(shards_.first, size); b < last; ++b) {
+            space_.samples[b] = order ? order[b] : b;
+            space_.images[b] = images ? images[b] : space_.samples[b];
+            const double omega = weight ? weight[space_.images[b]] : 1;
             space_.factor[b] = sum > 0 ? static_cast<float>(omega / sum) : 0;
         }
         return sum > 0;
@@ -47,14 +58,34 @@ public:
     // asked for before.
     void fuse_updates() { fuses_ = true; }
 
-    Index chunks() const { return (size_ + space_.chunk - 1) / space_.chunk; }
+    Index chunks() const {
+        const Index group = space_.group;
+        return group > 1 ? (shards_.owned() + group - 1) / group
+                         : shards_.owned() * chunks_of_shard();
+    }
 
     // An item of phase A: a chunk of samples forward, backward, and its convolution gradients.
     void samples(Index chunk, int thread, Stop& stop) {
-        const Index first = chunk * space_.chunk;
-        const int count = static_cast<int>(std::min<Index>(space_.chunk, size_ - first));
-        run_chunk(space_.arenas[thread], first, count,
-                  space_.partials.get() + chunk * plan_.partial, Look(stop, thread));
+        const Arena& arena = space_.arenas[thread];
+        if (space_.group > 1) {
+            const Index from = shards_.first + chunk * space_.group,
+                        to = std::min(from + space_.group, shards_.last);
+            const Index first = shards_.begin(from, size_),
+                        count = shards_.begin(to, size_) - first;
+            run_shards(arena, from, to, first, static_cast<int>(count), Look(stop, thread));
+            if (may_fuse()) measure(space_.rows[0], chunk, first, count);
+            return;
+        }
+        const Index shard = shards_.first + chunk / chunks_of_shard(),
+                    place = chunk % chunks_of_shard();
+        const Index first = shards_.begin(shard, size_) + place * space_.chunk;
+        const Index count = std::min<Index>(space_.chunk, shards_.begin(shard + 1, size_) - first);
+        if (count > 0)
+            run_chunk(arena, first, static_cast<int>(count), partial(shard, place),
+                      Look(stop, thread));
+        else if (place == 0)
+            clear(shard);
+        if (may_fuse()) measure(space_.rows[0], chunk, first, std::max<Index>(count, 0));
     }
 
     // Between A and B: the dense stages whose step is fused with (8), in phase C.
@@ -73,7 +104,8 @@ public:
         }
     }
 
-    // An item of phase B: sums over the minibatch for one range of the flat vector.
+    // An item of phase B: sums over the samples here for one range of the flat vector, one for each
+    // node of the tree over shards that is whole: the next one stands `plan.parameters` floats on.
     void derivative(Index n, float* gradient, int thread, Stop& stop) {
         const UpdateItem& item = plan_.items[n];
         Look look(stop, thread);
@@ -83,41 +115,53 @@ public:
                 const ConvPlan& c = plan_.convs[item.stage];
                 if (!c.pooled) return copy_derivative(c, item, gradient, look);
                 const Index run = c.shape.run();
-                float* dw = space_.partials.get() + c.dw;
                 for (int k = 0; k < c.spec.K; ++k)
-                    tree_over_chunks(c.dw + (Index(k) * c.spec.rows + item.first) * run,
-                                     (item.last - item.first) * run, look);
-                for (int p = item.first; p < item.last; ++p)
-                    for (int q = 0; q < c.spec.columns; ++q)
-                        k_.transpose(dw + p * run + q * c.shape.x_pixel, c.spec.rows * run,
-                                     c.spec.K, c.spec.R, gradient + c.spec.w + Passes::tap(c, p, q),
-                                     c.spec.K);
+                    sum_partials(c.dw + (Index(k) * c.spec.rows + item.first) * run,
+                                 (item.last - item.first) * run, look);
+                each_node([&](Index shard, Index node) {
+                    const float* dw = partial(shard) + c.dw;
+                    float* to = gradient + node * plan_.parameters + c.spec.w;
+                    for (int p = item.first; p < item.last; ++p)
+                        for (int q = 0; q < c.spec.columns; ++q)
+                            k_.transpose(dw + p * run + q * c.shape.x_pixel, c.spec.rows * run,
+                                         c.spec.K, c.spec.R, to + Passes::tap(c, p, q), c.spec.K);
+                });
                 break;
             }
             case UpdateItem::Kind::conv_b: {
-                const Index size = item.end - item.begin;
-                std::memcpy(gradient + item.begin,
-                            tree_over_chunks(plan_.convs[item.stage].db, size, look),
-                            size * sizeof(float));
+                const Index db = plan_.convs[item.stage].db, size = item.end - item.begin;
+                sum_partials(db, size, look);
+                each_node([&](Index shard, Index node) {
+                    std::memcpy(gradient + node * plan_.parameters + item.begin,
+                                partial(shard) + db, size * sizeof(float));
+                });
                 break;
             }
             case UpdateItem::Kind::dense_w: {
                 const DensePlan& s = plan_.denses[item.stage];
                 const Index x_row = passes_.x_row(item.stage);
                 const float* x = rows.input(plan_, item.stage);
-                const int step = rows_at_a_time(size_ * s.M);
+                const int most = rows_at_a_time(size_ * s.M),
+                          step = shards_.owned() > 1 ? std::min(most, s.rows_of_shards()) : most;
                 for (int i = item.first; i < item.last; i += step) {
                     const int count = std::min(step, item.last - i);
                     if (look.given_up(count * size_ * s.M)) return;
-                    k_.product({x + i, 1, x_row}, count, size_, rows.delta[item.stage].get(),
-                               s.z_row, s.M, nullptr, gradient + s.w + Index(i) * s.M, s.M);  // (8)
+                    sum_shards(thread, gradient + s.w + Index(i) * s.M, count * s.M,
+                               [&](Index first, Index samples, float* to) {
+                                   k_.product({x + first * x_row + i, 1, x_row}, count, samples,
+                                              rows.delta[item.stage].get() + first * s.z_row,
+                                              s.z_row, s.M, nullptr, to, s.M);  // (8)
+                               });
                 }
                 break;
             }
             case UpdateItem::Kind::dense_b: {
                 const DensePlan& s = plan_.denses[item.stage];
-                k_.add_rows(rows.delta[item.stage].get(), s.z_row, size_, s.M,
-                            gradient + item.begin);  // (18)
+                sum_shards(thread, gradient + item.begin, s.M,
+                           [&](Index first, Index samples, float* to) {
+                               k_.add_rows(rows.delta[item.stage].get() + first * s.z_row, s.z_row,
+                                           samples, s.M, to);  // (18)
+                           });
                 break;
             }
         }
@@ -129,6 +173,11 @@ public:
         space_.squares[n] = 0;
         if (fused(item)) return;
         derivative(n, gradient, thread, stop);
+        square(n, gradient);
+    }
+
+    void square(Index n, const float* gradient) {
+        const UpdateItem& item = plan_.items[n];
         space_.squares[n] = k_.squares(gradient + item.begin, item.end - item.begin);
     }
 
@@ -139,11 +188,17 @@ public:
         return std::sqrt(sum);
     }
 
-    double cost() const {  // (13)
-        double total = 0;
-        for (Index b = 0; b < size_; ++b)
-            total += static_cast<double>(space_.factor[b]) * space_.cost[b];
-        return total;
+    // Its part of (13) of each shard here, at its place among all.
+    void costs(double* each) const {
+        for (Index shard = shards_.first; shard < shards_.last; ++shard) {
+            each[shard] = 0;
+            for (Index b = shards_.begin(shard, size_); b < shards_.begin(shard + 1, size_); ++b)
+                each[shard] += static_cast<double>(space_.factor[b]) * space_.cost[b];
+        }
+    }
+    double cost() {  // (13), where all shards are here
+        costs(costs_.data());
+        return std::accumulate(costs_.begin(), costs_.end(), 0.0);
     }
 
     // An item of phase C: the update of one range of w and its slots, and its packed copy.
@@ -160,8 +215,8 @@ public:
             k_.product_update(
                 update_rule,
                 {rows.input(plan_, item.stage) + item.first, 1, passes_.x_row(item.stage)},
-                item.last - item.first, size_, rows.delta[item.stage].get(), s.z_row, s.M,
-                w + item.begin, slot(0), slot(1));  // (8), (21)
+                item.last - item.first, size_, shards_.count, rows.delta[item.stage].get(), s.z_row,
+                s.M, w + item.begin, slot(0), slot(1));  // (8), (21)
             return;
         }
         k_.update(update_rule, w + item.begin, gradient + item.begin, slot(0), slot(1),
@@ -188,11 +243,11 @@ private:
     }
 
     // Sums of squares of a chunk's rows, for `choose_fused`.
-    void measure(const DenseRows& rows, Index first, int count) {
+    void measure(const DenseRows& rows, Index chunk, Index first, Index count) {
         const std::size_t D = plan_.denses.size();
         for (std::size_t d = 0; d < D; ++d) {
             const Index x_row = passes_.x_row(d), z_row = plan_.denses[d].z_row;
-            const Index at = first / space_.chunk * D + d;
+            const Index at = chunk * D + d;
             space_.sizes[0][at] = k_.squares(rows.input(plan_, d) + first * x_row, count * x_row);
             space_.sizes[1][at] = k_.squares(rows.delta[d].get() + first * z_row, count * z_row);
         }
@@ -202,10 +257,26 @@ private:
         if (space_.kept < block && !plan_.convs.empty()) {
             run_block_in_parts(arena, first, count, partial, look);
         } else if (down_to_features(arena, first, count, look) && !plan_.convs.empty()) {
-            tree(arena, 0, (count + block - 1) / block, count, 0, partial, look);
+            tree(arena, 0, 0, (count + block - 1) / block, count, 0, partial, look);
         }
-        if (may_fuse()) measure(space_.rows[0], first, count);
     }
+
+    // A chunk of whole shards.
+    void run_shards(const Arena& arena, Index from, Index to, Index first, int count, Look look) {
+        if (count > 0 && !down_to_features(arena, first, count, look)) return;
+        if (plan_.convs.empty()) return;
+        for (Index shard = from; shard < to; ++shard) {
+            const Index slot = shards_.begin(shard, size_) - first;
+            const int n = static_cast<int>(shards_.begin(shard + 1, size_) - first - slot);
+            if (n > 0)
+                tree(arena, slot, 0, (n + block - 1) / block, n, 0, partial(shard), look);
+            else
+                clear(shard);
+        }
+    }
+
+    // An empty shard adds nothing.
+    void clear(Index shard) { std::memset(partial(shard), 0, plan_.partial * sizeof(float)); }
 
     // A chunk of one block whose frames would take too much memory: a few samples at a time there
     // and back, in the same chains.
@@ -225,12 +296,13 @@ private:
     // Samples forward through all stages and back through the dense ones; false: given up.
     bool down_to_features(const Arena& arena, Index first, int count, Look& look) {
         const DenseRows& rows = space_.rows[0];
+        const Index last = shards_.begin(shards_.last, size_);
         for (int s = 0; s < count; ++s) {
             if (look.given_up(plan_.multiply_adds)) return false;
             float* features = rows.x[0].get() + (first + s) * plan_.features_row;
             const Index sample = space_.samples[first + s];
-            if (first + s + 1 < size_) passes_.fetch(data_.images, space_.samples[first + s + 1]);
-            passes_.input(arena, data_.images, sample, s, features);
+            if (first + s + 1 < last) passes_.fetch(data_.images, space_.images[first + s + 1]);
+            passes_.input(arena, data_.images, space_.images[first + s], sample, s, features);
             passes_.forward_convs(arena, sample, s, true, features);
         }
         passes_.forward_dense(rows, first, count, space_.samples.get() + first);
@@ -252,12 +324,12 @@ private:
         for (int s = 0; s < lanes; ++s) {
             arena.factor[s] = s < count ? space_.factor[first + s] : 0;
             if (s >= count) continue;
-            const Index sample = space_.samples[first + s];
+            const Index image = space_.images[first + s];
             if (data_.targets.classes)
-                y[data_.targets.classes[sample] * lanes + s] = 1;
+                y[data_.targets.classes[image] * lanes + s] = 1;
             else
                 for (int j = 0; j < M; ++j)
-                    y[j * lanes + s] = data_.targets.distributions[sample * M + j];
+                    y[j * lanes + s] = data_.targets.distributions[image * M + j];
         }
         if (smoothing_ > 0)
             for (int n = 0; n < M * lanes; ++n)
@@ -269,43 +341,93 @@ private:
         k_.transpose(z, lanes, M, count, delta, passes_.x_row(D));
     }
 
-    // Blocks [from, from + blocks) of the chunk, added along a binary tree over block numbers.
-    void tree(const Arena& arena, int from, int blocks, int count, int depth, float* partial,
-              Look& look) {
+    // Blocks [from, from + blocks) of the `count` samples from `slot` on, added along a binary tree
+    // over block numbers.
+    void tree(const Arena& arena, Index slot, int from, int blocks, int count, int depth,
+              float* partial, Look& look) {
         if (blocks == 1) {
             for (int s = from * block; s < std::min(count, (from + 1) * block); ++s) {
                 if (look.given_up(2 * plan_.multiply_adds)) return;
-                passes_.backward_convs(arena, s, s == from * block, partial);
+                passes_.backward_convs(arena, static_cast<int>(slot) + s, s == from * block,
+                                       partial);
             }
             passes_.end_block(arena, partial);
             return;
         }
         const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(blocks)) / 2);
         float* right = arena.partial[std::min(depth, 2)].get();
-        tree(arena, from, left, count, depth + 1, partial, look);
-        tree(arena, from + left, blocks - left, count, depth + 1, right, look);
+        tree(arena, slot, from, left, count, depth + 1, partial, look);
+        tree(arena, slot, from + left, blocks - left, count, depth + 1, right, look);
         k_.add(partial, right, plan_.partial);
     }
 
     // (3) of a stage without a pool lies like its kernel, but unflipped.
     void copy_derivative(const ConvPlan& c, const UpdateItem& item, float* gradient, Look& look) {
         const Index taps = Index(c.spec.R) * c.spec.K, row = c.spec.columns * taps;
-        const float* dw =
-            tree_over_chunks(c.dw + item.first * row, (item.last - item.first) * row, look);
-        for (int p = item.first; p < item.last; ++p)
-            for (int q = 0; q < c.spec.columns; ++q, dw += taps)
-                std::memcpy(gradient + c.spec.w + Passes::tap(c, p, q), dw, taps * sizeof(float));
+        const Index begin = c.dw + item.first * row;
+        sum_partials(begin, (item.last - item.first) * row, look);
+        each_node([&](Index shard, Index node) {
+            const float* dw = partial(shard) + begin;
+            float* to = gradient + node * plan_.parameters + c.spec.w;
+            for (int p = item.first; p < item.last; ++p)
+                for (int q = 0; q < c.spec.columns; ++q, dw += taps)
+                    std::memcpy(to + Passes::tap(c, p, q), dw, taps * sizeof(float));
+        });
     }
 
-    // The same tree over chunks, for the floats [begin, begin + n) of the partial gradients.
-    float* tree_over_chunks(Index begin, Index n, Look& look) {
-        float* sum = space_.partials.get() + begin;
-        for (Index step = 1; step < chunks(); step *= 2)
-            for (Index m = 0; m + step < chunks(); m += 2 * step) {
-                if (look.given_up(n)) return sum;
-                k_.add(sum + m * plan_.partial, sum + (m + step) * plan_.partial, n);
-            }
-        return sum;
+    // Chunks of the largest shard; a smaller one has fewer, at the same places.
+    Index chunks_of_shard() const {
+        return std::max<Index>(1, (shards_.largest(size_) + space_.chunk - 1) / space_.chunk);
+    }
+
+    // The partial gradient of a chunk.
+    float* partial(Index shard, Index place = 0) const {
+        return space_.partials.get() +
+               ((shard - shards_.first) * space_.chunks + place) * plan_.partial;
+    }
+
+    // The same tree over the chunks of each shard, then over shards, for the floats [begin, begin + n)
+    // of the partial gradients.
+    void sum_partials(Index begin, Index n, Look& look) {
+        for (Index shard = shards_.first; shard < shards_.last; ++shard) {
+            const Index size = shards_.begin(shard + 1, size_) - shards_.begin(shard, size_);
+            const Index chunks = (size + space_.chunk - 1) / space_.chunk;
+            for (Index step = 1; step < chunks; step *= 2)
+                for (Index m = 0; m + step < chunks; m += 2 * step) {
+                    if (look.given_up(n)) return;
+                    k_.add(partial(shard, m) + begin, partial(shard, m + step) + begin, n);
+                }
+        }
+        shards_.tree([&](Index m, Index sibling) {
+            k_.add(partial(m) + begin, partial(sibling) + begin, n);
+        });
+    }
+
+    // n floats of every node, the first one's to `gradient`: `sum` gives those of a shard, from its
+    // first sample and their number.
+    template <class Sum>
+    void sum_shards(int thread, float* gradient, Index n, const Sum& sum) {
+        const auto at = [&](Index shard) {
+            const Index node = node_of_[shard - shards_.first];
+            return node >= 0 ? gradient + node * plan_.parameters
+                             : space_.arenas[thread].shards.get() + (shard - shards_.first) * n;
+        };
+        for (Index shard = shards_.first; shard < shards_.last; ++shard) {
+            const Index first = shards_.begin(shard, size_);
+            const Index samples = shards_.begin(shard + 1, size_) - first;
+            if (samples > 0)
+                sum(first, samples, at(shard));
+            else
+                std::memset(at(shard), 0, n * sizeof(float));
+        }
+        shards_.tree([&](Index m, Index sibling) { k_.add(at(m), at(sibling), n); });
+    }
+
+    // Calls use(its first shard, its number) for each node.
+    template <class Use>
+    void each_node(const Use& use) const {
+        for (Index m = shards_.first, node = 0; m < shards_.last; m = shards_.node_end(m))
+            use(m, node++);
     }
 
     // Rows of (8), each of so many multiply-adds, between two looks: some milliseconds of work, and
@@ -318,12 +440,15 @@ private:
     const Kernels& k_;
     const Plan& plan_;
     Workspace& space_;
+    const Shards shards_;
     const Samples& data_;
     const float smoothing_;  // of the labels: y <- (1 - s) y + s / M
     const Passes passes_;
     Index size_ = 0;
     bool fuses_ = false;
-    std::vector<char> fused_;  // per dense stage, in the step under way
+    std::vector<char> fused_;     // per dense stage, in the step under way
+    std::vector<double> costs_;   // of each shard
+    std::vector<Index> node_of_;  // the number of the node that begins with a shard here, or -1
 };
 
 }  // namespace convlet

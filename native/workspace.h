@@ -54,6 +54,7 @@ struct Arena {
     Buffer<float> mask;                               // of dropout, one sample
     Buffer<float> bordered, field[2], scratch_field;  // of augmentation
     Buffer<float> partial[3];  // blocks of a chunk that wait for their sibling
+    Buffer<float> shards;      // sums of (8) of a shard each that wait for theirs
 
     // Room for augmented images of this size, their fields smoothed to this radius.
     void prepare_augmentation(int rows, int columns, int channels, int radius) {
@@ -86,8 +87,11 @@ struct DenseRows {
 struct Workspace {
     int threads;
     Index batch;  // 0: prediction
-    int chunk;    // samples
-    int kept;     // of a chunk, at a time between their way forward and back; whole blocks or less
+    Shards shards;
+    int chunk;     // samples: part of a shard, or some whole ones
+    Index chunks;  // of a shard
+    Index group;   // shards of a chunk
+    int kept;      // of a chunk, at a time between their way forward and back; whole blocks or less
     std::vector<Arena> arenas;
     std::vector<DenseRows> rows;  // training: one for the minibatch; prediction: one a thread
     Buffer<float> partials;       // a sum of blocks per chunk
@@ -96,16 +100,22 @@ struct Workspace {
     Buffer<double> squares;      // of each item's part of the gradient
     Buffer<double> sizes[2];     // of x^l and delta^l of dense stages: squares, per chunk
     Buffer<Index> samples;       // their numbers
+    Buffer<Index> images;        // and where they stand among the images
     std::vector<std::vector<ConvPart>> parts;  // of each convolution, for one image on all threads
     bool shares_images = false;                // whether that pays for half of an image's work
     std::vector<TapsItem> shared_taps;         // what all parts of a stage read
 
-    Workspace(const Plan& plan, int threads_, Index batch_)
+    Workspace(const Plan& plan, int threads_, Index batch_, const Shards& shards_)
         : threads(threads_),
           batch(batch_),
-          chunk(batch > 0 ? plan.chunk(threads, batch) : plan.most_chunk()) {
+          shards(shards_),
+          chunk(batch > 0 ? plan.chunk(threads, shards.samples(batch)) : plan.most_chunk()),
+          chunks((shards.largest(batch) + chunk - 1) / chunk) {
         const bool backward = batch > 0;
         kept = std::min(chunk, plan.most_kept());
+        group = kept < block || shards.count == 1
+                    ? 1
+                    : std::max<Index>(1, chunk / shards.largest(batch));
         const Index lanes = round_up(chunk, sample_lanes);
         arenas.resize(threads);
         for (Arena& arena : arenas) {
@@ -136,6 +146,7 @@ struct Workspace {
             arena.factor = Buffer<float>(lanes);
             arena.cost = Buffer<float>(lanes);
             for (Buffer<float>& partial : arena.partial) partial = Buffer<float>(plan.partial);
+            if (shards.count > 1) arena.shards = Buffer<float>(shards.owned() * plan.most_rows);
         }
         Index most_K = 16;
         for (const ConvPlan& c : plan.convs) most_K = std::max<Index>({most_K, c.spec.K, c.spec.R});
@@ -145,14 +156,14 @@ struct Workspace {
         taps = Buffer<float>(taps_size);
         if (backward) {
             rows.emplace_back(plan, batch, true);
-            partials = Buffer<float>((batch + chunk - 1) / chunk * plan.partial);
+            partials = Buffer<float>(shards.owned() * chunks * plan.partial);
             packed = Buffer<float>(plan.packed);
             gradient = Buffer<float>(plan.parameters);
             factor = Buffer<float>(batch);
             cost = Buffer<float>(batch);
             samples = Buffer<Index>(batch);
+            images = Buffer<Index>(batch);
             squares = Buffer<double>(plan.items.size());
-            const Index chunks = (batch + chunk - 1) / chunk;
             for (Buffer<double>& of : sizes) of = Buffer<double>(chunks * plan.denses.size());
         } else {
             for (int n = 0; n < threads; ++n) rows.emplace_back(plan, chunk, false);

@@ -1049,6 +1049,13 @@ RULES = {
 }
 
 
+def tree_sum(parts: list[np.ndarray]) -> np.ndarray:
+    """Neighbours added until one is left; who has none waits."""
+    while len(parts) > 1:
+        parts = [sum(parts[n : n + 2][1:], parts[n]) for n in range(0, len(parts), 2)]
+    return parts[0]
+
+
 @pytest.mark.equation(8, 21)
 @pytest.mark.parametrize("kind", RULES)
 def test_fused_update_is_the_product_and_then_the_update(k, kind):
@@ -1063,10 +1070,15 @@ def test_fused_update_is_the_product_and_then_the_update(k, kind):
         x, delta = memory.array(rng.normal(size=(B, N + 3))), memory.array(rng.normal(size=(B, M)))
         w, m, v = (memory.array(np.abs(rng.normal(size=(N, M)))) for _ in range(3))
         apart = [memory.array(array) for array in (w, m, v)]
-        dw = memory.empty(N, M)
-        k.product(x, 1, N + 3, N, B, delta, M, M, None, dw, M)
-        k.update(rule, apart[0], dw, *apart[1:])
-        k.product_update(rule, x, 1, N + 3, N, B, delta, M, M, w, m, v)
+        shards = int(rng.integers(1, 12)) if n % 2 else 1
+        parts = []
+        for shard in range(shards):
+            a, b = shard * B // shards, (shard + 1) * B // shards
+            parts.append(memory.array(np.zeros((N, M))))
+            if b > a:
+                k.product(x[a:], 1, N + 3, N, b - a, delta[a:], M, M, None, parts[-1], M)
+        k.update(rule, apart[0], memory.array(tree_sum(parts)), *apart[1:])
+        k.product_update(rule, x, 1, N + 3, N, B, shards, delta, M, M, w, m, v)
         for one, other in zip((w, m, v), apart, strict=True):
             assert one.tobytes() == other.tobytes(), f"{B} samples, {N} to {M}"
         memory.assert_guards_whole()

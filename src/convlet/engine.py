@@ -3,6 +3,7 @@
 Both engines, native.py and reference.py, know stages and one flat float32 vector only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -43,6 +44,47 @@ class Steps:
     rates: Float32
     updates: int = 0
     epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Share:
+    """The shards first..last-1 of every minibatch, which one of several workers sums.
+
+    rows (n,): where each sample of the order stands among the images of this worker; those of other
+    shards are not read.  totals: of the weights of each minibatch.
+
+    exchange(sums, costs, gradient) is called once a step.  sums (nodes, parameters): of each node
+    that `shard_nodes` lists; costs (shards,): of the shards here.  It gives them to the others, and
+    fills costs, and gradient with the sum over all shards.  What it raises ends the call before the
+    step.
+    """
+
+    first: int
+    last: int
+    rows: NDArray[np.int64]
+    totals: Float64
+    exchange: Callable[[Float32, Float64, Float32], None]
+
+
+def shard_start(shard: int, shards: int, size: int) -> int:
+    """The first of the `size` samples of a minibatch that belongs to a shard."""
+    return shard * size // shards
+
+
+def shard_nodes(shards: int, first: int, last: int) -> list[tuple[int, int]]:
+    """The largest nodes [a, b) of the tree over shards that lie in [first, last), in their order.
+
+    A node of 2 shards or more is the sum of its left half, the greatest power of two below their
+    number, and of the rest.
+    """
+    nodes = []
+    while first < last:
+        end, step = first + 1, 1
+        while first % (2 * step) == 0 and end < min(first + 2 * step, shards) <= last:
+            step, end = 2 * step, min(first + 2 * step, shards)
+        nodes.append((first, end))
+        first = end
+    return nodes
 
 
 class Trained(NamedTuple):
@@ -88,8 +130,9 @@ class Engine(Protocol):
         steps: Steps,
         settings: Settings,
         threads: int | None = None,
+        share: Share | None = None,
     ) -> Trained:
-        """Take steps, in place; slots: of the optimiser, like parameters.
+        """Take steps, in place; slots: of the optimiser, like parameters.  share: of a worker.
 
         Of the settings it reads all but the learning rate and its schedule, whose product are the
         rates of the steps, and the number of epochs.  A minibatch whose weights are all 0 changes

@@ -11,7 +11,7 @@ import numpy as np
 import convlet._native as _native
 from convlet import threads as team
 from convlet.augmentation import Augmentation
-from convlet.engine import Samples, Steps, Trained
+from convlet.engine import Samples, Share, Steps, Trained, shard_nodes, shard_start
 from convlet.equations import Array, Float32
 from convlet.errors import InputError
 from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sigma, Softmax
@@ -111,9 +111,14 @@ class NativeEngine:
         steps: Steps,
         settings: Settings,
         threads: int | None = None,
+        share: Share | None = None,
     ) -> Trained:
         """Take steps; see `Engine`.  Raises what a signal's handler raises, Ctrl-C for one."""
         costs = np.zeros(len(steps.rates))
+        batch = min(settings.batch_size, len(steps.order))
+        if share is not None:
+            start, end = (shard_start(n, settings.shards, batch) for n in (share.first, share.last))
+            batch = end - start
         try:
             done, diverged = self.core.train(
                 parameters,
@@ -127,7 +132,8 @@ class NativeEngine:
                 steps.epoch,
                 core_settings(settings),
                 costs,
-                self._team(threads, min(settings.batch_size, len(steps.order))),
+                self._team(threads, batch),
+                None if share is None else _share(share, settings.shards, len(parameters)),
             )
         except ValueError as error:  # they were checked when `fit` began
             found, hint = f"was changed during training: {error}", "a callback may only look at it"
@@ -173,6 +179,18 @@ def stage_specs(stages: Sequence[Stage]) -> list[_native.StageSpec]:
         specs.append(spec)
     assert at == sum(int(np.prod(shape)) for shape in parameter_shapes(stages).values())
     return specs
+
+
+def _share(share: Share, shards: int, parameters: int) -> _native.Share:
+    nodes = shard_nodes(shards, share.first, share.last)
+    sums, costs = np.empty((len(nodes), parameters), np.float32), np.zeros(shards)
+    gradient = np.empty(parameters, np.float32)
+    rows, totals = np.ascontiguousarray(share.rows), np.ascontiguousarray(share.totals)
+
+    def exchange() -> None:
+        share.exchange(sums, costs, gradient)
+
+    return _native.Share(share.first, share.last, rows, totals, sums, gradient, costs, exchange)
 
 
 def _bias(stage: Stage) -> _native.Bias:

@@ -49,6 +49,7 @@ class Network(Inference):
         seed: int = 0,
         callbacks: Sequence[Callback] = (),
         *,
+        shards: int = 1,
         sample_weight: Any = None,
         class_weight: Any = None,
         optimizer: Optimizer | str = "sgd",
@@ -67,6 +68,9 @@ class Network(Inference):
 
         validation: (x, y) to evaluate after every epoch.  seed: of the shuffles, of dropout and
         augmentation; every image is used once an epoch, in a last, smaller minibatch if need be.
+
+        shards: parts of every minibatch whose sums meet along a binary tree: several workers may
+        take some each, to the same bits; 1 is one sum in the order of its own.
 
         sample_weight: omega of (13), (n,) or None.  class_weight: a factor of it for every class,
         as a dict {class or its name: weight}, or "balanced", by which all classes weigh the same.
@@ -96,6 +100,7 @@ class Network(Inference):
         settings = Settings(
             epochs=epochs,
             batch_size=batch_size,
+            shards=shards,
             learning_rate=learning_rate,
             seed=seed,
             optimizer=optimizer,

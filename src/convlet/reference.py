@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from convlet import backprop
 from convlet import equations as eq
 from convlet.augmentation import Augmentation, apply
-from convlet.engine import Samples, Steps, Trained, as_floats
+from convlet.engine import Samples, Share, Steps, Trained, as_floats, shard_nodes, shard_start
 from convlet.equations import Array, Float32
 from convlet.layers import Dropout
 from convlet.randomness import kept
@@ -56,15 +56,19 @@ class ReferenceEngine:
         steps: Steps,
         settings: Settings,
         threads: int | None = None,
+        share: Share | None = None,
     ) -> Trained:
         costs = np.zeros(len(steps.rates))
         for step in range(len(costs)):
-            chosen = steps.order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            weight = None if data.weight is None else data.weight[chosen]
-            if weight is not None and not weight.any():
+            part = slice(step * settings.batch_size, (step + 1) * settings.batch_size)
+            chosen = steps.order[part]
+            rows = chosen if share is None else share.rows[part]
+            total = _total(data, rows) if share is None else float(share.totals[step])
+            if total == 0:
                 continue
-            batch = Samples(data.images[chosen], data.targets[chosen], weight)
-            cost, gradient = self._derivative(parameters, batch, chosen, settings, steps.epoch)
+            cost, gradient = self._step(
+                parameters, data, chosen, rows, total, steps, settings, share
+            )
             norm = float(np.sqrt(np.dot(gradient.astype(np.float64), gradient)))
             if not (np.isfinite(cost) and np.isfinite(norm)):
                 return Trained(costs[:step], diverged=True)
@@ -80,6 +84,42 @@ class ReferenceEngine:
         return apply(as_floats(images), augmentation, np.arange(len(images)), seed, epoch).astype(
             np.float32
         )
+
+    def _step(
+        self,
+        parameters: Float32,
+        data: Samples,
+        chosen: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        total: float,
+        steps: Steps,
+        settings: Settings,
+        share: Share | None,
+    ) -> tuple[float, Float32]:
+        """Cost and derivative of one minibatch, shard by shard; total: of its weights."""
+        shards = settings.shards
+        first, last = (0, shards) if share is None else (share.first, share.last)
+        costs = np.zeros(shards)
+        sums: dict[int, Float32] = {}
+        for shard in range(first, last):
+            start, end = (shard_start(n, shards, len(chosen)) for n in (shard, shard + 1))
+            there = rows[start:end]
+            sums[shard] = np.zeros_like(parameters)
+            part = _total(data, there)
+            if part == 0:
+                continue
+            weight = None if data.weight is None else data.weight[there]
+            batch = Samples(data.images[there], data.targets[there], weight)
+            cost, gradient = self._derivative(
+                parameters, batch, chosen[start:end], settings, steps.epoch
+            )
+            costs[shard], sums[shard] = cost * part / total, gradient * np.float32(part / total)
+        nodes = [_node(sums, node) for node in shard_nodes(shards, first, last)]
+        gradient = nodes[0]
+        if share is not None:
+            gradient = np.empty_like(parameters)
+            share.exchange(np.stack(nodes), costs, gradient)
+        return float(sum(costs.tolist())), gradient
 
     def _derivative(
         self,
@@ -113,6 +153,20 @@ class ReferenceEngine:
     def inputs(self, images: Array) -> Float32:
         """x^0 (B, *x_shape) as float32, uint8 scaled by 1/255."""
         return as_floats(images).reshape(len(images), *self.stages[0].x_shape)
+
+
+def _total(data: Samples, rows: NDArray[np.int64]) -> float:
+    """Of the weights of these samples."""
+    return float(len(rows)) if data.weight is None else float(data.weight[rows].sum(dtype=float))
+
+
+def _node(sums: dict[int, Float32], node: tuple[int, int]) -> Float32:
+    """The sum of the shards of a node, along the tree; see `shard_nodes`."""
+    start, end = node
+    if end - start == 1:
+        return sums[start]
+    half = start + (1 << (end - start - 1).bit_length() - 1)
+    return _node(sums, (start, half)) + _node(sums, (half, end))
 
 
 def smoothed(y: Array, classes: int, smoothing: float) -> Array:

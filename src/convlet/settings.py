@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.balance import ClassWeight, as_class_weight, described
+from convlet.errors import InputError, Name
 from convlet.inputs import as_count, as_limit, as_number_below, as_rate, as_seed
 from convlet.layers import Layer
 from convlet.optimizers import BY_NAME, SGD, Optimizer, as_optimizer
 from convlet.schedules import SCHEDULES, Constant, Schedule, as_schedule
 from convlet.text import format_dropout
 from convlet.wording import count
+
+MOST_SHARDS = 4096
+"""Of a minibatch; native/job.h has the same number."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Settings:
 
     epochs: int = 5
     batch_size: int = 32
+    shards: int = 1  # of every minibatch; their sums meet along a tree, and so decide the bits
     learning_rate: float = None  # type: ignore[assignment]  # None is the optimiser's usual one
     seed: int = 0
     optimizer: Optimizer = field(default_factory=SGD)
@@ -40,6 +45,7 @@ class Settings:
             self,
             epochs: int = 5,
             batch_size: int = 32,
+            shards: int = 1,
             learning_rate: float | None = None,
             seed: int = 0,
             optimizer: Optimizer | str = "sgd",
@@ -54,6 +60,11 @@ class Settings:
     def __post_init__(self) -> None:
         self._set("epochs", as_count(self.epochs, "epochs"))
         self._set("batch_size", as_count(self.batch_size, "batch_size"))
+        self._set("shards", as_count(self.shards, "shards", 1, MOST_SHARDS))
+        if self.shards > self.batch_size:
+            but = f"a minibatch has {count(self.batch_size, 'image')}"
+            hint = ("take fewer, or a larger ", Name("batch_size"))
+            raise InputError("shards", self.shards, but=but, hint=hint)
         self._set("optimizer", as_optimizer(self.optimizer))
         if self.learning_rate is None:
             self._set("learning_rate", self.optimizer.usual_rate)
@@ -89,6 +100,8 @@ class Settings:
             words["augmentation"] = str(self.augmentation)
         if self.class_weight is not None:
             words["class weights"] = described(self.class_weight)
+        if self.shards > 1:
+            words["shards"] = f"{self.shards} a minibatch"
         if self.patience is not None:
             words["patience"] = f"{count(self.patience, 'epoch')} without a lower validation loss"
         return words
@@ -121,6 +134,8 @@ def read_record(found: Mapping[str, Any]) -> Settings:
     values: dict[str, Any] = {}
     try:
         for one in fields(Settings):
+            if one.name == "shards" and one.name not in found:  # a file from before there were any
+                continue
             value, inside = found[one.name], f"{one.name}."
             inner = {k.removeprefix(inside): v for k, v in found.items() if k.startswith(inside)}
             is_kind = isinstance(value, str) and value in kinds

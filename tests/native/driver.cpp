@@ -107,8 +107,8 @@ void convolution(const Kernels& k, int part) {
     std::vector<float> z(places * lanes);
     std::vector<Winner> at(places * lanes), pooled_at(places * lanes);
     for (const Fused order : {Fused::relu, Fused::none}) {
-        k.conv(s, order, x.data(), w.data(), part % 2 ? own : shared, {z.data(), s.J * lanes, lanes},
-               at.data());
+        k.conv(s, order, x.data(), w.data(), part % 2 ? own : shared,
+               {z.data(), s.J * lanes, lanes}, at.data());
         forward(z), forward(at);
     }
 
@@ -194,8 +194,8 @@ void no_pool(const Kernels& k, int part) {
     if (!tiles) return;
 
     const std::vector<float> w = random.numbers(taps_of), b = random.numbers(places * s.K);
-    const BiasView bias = part % 4 == 1 ? BiasView{b.data(), 0, 0}
-                                        : BiasView{b.data(), Index(s.J) * s.K, s.K};
+    const BiasView bias =
+        part % 4 == 1 ? BiasView{b.data(), 0, 0} : BiasView{b.data(), Index(s.J) * s.K, s.K};
     std::vector<float> taps(winograd_taps_size(s)), scratch(winograd_scratch(s));
     k.winograd_taps(s, w.data(), 0, s.R, taps.data());
     fast(taps);
@@ -275,7 +275,7 @@ void others(const Kernels& k, int part) {
         rest(step), rest(m), rest(v);
         std::vector<float> weights = w, mean = random.numbers(N * M), square = mean;
         for (float& one : square) one *= one;
-        k.product_update(rule, {x.data(), 1, N}, N, B, delta.data(), M, M, weights.data(),
+        k.product_update(rule, {x.data(), 1, N}, N, B, 1, delta.data(), M, M, weights.data(),
                          mean.data(), square.data());
         rest(weights), rest(mean), rest(square);
     }

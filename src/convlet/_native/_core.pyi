@@ -1,6 +1,6 @@
 """The native core as Python sees it (native/bindings.cpp, native/bindings_engine.cpp)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from types import ModuleType
 from typing import Any, Protocol
@@ -70,6 +70,8 @@ class FitSettings(Protocol):
     @property
     def batch_size(self) -> int: ...
     @property
+    def shards(self) -> int: ...
+    @property
     def seed(self) -> int: ...
     @property
     def clip_norm(self) -> float | None: ...
@@ -82,6 +84,19 @@ class Settings:
         settings: FitSettings,
         optimizer: Optimizer,
         augmentation: Augmentation | None,
+    ) -> None: ...
+
+class Share:
+    def __init__(
+        self,
+        first: int,
+        last: int,
+        rows: NDArray[np.int64],
+        totals: NDArray[np.float64],
+        sums: Float32,
+        gradient: Float32,
+        costs: NDArray[np.float64],
+        exchange: Callable[[], None],
     ) -> None: ...
 
 class StageSpec:
@@ -147,6 +162,7 @@ class Engine:
         settings: Settings,
         costs: NDArray[np.float64],
         threads: int,
+        share: Share | None = None,
     ) -> tuple[int, bool]: ...
     def augment(
         self,

@@ -92,6 +92,8 @@ def refuse_other(found: Identity, run: Run, data: Identity, path: str) -> None:
             continue
         if key == "held_back" and key not in found:  # an older one: the images are compared
             continue
+        if key == "settings.shards" and key not in found and mine == 1:  # an older one
+            continue
         if key == "settings.epochs" and isinstance(run.settings.schedule, _BY_EPOCH):
             continue
         name = key.removeprefix("settings.")
