@@ -234,7 +234,7 @@ def test_a_share_is_checked() -> None:
 
 
 def test_more_shards_than_images_of_a_minibatch_are_refused() -> None:
-    with pytest.raises(InputError, match="shards.*9.*minibatch has 8 images"):
+    with pytest.raises(InputError, match=r"shards.*9.*minibatch has 8 images"):
         Settings(batch_size=8, shards=9)
     with pytest.raises(InputError, match="shards"):
         Settings(shards=0)
