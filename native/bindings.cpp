@@ -1,11 +1,16 @@
 // The module as Python sees it, and the targets of this CPU.
 #include "bindings.h"
 
+#include <nanobind/ndarray.h>
+
+#include <numeric>
 #include <vector>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+
+using namespace nb::literals;
 
 namespace convlet {
 
@@ -75,6 +80,22 @@ NB_MODULE(_core, m) {
             return all;
         },
         "Every instruction set in this build and whether this CPU has it, the best first.");
+
+    m.def(
+        "sum_of_squares",
+        [](nb::ndarray<const float, nb::c_contig, nb::device::cpu> x) {
+            constexpr std::size_t lanes = 16;
+            float sums[lanes] = {};
+            const float* at = x.data();
+            const std::size_t size = x.size(), whole = size / lanes * lanes;
+            for (std::size_t n = 0; n < whole; n += lanes)
+                for (std::size_t lane = 0; lane < lanes; ++lane)
+                    sums[lane] += at[n + lane] * at[n + lane];
+            for (std::size_t n = whole; n < size; ++n) sums[n % lanes] += at[n] * at[n];
+            return std::accumulate(sums, sums + lanes, 0.0);
+        },
+        "x"_a.noconvert(),
+        "Of a few float32 numbers: a single image is looked at in less than a microsecond.");
 
     bind_engine(m);
     nb::module_ testing = m.def_submodule(

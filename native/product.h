@@ -9,6 +9,9 @@ namespace convlet::CONVLET_TARGET {
 // Rows of b that are packed at a time: with a panel of two vectors 32 KB at most, which L1 holds.
 inline constexpr Index packed_depth = 256;
 
+// Floats of b from which on it hardly stays in a cache from one row to the next.
+inline constexpr Index large_b = 1 << 17;
+
 // What a sum begins with: null is 0; `row` floats from row to row, 0 where all rows have the same.
 struct Start {
     const float* at;
@@ -88,8 +91,53 @@ void product_panel_packed(Strided a, Index rows, Index depth, const float* b, In
     }
 }
 
+// One row times a large b: the rows of b whose factor is not 0 are read once, as they lie in memory,
+// some at a time from their beginning to their end, while the sums stay in L1.  (1024, 1024) behind
+// a ReLU on AVX-512: from 421 to 300 us, as a stream, and to 235 without the zeros.
+//
+// The same bits as with every row: b is finite, and adding 0 b to a sum changes none but -0, which a
+// sum of such terms only begins with.
+inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, int columns,
+                           const float* init, float* out) {
+    constexpr int terms = 8;  // as many streams
+    const float* rows[terms];
+    float factors[terms];
+    const float* start = init;
+    int count = 0;
+    const auto add_terms = [&](int some) {
+        as_constant<terms>(some, [&]<int TERMS>() {
+            each_panel<2>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
+                Vec<W> sum[NV];
+                unrolled<NV>([&](int n) {
+                    sum[n] = start ? load<W, masked>(start + k + n * W, lanes) : broadcast<W>(0);
+                });
+                unrolled<TERMS, NV>([&](int d, int n) {
+                    sum[n] = fma(broadcast<W>(factors[d]),
+                                 load<W, masked>(rows[d] + k + n * W, lanes), sum[n]);
+                });
+                unrolled<NV>([&](int n) { store<masked>(out + k + n * W, sum[n], lanes); });
+            });
+        });
+        start = out;
+        count = 0;
+    };
+    bool all = false;  // whether a 0 counts, too
+    if (init)
+        for (int k = 0; k < columns; ++k) all |= __builtin_bit_cast(unsigned, init[k]) == 1u << 31;
+    for (Index c = 0; c < depth; ++c) {
+        const float factor = a.at[c * a.column];
+        if (factor == 0 && !all && (start == out || c + 1 < depth)) continue;
+        rows[count] = b + c * b_row;
+        factors[count] = factor;
+        if (++count == terms) add_terms(terms);
+    }
+    if (count) add_terms(count);
+}
+
 inline void product(Strided a, Index rows, Index depth, const float* b, Index b_row, int columns,
                     const float* init, float* out, Index out_row) {
+    if (rows == 1 && depth > 0 && depth * columns >= large_b)
+        return product_of_row(a, depth, b, b_row, columns, init, out);
     int j = 0;
     // one row: more columns, so that enough sums are under way (8 of them, 8 of b, 1 broadcast) and
     // b is one stream; nothing is known of the step from term to term

@@ -53,7 +53,7 @@ def _arranged(x: Any, input_shape: Shape, name: str) -> Array:
 
 def _check_levels(images: Array, name: str) -> None:
     """Refuse numbers that images do not hold."""
-    wrong = values.wrong_levels(images, values.in_code(name))
+    wrong = values.wrong_levels(images, name)
     if wrong is None:
         return
     if images.dtype != np.uint8 and not np.isfinite(images).all():

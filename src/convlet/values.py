@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convlet._native import sum_of_squares
 from convlet.equations import Array
 from convlet.errors import InputError, one_line
 
@@ -27,6 +28,7 @@ DARK = 32
 """The highest level of many uint8 images is above it: up to 16, say, white is 16."""
 FAINT = 1 / 256
 """A root mean square under this is that of no levels 0 to 255 as 0 to 1."""
+FEW = 1 << 18  # numbers of some images to predict
 PIECE = 1 << 22  # numbers looked at in one go
 SAMPLE = 1 << 24  # numbers that a scale is measured on
 WIDER = ("bfloat16", "float8")
@@ -82,40 +84,39 @@ def wrong_levels(images: Array, name: str) -> Wrong | None:
     """What is wrong with the levels of images, None if nothing is.
 
     images: (n, ...) of uint8 that never exceeds 1, or of many images 32, or of float32 far above 1,
-    or not finite, are wrong.  name: of the array in the line that mends them.
+    or not finite, are wrong.  name: of the parameter.
     """
     if images.dtype == np.uint8:
         limit = DARK if len(images) >= ENOUGH else 1
         top = highest_level(images, limit)
         if not 0 < top <= limit:
             return None
+        name = in_code(name)
         mend = f"{name} * 255, or {name}.astype(numpy.float32)"
         if top > 1:
             as_dark = f"{name} / numpy.float32(255) if they are that dark"
             mend = f"{name} * {255 // top} if {top} is white, {as_dark}"
         return Wrong(f"uint8 that never exceeds {top}", "white as 255", mend)
-    squares, lowest, highest = 0.0, inf, -inf
-    with np.errstate(over="ignore", invalid="ignore"):
-        for piece in pieces(images):
-            squares += _squares(piece)
-    if squares <= FAR**2 * images.size:
+    if _squares(images) <= FAR**2 * images.size:
         return None
+    lowest, highest = inf, -inf
     for piece in pieces(images):
         lowest, highest = min(lowest, float(piece.min())), max(highest, float(piece.max()))
     found = f"floats from {lowest:g} to {highest:g}"
-    return Wrong(found, "black as 0 and white as 1", division(lowest, highest, name))
+    return Wrong(found, "black as 0 and white as 1", division(lowest, highest, in_code(name)))
 
 
-def _squares(piece: Array) -> float:
-    """The sum of squares of a flat array.
+def _squares(images: Array) -> float:
+    """The sum of squares of float32 images; not finite if one number is not.
 
     BLAS takes threads of its own for more than 10,000 numbers.  They stay awake for a while, in the
-    way of the engine's: not for the few images of a prediction.
+    way of the engine's: not for the few images of a prediction, of which NumPy would take longer to
+    begin than to end.
     """
-    if not 8192 < piece.size <= 1 << 18:
-        return float(np.dot(piece, piece))
-    parts = (piece[start : start + 8192] for start in range(0, piece.size, 8192))
-    return sum(float(np.dot(part, part)) for part in parts)
+    if images.size <= FEW and images.flags.c_contiguous:
+        return sum_of_squares(images)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sum(float(np.dot(piece, piece)) for piece in pieces(images))
 
 
 def conversion(images: Array, name: str) -> str:
@@ -226,7 +227,7 @@ def difference_of(trained: Scale, other: Scale) -> str:
 
 def highest_level(images: Array, limit: int) -> int:
     """Of uint8 images (n, ...), or one above the limit: it ends where one is found."""
-    highest = int(images[tuple(n // 2 for n in images.shape)])  # mostly one that ends it
+    highest = int(images.item(images.size // 2))  # mostly one that ends it
     for piece in () if highest > limit else pieces(images):
         highest = max(highest, int(piece.max()))
         if highest > limit:

@@ -14,6 +14,7 @@ from convlet._native._core import (
     SigmaLayer,
     StageSpec,
     UpdateKind,
+    sum_of_squares,
     targets,
     testing,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "SigmaLayer",
     "StageSpec",
     "UpdateKind",
+    "sum_of_squares",
     "targets",
     "testing",
 ]

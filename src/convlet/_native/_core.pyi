@@ -14,6 +14,7 @@ Float32 = NDArray[np.float32]
 testing: ModuleType
 """The kernels and the threads by themselves, for the tests only: sizes are not checked."""
 
+def sum_of_squares(x: Float32) -> float: ...
 def targets() -> list[tuple[str, bool]]: ...
 
 class AffineKind(Enum):
