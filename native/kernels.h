@@ -30,6 +30,7 @@ struct ConvShape {
     int whole_K = 0;       // channels of w in memory, where the K are some of them; 0: K
     // Floats from one input channel of w to the next.
     CONVLET_INLINE Index w_row() const { return whole_K ? whole_K : K; }
+    CONVLET_INLINE Index kernel() const { return Index(rows) * columns * R * K; }
     // Floats under one kernel row, whole vectors of 8.
     CONVLET_INLINE Index run() const { return (columns * x_pixel + 7) / 8 * 8; }
 };

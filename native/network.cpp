@@ -136,13 +136,13 @@ Plan::Plan(const std::vector<StageSpec>& stages, Index parameters_, Index share_
     });
 }
 
-std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps) const {
+std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps,
+                                  Index& turned) const {
     const ConvShape& shape = c.shape;
     const int wanted = parts_of(c.spec.multiply_adds(), threads);
     // Rows leave a core most of the pixels that it made, but everyone reads the whole kernel.
     // Channels, whole cache lines of them, are for kernels that are far larger than the frame.
-    const Index kernel = Index(shape.rows) * shape.columns * shape.R * shape.K;
-    const int lines = kernel > 4 * c.frame ? shape.K / 16 : 1;
+    const int lines = shape.kernel() > 4 * c.frame ? shape.K / 16 : 1;
     const int across = std::clamp(lines, 1, std::min(wanted, threads));
     // Winograd's products want some 8 tiles at a time
     const int least = c.winograd ? (winograd_rows(shape) + 1) / 2 : 1;
@@ -175,6 +175,8 @@ std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps) c
             if (turns) {
                 plan.taps = taps;
                 taps += round_up(winograd_taps_size(plan.shape), 16);
+                plan.turned = turned;
+                turned += plan.shape.kernel();
             }
             found.push_back(std::move(part));
         }
@@ -208,7 +210,11 @@ void Plan::add_conv(const StageSpec& s) {
     plan.shape.tile = winograd_tile(plan.shape);
     plan.winograd =
         plan.shape.tile && !plan.layered && (pools(plan.fused) || winograd_alone(plan.shape));
-    if (plan.winograd) plan.taps = add_winograd(plan.shape, false);
+    if (plan.winograd) {
+        plan.taps = add_winograd(plan.shape, false);
+        plan.turned = turned;
+        turned += plan.shape.kernel();
+    }
     if (!plan.pooled) plan_errors(plan, stage == 0);
     if (!plan.pooled && winograd_sums(plan.shape)) {
         plan.sums = round_up(winograd_sums_size(plan.shape), 16);

@@ -84,6 +84,7 @@ struct ConvPlan {
     Index dw = 0, db = 0;       // where the stage begins in a block's partial gradient
     Index packed = 0;           // where its kernel begins in the packed copy for (2)
     Index taps = 0;             // and in the one for Winograd's form of (1)
+    Index turned = 0;           // and where in the copy of kernels that are in it
     bool pooled = false;        // whether a pool is among sigma^l: its errors are lists then
     // Without a pool dJ/dz stands in a frame of its own, among zeros as far as a kernel reaches, and
     // these phases make the error of x^l of it.
@@ -152,6 +153,7 @@ struct Plan {
     Index partial = 0;        // floats of a block's partial gradient
     Index packed = 0;         // floats of all packed copies for (2)
     Index taps = 0;           // floats of all kernels in Winograd's form
+    Index turned = 0;         // of those of (1), as they are without it
     Index scratch = 0;        // floats that Winograd's form needs at most
     Index mask = 0;           // floats of the largest dropout in a convolutional stage
     Index plane = 0;          // floats of the largest z^l that is layered, channels rounded up to 8
@@ -187,8 +189,8 @@ struct Plan {
     Plan(const std::vector<StageSpec>& stages, Index parameters, Index share);
 
     // What the threads of a team take of a stage for one image; one part where the stage is small.
-    // Kernels that parts turn for themselves lie from `taps` on, which moves past them.
-    std::vector<ConvPart> parts(const ConvPlan& c, int threads, Index& taps) const;
+    // Kernels that parts turn for themselves lie from `taps` and `turned` on, which move past them.
+    std::vector<ConvPart> parts(const ConvPlan& c, int threads, Index& taps, Index& turned) const;
     // Units of a dense stage that a thread takes at a time, for so many samples.
     int units_at_a_time(const DensePlan& s, int samples, int threads) const;
 

@@ -76,7 +76,7 @@ public:
         Grid out = output(image, l, 0, features);
         out.at += part.row * out.row + part.channel;
         const float* x = image.frames[l].get() + part.z_row * c.spec.s1 * c.shape.x_row;
-        if (part.turns && first) turn(c, 0, c.spec.R);
+        if (part.turns && first) turn_changed(c, 0, c.spec.R);
         conv_stage(own, c, l, 0, x, b, out, nullptr);
     }
 
@@ -200,6 +200,11 @@ public:
         else
             turn(c, item.first, item.last);
     }
+    // The same for (1) in prediction: a kernel that is still what it was is in Winograd's form from
+    // the call before.
+    void turn_changed(const TapsItem& item) const {
+        turn_changed(plan_.convs[item.stage], item.first, item.last);
+    }
     void turn_all() const {
         for (const TapsItem& item : plan_.taps_items) turn(item);
         for (const TapsItem& item : plan_.dx_taps_items) turn(item);
@@ -217,6 +222,25 @@ public:
 private:
     void turn(const ConvPlan& c, int first, int last) const {
         k_.winograd_taps(c.shape, parameters_ + c.spec.w, first, last, space_.taps.get() + c.taps);
+    }
+
+    void turn_changed(const ConvPlan& c, int first, int last) const {
+        const ConvShape& s = c.shape;
+        bool changed = false;
+        // rows of K floats, or of several channels where they lie side by side
+        const bool all = s.w_row() == s.K;
+        const int step = all ? last - first : 1;
+        const Index size = Index(step) * s.K;
+        for (int tap = 0; tap < s.rows * s.columns; ++tap)
+            for (int r = first; r < last; r += step) {
+                const Index row = Index(tap) * s.R + r;
+                const float* now = parameters_ + c.spec.w + row * s.w_row();
+                float* before = space_.turned.get() + c.turned + row * s.K;
+                if (std::memcmp(now, before, size * sizeof(float)) == 0) continue;
+                std::memcpy(before, now, size * sizeof(float));
+                changed = true;
+            }
+        if (changed) turn(c, first, last);
     }
 
     // Where x^0 goes.

@@ -75,7 +75,8 @@ private:
     }
 
     bool turn(Team& team, const std::vector<TapsItem>& items) const {
-        return team.parallel(std::ssize(items), [&](Index n, int) { passes_.turn(items[n]); });
+        return team.parallel(std::ssize(items),
+                             [&](Index n, int) { passes_.turn_changed(items[n]); });
     }
 
     // One image through the convolutions, its stages shared among the threads.  `first` of the call: no
@@ -87,7 +88,7 @@ private:
         const int step =
             static_cast<int>(std::clamp<Index>(floats_an_item / (plan_.input / rows), 1, rows));
         if (!team.parallel(taps + (rows + step - 1) / step, [&](Index item, int) {
-                if (item < taps) return passes_.turn(space_.shared_taps[item]);
+                if (item < taps) return passes_.turn_changed(space_.shared_taps[item]);
                 const int row = static_cast<int>(item - taps) * step;
                 passes_.input_rows(arena, images_, sample, 0, features, row,
                                    std::min(rows, row + step));

@@ -78,7 +78,8 @@ void product_panel(Strided a, Index rows, Index depth, const float* b, Index b_r
 template <int W, int NV, bool masked>
 void product_panel_packed(Strided a, Index rows, Index depth, const float* b, Index b_row,
                           Start start, int lanes, float* out, Index out_row) {
-    constexpr Index some = registers == 32 ? 16 : 12;  // rows of a that are multiplied between two looks ahead
+    constexpr Index some =
+        registers == 32 ? 16 : 12;  // rows of a that are multiplied between two looks ahead
     alignas(64) float packed[packed_depth * NV * W];
     for (Index c = 0; c < depth; c += packed_depth) {
         const Index count = depth - c < packed_depth ? depth - c : packed_depth;
@@ -89,16 +90,17 @@ void product_panel_packed(Strided a, Index rows, Index depth, const float* b, In
         // what is packed next: the rows below, or the next panel
         const bool last = c + count == depth;
         const float* next = last ? b - depth * b_row + NV * W : b;
-        const Index ahead = last ? (depth < packed_depth ? depth : packed_depth)
-                                 : (depth - c - count < packed_depth ? depth - c - count : packed_depth);
+        const Index ahead =
+            last ? (depth < packed_depth ? depth : packed_depth)
+                 : (depth - c - count < packed_depth ? depth - c - count : packed_depth);
         const Index parts = (rows + some - 1) / some;
         for (Index i = 0, part = 0; i < rows; i += some, ++part) {
             for (Index n = ahead * part / parts; n < ahead * (part + 1) / parts; ++n)
                 unrolled<NV>([&](int v) { __builtin_prefetch(next + n * b_row + v * W, 0, 2); });
-            product_panel<W, NV, masked>(
-                {a.at + c * a.column + i * a.row, a.row, a.column}, rows - i < some ? rows - i : some,
-                count, packed, NV * W, {start.at ? start.at + i * start.row : nullptr, start.row},
-                lanes, out + i * out_row, out_row);
+            product_panel<W, NV, masked>({a.at + c * a.column + i * a.row, a.row, a.column},
+                                         rows - i < some ? rows - i : some, count, packed, NV * W,
+                                         {start.at ? start.at + i * start.row : nullptr, start.row},
+                                         lanes, out + i * out_row, out_row);
         }
         start = {out, out_row};
     }

@@ -96,6 +96,7 @@ struct Workspace {
     std::vector<DenseRows> rows;  // training: one for the minibatch; prediction: one a thread
     Buffer<float> partials;       // a sum of blocks per chunk
     Buffer<float> packed, taps, gradient, zeros;
+    Buffer<float> turned;  // prediction: the kernels of which `taps` were made; both begin as zeros
     Buffer<float> factor, cost;  // of every sample of the minibatch
     Buffer<double> squares;      // of each item's part of the gradient
     Buffer<double> sizes[2];     // of x^l and delta^l of dense stages: squares, per chunk
@@ -151,9 +152,10 @@ struct Workspace {
         Index most_K = 16;
         for (const ConvPlan& c : plan.convs) most_K = std::max<Index>({most_K, c.spec.K, c.spec.R});
         zeros = Buffer<float>(round_up(most_K, 16) + 16);
-        Index taps_size = plan.taps;
-        if (!backward && threads > 1) divide(plan, taps_size);
+        Index taps_size = plan.taps, turned_size = backward ? 0 : plan.turned;
+        if (!backward && threads > 1) divide(plan, taps_size, turned_size);
         taps = Buffer<float>(taps_size);
+        turned = Buffer<float>(turned_size);
         if (backward) {
             rows.emplace_back(plan, batch, true);
             partials = Buffer<float>(shards.owned() * chunks * plan.partial);
@@ -171,10 +173,10 @@ struct Workspace {
     }
 
 private:
-    void divide(const Plan& plan, Index& taps_size) {
+    void divide(const Plan& plan, Index& taps_size, Index& turned_size) {
         Index shared = 0;
         for (const ConvPlan& c : plan.convs) {
-            parts.push_back(plan.parts(c, threads, taps_size));
+            parts.push_back(plan.parts(c, threads, taps_size, turned_size));
             if (parts.back().size() > 1) shared += c.spec.multiply_adds();
         }
         shares_images = 2 * shared > plan.multiply_adds;

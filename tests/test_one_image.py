@@ -100,16 +100,59 @@ def test_however_large_the_parts_are(name, share, monkeypatch):
         assert twin.engine.predict(twin.flat, x, team).tobytes() == right.tobytes(), team
 
 
-def test_other_parameters_are_seen_by_the_next_call():
-    """Turned kernels are of the call, also where each part turns its own."""
-    net = make("channels of Winograd's form")
-    assert net.engine.core.winograd == {1: 2}
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_changed_weight_is_seen_by_the_next_call(name):
+    """Kernels in Winograd's form are kept from call to call: by whom, and by how many threads."""
+    net = make(name)
+    x = images(net, 4)
+    rng = np.random.default_rng(6)
+    for target in TARGETS:
+        engine = engine_for(net, target)
+        engine.predict(net.flat, x[:1], 2)
+        for count, team in ((1, 2), (4, 1), (1, 1), (3, 2), (1, 7), (4, 2), (1, 2)):
+            flat = net.flat.copy()
+            for place in rng.integers(0, len(flat), 3):
+                flat[place] += rng.choice([1.0, -flat[place]])
+            fresh = engine_for(net, target).predict(flat, x[:count], 1)
+            for again in range(2):
+                found = engine.predict(flat, x[:count], team)
+                assert found.tobytes() == fresh.tobytes(), (target, count, team, again)
+
+
+@pytest.mark.parametrize("name", ["rows of Winograd's form", "channels of Winograd's form"])
+def test_each_weight_of_a_kernel_is_looked_at(name):
+    net = make(name)
     x = images(net, 1)
-    before = net.engine.predict(net.flat, x, 2)
-    net.parameters["w1"][...] *= 2
-    after = net.engine.predict(net.flat, x, 2)
-    assert (before != after).any()
-    assert after.tobytes() == net.engine.predict(net.flat, x, 1).tobytes()
+    for target in TARGETS:
+        for team in (1, 2):
+            engine = engine_for(net, target)
+            w = net.parameters["w1"]
+            for place in range(0, w.size, 97):
+                before = w.flat[place]
+                engine.predict(net.flat, x, team)
+                w.flat[place] = before + 3
+                fresh = engine_for(net, target).logits(net.flat, x, 1)
+                assert engine.logits(net.flat, x, team).tobytes() == fresh.tobytes()
+                w.flat[place] = before
+
+
+@pytest.mark.parametrize("width", [8, 31, 1031, 1000])
+def test_one_image_has_the_bits_of_many_behind_zeros(width):
+    """A row of zeros, one of -0, none of 0: a factor of 0 is left out where one row is multiplied."""
+    net = Network(f"flatten, dense {width}, dense 7, softmax", (13, 13, 1), seed=1)
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(40, 13, 13, 1)).astype(np.float32) * (rng.random((40, 13, 13, 1)) < 0.3)
+    x[0], x[1, :6], x[2] = 0, -0.0, 1
+    for bias in (0.0, -0.0, 0.5):
+        net.parameters["b0"][...] = bias
+        net.parameters["b1"][...] = bias
+        for target in TARGETS:
+            engine = engine_for(net, target)
+            many = engine.logits(net.flat, x, 1)
+            for n in range(40):
+                for team in (1, 2):
+                    one = engine.logits(net.flat, x[n : n + 1], team)
+                    assert one.tobytes() == many[n : n + 1].tobytes(), (bias, target, n, team)
 
 
 def test_callers_beside_each_other_work_alone_or_together():
