@@ -138,7 +138,7 @@ def test_each_weight_of_a_kernel_is_looked_at(name):
 
 @pytest.mark.parametrize("width", [8, 31, 1031, 1000])
 def test_one_image_has_the_bits_of_many_behind_zeros(width):
-    """A row of zeros, one of -0, none of 0: a factor of 0 is left out where one row is multiplied."""
+    """Images of zeros, of -0, without a 0: a factor of 0 is left out where one row is multiplied."""
     net = Network(f"flatten, dense {width}, dense 7, softmax", (13, 13, 1), seed=1)
     rng = np.random.default_rng(2)
     x = rng.normal(size=(40, 13, 13, 1)).astype(np.float32) * (rng.random((40, 13, 13, 1)) < 0.3)
