@@ -1,6 +1,7 @@
 #include "network.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 
@@ -148,7 +149,10 @@ std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps,
     const int least = c.winograd ? (winograd_rows(shape) + 1) / 2 : 1;
     const bool turns = c.winograd && across > 1;  // a part for itself, so all of its rows
     // rows of whole tiles: a tile that two parts cut would be other sums
-    const int unit = !c.winograd ? 1 : pools(c.fused) ? shape.tile / 2 : shape.tile;
+    int stride = 1;  // rows of z from row to row of the output
+    for (const SigmaLayer& layer : c.spec.sigma)
+        if (layer.kind == SigmaLayer::Kind::max_pool) stride *= layer.stride_rows;
+    const int unit = c.winograd ? shape.tile / std::gcd(shape.tile, stride) : 1;
     const int units = (c.rows + unit - 1) / unit;
     const int down = turns ? 1 : std::clamp(units / least, 1, wanted / across);
     std::vector<ConvPart> found;
@@ -163,6 +167,9 @@ std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps,
                 z_first *= layer->stride_rows;
                 z_last = (z_last - 1) * layer->stride_rows + layer->rows;
             }
+            // windows of pools that overlap reach into the tile below, which is computed twice
+            if (c.winograd && c.layered)
+                z_last = std::min(c.spec.I, static_cast<int>(round_up(z_last, shape.tile)));
             const int channel = 16 * (lines * n / across);
             const int end = n + 1 < across ? 16 * (lines * (n + 1) / across) : shape.K;
             ConvPart part{c, first, z_first, channel, turns};
@@ -209,7 +216,7 @@ void Plan::add_conv(const StageSpec& s) {
     if (stage > 0) packed += kernel;
     plan.shape.tile = winograd_tile(plan.shape);
     plan.winograd =
-        plan.shape.tile && !plan.layered && (pools(plan.fused) || winograd_alone(plan.shape));
+        plan.shape.tile && ((!plan.layered && pools(plan.fused)) || winograd_alone(plan.shape));
     if (plan.winograd) {
         plan.taps = add_winograd(plan.shape, false);
         plan.turned = turned;

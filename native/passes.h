@@ -274,11 +274,18 @@ private:
                     const float* x, BiasView b, Grid out, Winner* winner) const {
         if (c.layered)
             layer_by_layer(arena, c, l, sample, x, b, out, winner);
-        else if (c.winograd)
-            k_.winograd(c.shape, c.fused, x, space_.taps.get() + c.taps, b, out, winner,
+        else
+            convolve(arena, c, c.fused, x, b, out, winner);
+    }
+
+    // (1) and what is fused with it, in the form that serves.
+    void convolve(const Arena& arena, const ConvPlan& c, Fused fused, const float* x, BiasView b,
+                  Grid out, Winner* winner) const {
+        if (c.winograd)
+            k_.winograd(c.shape, fused, x, space_.taps.get() + c.taps, b, out, winner,
                         arena.scratch.get());
         else
-            k_.conv(c.shape, c.fused, x, parameters_ + c.spec.w, b, out, winner);
+            k_.conv(c.shape, fused, x, parameters_ + c.spec.w, b, out, winner);
     }
 
     // Behind a pool: the errors that survive, as lists.
@@ -357,7 +364,7 @@ private:
         };
         next(0);
         const bool relu = !s.sigma.empty() && s.sigma[0].kind == SigmaLayer::Kind::relu;
-        k_.conv(c.shape, relu ? Fused::relu : Fused::none, x, parameters_ + s.w, b, at, marks);
+        convolve(arena, c, relu ? Fused::relu : Fused::none, x, b, at, marks);
         for (std::size_t n = relu; n < s.sigma.size(); ++n) {
             const SigmaLayer& layer = s.sigma[n];
             switch (layer.kind) {
@@ -371,7 +378,7 @@ private:
                     const Winner* before_marks = marks;
                     const int before_columns = columns;
                     rows = layer.pooled_rows(rows), columns = layer.pooled_columns(columns);
-                    --pools;
+                    if (--pools == 0) rows = c.rows;  // a part may have z of a row more
                     next(before.at == arena.plane[0].get());
                     k_.pool_winners(before, before_columns, before_marks, layer.rows, layer.columns,
                                     layer.stride_rows, layer.stride_columns, rows, columns, s.K, at,
