@@ -31,8 +31,9 @@ NETWORKS = {
     "overlapping pools": ("conv 16 3, relu, pool 3 stride 2, conv 12 5, relu, pool 3x2 stride 2x1, "
                           "pool 2, flatten, dense 10", (31, 30, 2)),
     "overlapping pools of Winograd's form": (
-        "conv 16 3 padding same, relu, pool 3 stride 2, conv 16 3 padding same, relu, pool 3 stride 2, "
-        "conv 32 3 padding same, pool 2x3 stride 1, relu, pool 2, flatten, dense 10", (61, 40, 3)),
+        "conv 16 3 padding same, relu, pool 3 stride 2, conv 16 3 padding same, relu, pool 3 "
+        "stride 2, conv 32 3 padding same, pool 2x3 stride 1, relu, pool 2, flatten, dense 10",
+        (61, 40, 3)),
     "pools with gaps": ("conv 6 3, pool 2 stride 3, relu, conv 8 2, pool 1x2 stride 3x2, flatten, "
                         "dense 10", (30, 29, 1)),
     "position": ("conv 9 3 stride 1x2 padding same bias position, pool 3 stride 2, relu, conv 17 2 "
@@ -141,7 +142,7 @@ def test_each_weight_of_a_kernel_is_looked_at(name):
 
 @pytest.mark.parametrize("width", [8, 31, 1031, 1000])
 def test_one_image_has_the_bits_of_many_behind_zeros(width):
-    """Images of zeros, of -0, without a 0: factors of 0 are left out where one row is multiplied."""
+    """Images of zeros, of -0, without a 0: one row is multiplied without factors of 0."""
     net = Network(f"flatten, dense {width}, dense 7, softmax", (13, 13, 1), seed=1)
     rng = np.random.default_rng(2)
     x = rng.normal(size=(40, 13, 13, 1)).astype(np.float32) * (rng.random((40, 13, 13, 1)) < 0.3)
