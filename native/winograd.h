@@ -178,8 +178,8 @@ void winograd_pixels(const ConvShape& s, const float* x, int I, int J, TileRows 
 // the depth.  Rows of `a` are beside each other and its columns `column` floats apart, or the other
 // way round.
 template <int W, int NV, int ROWS, bool beside, bool more>
-CONVLET_FLAT void winograd_tile(const float* a, Index step, Index depth, const float* u,
-                                Index width, float* m) {
+CONVLET_FLAT void winograd_product(const float* a, Index step, Index depth, const float* u,
+                                   Index width, float* m) {
     const Index row = beside ? 1 : step, column = beside ? step : 1;
     Vec<W> sum[ROWS][NV];
     unrolled<ROWS, NV>(
@@ -204,8 +204,8 @@ void winograd_panels(const float* a, Index step, int rows, Index depth, const fl
         constexpr int limit = (registers == 32 ? 16 : 8) / NV;
         halving<limit>(0, rows, [&]<int ROWS>(int at, int count) {
             for (int n = 0; n < count; ++n, at += ROWS)
-                winograd_tile<W, NV, ROWS, beside, more>(a + at * (beside ? 1 : step), step, depth,
-                                                         u + k, width, m + at * width + k);
+                winograd_product<W, NV, ROWS, beside, more>(
+                    a + at * (beside ? 1 : step), step, depth, u + k, width, m + at * width + k);
         });
     };
     Index k = 0;
