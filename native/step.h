@@ -355,7 +355,7 @@ private:
             return;
         }
         const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(blocks)) / 2);
-        float* right = arena.partial[depth].get();
+        float* right = arena.partial[std::min(depth, 1)].get();
         tree(arena, slot, from, left, count, depth + 1, partial, look);
         tree(arena, slot, from + left, blocks - left, count, depth + 1, right, look);
         k_.add(partial, right, plan_.partial);
