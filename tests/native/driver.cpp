@@ -275,8 +275,8 @@ void others(const Kernels& k, int part) {
         rest(step), rest(m), rest(v);
         std::vector<float> weights = w, mean = random.numbers(N * M), square = mean;
         for (float& one : square) one *= one;
-        k.product_update(rule, {x.data(), 1, N}, N, B, 1, delta.data(), M, M, weights.data(),
-                         mean.data(), square.data());
+        k.product_update(rule, {x.data(), 1, N}, N, B, 1 + part % 5, delta.data(), M, M,
+                         weights.data(), mean.data(), square.data());
         rest(weights), rest(mean), rest(square);
     }
     k.multiply(a.data(), other.data(), n);
@@ -431,13 +431,13 @@ Run run(Engine& engine, const Builder& net, int threads, int steps, int batch,
     settings.batch_size = batch, settings.seed = 3;
     if (way == Way::rich) {
         settings.optimizer = {UpdateRule::Kind::adam, 0.9, 0.999, 1e-8, 0.01};
-        settings.clip_norm = 0.5, settings.label_smoothing = 0.1;
+        settings.clip_norm = 0.5, settings.label_smoothing = 0.1, settings.shards = 3;
         settings.augmentation = Augmentation{2, 0.3f, 0.1f, 0.2f, true, 20, 3, {}};
         settings.augmentation->prepare();
         slots = {m.data(), v.data()};
     }
-    engine.train(parameters, slots, data, {order, rates, 5, 7}, settings, result.costs.data(),
-                 threads, {});
+    engine.train(parameters, slots, data, {order, rates, 5, 7}, settings, nullptr,
+                 result.costs.data(), threads, {});
     const double cost = engine.gradients(parameters, data, n, result.gradient.data(), threads, {});
     engine.predict(parameters, data.images, n, true, result.probabilities.data(), threads, {});
     result.costs.push_back(cost);
