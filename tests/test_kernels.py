@@ -998,6 +998,28 @@ def product_of(k, memory, a, a_steps, rows, depth, b, init, columns, rng) -> np.
     return out[:, :columns]
 
 
+@pytest.mark.equation(6)
+@pytest.mark.parametrize("zeros", [0, 0.6, 1], ids=lambda share: f"{share:.0%} zeros")
+def test_product_of_one_row_and_a_large_matrix(k, zeros):
+    """Rows of w whose factor is 0 are left out; the bits are those of a row among others."""
+    rng = np.random.default_rng(29)
+    for M in (1, 7, 8, 9, 31, 33, 64, 71, 1000):
+        N = (1 << 17) // M + int(rng.integers(0, 9))
+        memory = Memory()
+        w = memory.array(rng.normal(size=(N, M + 2)))
+        w[:, M:] = np.nan
+        x = memory.array(rng.normal(size=(2, N)) * (rng.random((2, N)) >= zeros))
+        x[1] = x[0]
+        for init in (None, *(memory.array(rng.normal(size=M) * f) for f in (0.0, -0.0, 1.0))):
+            one = product_of(k, memory, x[0], (N, 1), 1, N, w, init, M, rng)
+            two = product_of(k, memory, x, (N, 1), 2, N, w, init, M, rng)
+            assert one.tobytes() == two[:1].tobytes(), f"{N} to {M}"
+            chain = np.zeros(M, np.float64) if init is None else init.astype(np.float64)
+            np.testing.assert_allclose(
+                one[0], chain + x[0].astype(np.float64) @ w[:, :M], atol=0.01
+            )
+
+
 @pytest.mark.equation(6, 7, 8)
 def test_product_in_its_three_uses(k):
     rng = np.random.default_rng(12)

@@ -238,6 +238,15 @@ void others(const Kernels& k, int part) {
     k.product({left.data(), depth, 1}, rows, depth, right.data(), columns, columns, right.data(),
               packed.data(), columns);
     products(packed);
+    const int terms =
+        (1 << 17) / columns + random.below(20);  // one row, a matrix beyond the caches
+    const std::vector<float> matrix = random.numbers(terms * columns);
+    std::vector<float> row = random.numbers(terms), sums(columns);
+    for (float& factor : row)
+        if (random.below(2)) factor = 0;
+    k.product({row.data(), terms, 1}, 1, terms, matrix.data(), columns, columns, nullptr,
+              sums.data(), columns);
+    products(sums);
     products(z), products(turned), products(dx), products(dw);
 
     const int lanes = up8(B);
