@@ -66,7 +66,8 @@ def core_train(net, batch, order, batch_size: int, rates, costs, team: int) -> N
 def test_a_forked_child_trains_and_predicts(used):
     """In a new process, so that the pool of the parent is what the test says."""
     code = f"""
-import os, sys
+import os, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: fork beside threads
 from test_threads import work
 before = work(1, 3) if {used} else None
 read, write = os.pipe()
