@@ -41,7 +41,7 @@ class Cluster:
         self.client, self.shards, self.patience = client, shards, patience
         self.name = uuid4().hex
         self.images = Scattered(client, data.images)
-        self.members = Members(client, self.name, engine, patience, self.images.provide)
+        self.members = Members(client, self.name, engine, patience, self._provide)
         self.number = 0
 
     def open(self) -> None:
@@ -125,7 +125,7 @@ class Cluster:
                 epoch=steps.epoch,
                 settings=settings,
                 threads=threads,
-                blocks=self.images.blocks(),
+                blocks=self.images.blocks(member.address),
                 shape=self.images.shape,
                 dtype=self.images.dtype,
                 digest=digest,
@@ -206,7 +206,8 @@ class Cluster:
                 lost = True
                 self._on_loop(self._drop(member.address))
             if one.kind == "data":
-                self._on_loop(self._provide(member.address))
+                with suppress(Exception):
+                    self._on_loop(asyncio.wait_for(self._provide(member.address), self.patience))
                 blamed[member.address] += 1
             if one.blame is not None:
                 blamed[one.blame] += 1
@@ -221,9 +222,7 @@ class Cluster:
             blamed.clear()
 
     async def _provide(self, address: str) -> None:
-        """Bring a worker images that it lacked; if that fails, so will the call, which counts."""
-        with suppress(Exception):
-            await asyncio.wait_for(self.images.provide(address), self.patience)
+        await self.images.provide(address, self.members.alive)
 
     async def _drop(self, address: str) -> None:
         self.members.drop(address)

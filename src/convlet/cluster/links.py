@@ -41,26 +41,16 @@ class Links:
         message = {"tag": tag, "costs": costs, "sum": to_serialize(values)}
         self.worker.loop.asyncio_loop.call_soon_threadsafe(self._put, address, message)
 
-    def keep(self, addresses: set[str]) -> None:
-        """End connections to all others."""
-        for address in set(self.queues) - addresses:
-            self.worker.loop.asyncio_loop.call_soon_threadsafe(self._end, address)
-
     def close(self) -> None:
         """End all, on the loop."""
-        for address in list(self.queues):
-            self._end(address)
+        for task in self.tasks.values():
+            task.cancel()
 
     def _put(self, address: str, message: dict[str, Any]) -> None:
         if address not in self.queues:
             self.queues[address] = asyncio.Queue()
             self.tasks[address] = asyncio.create_task(self._write(address, self.queues[address]))
         self.queues[address].put_nowait(message)
-
-    def _end(self, address: str) -> None:
-        self.queues.pop(address, None)
-        if task := self.tasks.pop(address, None):
-            task.cancel()
 
     async def _write(self, address: str, queue: asyncio.Queue[dict[str, Any]]) -> None:
         comm = None
@@ -72,8 +62,7 @@ class Links:
             while True:
                 await comm.write(await queue.get())
         except Exception as error:  # OSError, CommClosedError, what TLS raises
-            if self.queues.get(address) is queue:
-                del self.queues[address], self.tasks[address]
+            del self.queues[address], self.tasks[address]
             self.lost(address, f"{type(error).__name__}: {error}")
         finally:
             if comm is not None:

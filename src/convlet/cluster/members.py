@@ -129,13 +129,13 @@ class Members:
             raise InputError("cluster", None, found=found, but=error.but, hint=error.hint)
 
     async def close(self) -> None:
-        """End the run on all workers; those that do not answer end it by themselves."""
+        """End the run on all workers; it ends by itself on those that are silent."""
         tasks = [self.watcher, *self.joining.values(), *(m.beat for m in self.members.values())]
         for task in tasks:
             if task is not None:
                 task.cancel()
-        addresses = {*self.members, *self.joining}
-        await asyncio.gather(*(self.ask(a, worker.stop, limit=ANSWER) for a in addresses))
+        alive = [address for address in self.members if self.alive(address)]
+        await asyncio.gather(*(self.ask(a, worker.stop, limit=ANSWER) for a in alive))
         for member in self.members.values():
             if member.task is not None:
                 with suppress(Exception):
@@ -149,6 +149,9 @@ class Members:
 
     def silent(self, member: Member | None, now: float) -> bool:
         return member is None or now - member.seen > self.patience
+
+    def alive(self, address: str) -> bool:
+        return not self.silent(self.members.get(address), monotonic())
 
     def drop(self, address: str) -> None:
         """A worker is lost; it may come back as one that joins."""

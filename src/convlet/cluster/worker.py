@@ -141,7 +141,6 @@ class Exchanging:
         self.inbox = run.inbox(call.number)
         self.early: dict[tuple[int, Node], tuple[Float64, Float32]] = {}
         self.exchange = Exchange(call.edges, call.worker, self._send, self._receive)
-        run.links.keep({call.team[other] for one in self.exchange.rounds for other, _ in one.sends})
 
     def step(self, sums: Float32, costs: Float64, gradient: Float32) -> None:
         if self.run.over:
@@ -162,6 +161,8 @@ class Exchanging:
                 if self.run.over:
                     raise AbortedError from None
                 continue
+            if isinstance(item, Lost) and item.address not in self.call.team:
+                continue  # left behind before
             if isinstance(item, Exception):
                 raise item
             (_, step, start, end), costs, values = item
