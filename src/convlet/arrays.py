@@ -14,22 +14,32 @@ from convlet.errors import InputError
 from convlet.shapes import Shape
 
 
+class Elsewhere:
+    """Images that are checked and not here, as on a cluster; rows of them come as of an array."""
+
+    def fingerprint(self) -> str:
+        """Of dtype, shape and every byte."""
+        raise NotImplementedError
+
+
 def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
     """x as C-ordered uint8 or float32 (n, rows, columns, channels).
 
     Takes (n, rows, columns, channels), or (n, rows, columns) for one channel; uint8 (0..255 stands
     for 0..1) or finite floats.
     """
+    if isinstance(x, Elsewhere):
+        return x  # type: ignore[return-value]  # it stands for an array wherever one may be large
     kept = type(x) is np.ndarray and (x.dtype == np.uint8 or x.dtype == np.float32)
     if kept and x.shape[1:] == input_shape and len(x):
         images: Array = np.ascontiguousarray(x)  # a single image is predicted in microseconds
     else:
-        images = _arranged(x, input_shape, name)
+        images = arranged(x, input_shape, name)
     _check_levels(images, name)
     return images
 
 
-def _arranged(x: Any, input_shape: Shape, name: str) -> Array:
+def arranged(x: Any, input_shape: Shape, name: str) -> Array:
     """x as C-ordered uint8 or float32 (n, rows, columns, channels), whatever its numbers."""
     expected = f"(n, {', '.join(map(str, input_shape))})"
     x = values.as_array(x, name, expected)

@@ -9,7 +9,7 @@ from convlet import arrays, inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.callbacks import Callback, as_callbacks
 from convlet.checkpoint import Folder
-from convlet.cluster import usual_shards, workers_of
+from convlet.cluster import client_of, on_cluster, usual_shards, workers_of
 from convlet.engine import Samples, as_floats
 from convlet.equations import Float32
 from convlet.errors import InputError
@@ -129,16 +129,18 @@ class Network(Inference):
         told = as_callbacks(callbacks)
         if inputs.as_bool(is_interactive() if progress is None else progress, "progress"):
             told = (*told, progress_callback())
-        data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
-        pair = arrays.as_validation(validation)
-        held_out = None if pair is None else self.samples(*pair, name="validation ")
-        if held_out is not None:
-            check_same_scale(data.images, held_out.images, "x", "validation x")
-        self.data, self.scale = name, scale_of(data.images)
-        with workers_of(cluster, self.engine, data, settings.shards, silence) as workers:
-            return self.fit_samples(
-                data, held_out, settings, told, threads, checkpoint, every, resume, workers
-            )
+        with client_of(cluster, silence) as client:
+            x, y, sample_weight = on_cluster(client, x, y, sample_weight, self.input_shape)
+            data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
+            pair = arrays.as_validation(validation)
+            held_out = None if pair is None else self.samples(*pair, name="validation ")
+            if held_out is not None:
+                check_same_scale(data.images, held_out.images, "x", "validation x")
+            self.data, self.scale = name, scale_of(data.images)
+            with workers_of(client, self.engine, data, settings.shards, silence) as workers:
+                return self.fit_samples(
+                    data, held_out, settings, told, threads, checkpoint, every, resume, workers
+                )
 
     def fit_samples(
         self,

@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convlet.engine import Engine, Samples
+from convlet.inputs import as_positive
+from convlet.shapes import Shape
 
 if TYPE_CHECKING:
     from convlet.cluster.caller import Cluster
 
 USUAL_SHARDS = 8
+MOST_SILENCE = 86400.0  # seconds
 
 
 def usual_shards(cluster: Any) -> int:
@@ -23,24 +26,61 @@ def usual_shards(cluster: Any) -> int:
 
 
 @contextmanager
-def workers_of(
-    cluster: Any, engine: Engine, data: Samples, shards: int, silence: float
-) -> "Iterator[Cluster | None]":
-    """Inside, the workers of a cluster have the data and take steps; None for no cluster.
+def client_of(cluster: Any, silence: float) -> Iterator[Any]:
+    """Inside, the client of Dask for a cluster as `Network.fit` takes one; None for None.
 
-    cluster: a client of Dask, or what makes one.  Raises `InputError`, `ClusterError`,
-    `MissingDependencyError`.
+    silence: seconds.  Raises `InputError`, `ClusterError`, `MissingDependencyError`.
     """
+    as_positive(silence, "silence", MOST_SILENCE)
     if cluster is None:
         yield None
         return
-    from convlet.cluster.caller import Cluster
     from convlet.cluster.connecting import connected
 
     with connected(cluster, silence) as client:
-        workers = Cluster(client, engine, data, shards, silence)
-        try:
-            workers.open()
-            yield workers
-        finally:
-            workers.close()
+        yield client
+
+
+def on_cluster(
+    client: Any, x: Any, y: Any, sample_weight: Any, input_shape: Shape
+) -> tuple[Any, Any, Any]:
+    """Arrays of Dask: x as images that stay where they are, the others as arrays here.
+
+    Without a client, and for other arrays, what was given.  Raises `InputError`.
+    """
+    if client is None:
+        return x, y, sample_weight
+    if is_dask_array(x):
+        from convlet.cluster.chunks import as_chunks
+
+        x = as_chunks(client, x, input_shape)
+    y, sample_weight = (
+        client.compute(one).result() if is_dask_array(one) else one for one in (y, sample_weight)
+    )
+    return x, y, sample_weight
+
+
+def is_dask_array(x: Any) -> bool:
+    """Without loading Dask."""
+    return type(x).__module__.startswith("dask.array")
+
+
+@contextmanager
+def workers_of(
+    client: Any, engine: Engine, data: Samples, shards: int, silence: float
+) -> "Iterator[Cluster | None]":
+    """Inside, the workers of a client's cluster have the data and take steps; None for None.
+
+    Raises `InputError`, `ClusterError`.
+    """
+    if client is None:
+        yield None
+        return
+    from convlet.cluster.caller import Cluster
+
+    workers = Cluster(client, engine, data, shards, silence)
+    try:
+        workers.open()
+        yield workers
+    finally:
+        workers.close()

@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
+from math import inf
 from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
@@ -12,9 +13,11 @@ from uuid import uuid4
 import numpy as np
 
 from convlet.cluster import worker
-from convlet.cluster.blocks import Scattered
+from convlet.cluster.blocks import SHARE, Blocks, Divided, Kept, Whole
 from convlet.cluster.calls import Answer, Call, Failure, digest_of
+from convlet.cluster.chunks import Chunks
 from convlet.cluster.exchange import edges_of, places_of
+from convlet.cluster.mapped import Mapped, digest, file_of
 from convlet.cluster.members import ANSWER, Member, Members, UnfitError
 from convlet.engine import Engine, Samples, Steps, Trained
 from convlet.equations import Float32
@@ -40,20 +43,45 @@ class Cluster:
     ) -> None:
         self.client, self.shards, self.patience = client, shards, patience
         self.name = uuid4().hex
-        self.images = Scattered(client, data.images)
+        self.data = data
+        self.kept: Kept | None = None
         self.members = Members(client, self.name, engine, patience, self._provide)
         self.number = 0
 
     def open(self) -> None:
         """Have the workers that are there ready.  Raises `InputError`, `ClusterError`."""
-        self._on_loop(self.members.open(self.shards))
+        self._on_loop(self.members.open(self.shards, self._choose))
         self._say()
+
+    async def _choose(self, abouts: dict[str, dict[str, Any]]) -> None:
+        """How the images reach the workers."""
+        images, addresses = self.data.images, list(abouts)
+        if isinstance(images, Chunks):
+            self.kept = images.kept
+        elif (file := file_of(images)) is not None:
+            mapped = Mapped(self.client, file, await asyncio.to_thread(digest, images))
+            checks = (mapped.check(address) for address in addresses)
+            wrong = await asyncio.gather(*checks, return_exceptions=True)
+            if not any(wrong):
+                self.kept = mapped
+            for address, error in zip(addresses, wrong, strict=True):
+                if error is not None:
+                    self.members.notes.append(
+                        f"the worker {address}: {error}; so the images are sent to the workers"
+                    )
+        if self.kept is None:
+            room = min(about["memory"] or inf for about in abouts.values())
+            kind = Whole if images.nbytes <= SHARE * room else Divided
+            self.kept = kind(self.client, images)
+        if isinstance(self.kept, Blocks):
+            await self.kept.repair([], addresses, lambda address: True)
 
     def close(self) -> None:
         """End the run on the cluster, and let the images go."""
         with suppress(Exception):
             self._on_loop(self.members.close())
-        self.images.release()
+        if self.kept is not None:
+            self.kept.release()
 
     def train(
         self,
@@ -100,6 +128,7 @@ class Cluster:
         settings: Settings,
         threads: int | None,
     ) -> list[Call]:
+        assert self.kept is not None
         self.number += 1
         edges = edges_of(settings.shards, [threads or m.threads for m in team])
         size, count = settings.batch_size, len(steps.order)
@@ -125,9 +154,9 @@ class Cluster:
                 epoch=steps.epoch,
                 settings=settings,
                 threads=threads,
-                blocks=self.images.blocks(member.address),
-                shape=self.images.shape,
-                dtype=self.images.dtype,
+                blocks=self.kept.blocks(member.address),
+                shape=data.images.shape[1:],
+                dtype=data.images.dtype.str,
                 digest=digest,
                 vectors=None if member.digest == digest else vectors,
                 answers=n == 0,
@@ -196,7 +225,7 @@ class Cluster:
         """Leave out who is lost, so that the call can be sent again."""
         for member in team:
             member.digest = ""
-        lost = False
+        lost, lacking = False, []
         for member, one in zip(team, found, strict=True):
             if not isinstance(one, Failure):
                 continue
@@ -206,8 +235,7 @@ class Cluster:
                 lost = True
                 self._on_loop(self._drop(member.address))
             if one.kind == "data":
-                with suppress(Exception):
-                    self._on_loop(asyncio.wait_for(self._provide(member.address), self.patience))
+                lacking.append(member.address)
                 blamed[member.address] += 1
             if one.blame is not None:
                 blamed[one.blame] += 1
@@ -220,9 +248,20 @@ class Cluster:
             self._on_loop(self._drop(address))
             self.members.notes.append(f"the worker {address} is left out: {words}")
             blamed.clear()
+        if lost or lacking:
+            self._on_loop(self._restore(lacking))
+
+    async def _restore(self, lacking: list[str]) -> None:
+        """Have the images where they are looked for; if that fails so does the next call."""
+        assert self.kept is not None
+        team = [member.address for member in self.members.team(self.shards)]
+        if team:
+            with suppress(OSError):
+                await self.kept.repair(lacking, team, self.members.alive)
 
     async def _provide(self, address: str) -> None:
-        await self.images.provide(address, self.members.alive)
+        assert self.kept is not None
+        await self.kept.provide(address, self.members.alive)
 
     async def _drop(self, address: str) -> None:
         self.members.drop(address)

@@ -74,8 +74,13 @@ class Members:
         self.error: Exception | None = None  # the scheduler is lost
         self.watcher: asyncio.Task[None] | None = None
 
-    async def open(self, most: int) -> None:
-        """Have all workers ready that answer.  Raises `InputError` where they cannot take part."""
+    async def open(
+        self, most: int, choose: Callable[[dict[str, dict[str, Any]]], Awaitable[None]]
+    ) -> None:
+        """Have all workers ready that answer.  Raises `InputError` where they cannot take part.
+
+        choose: called with what is known of each, before any is provided with images.
+        """
         listed = await self._listed()
         if len(listed) > most:
             raise InputError(
@@ -84,29 +89,28 @@ class Members:
                 but=f"the cluster has {len(listed)} workers, each of which sums one or more",
                 hint="take at least as many; more than that divide the work more evenly",
             )
-        for address in listed:
-            self.joining[address] = asyncio.create_task(self._join(address))
+        probes = {a: asyncio.create_task(probe(self.client, a)) for a in listed}
+        await asyncio.wait(probes.values(), timeout=self.patience)
+        abouts = {a: _result(a, task) for a, task in probes.items() if task.done()}
+        for task in probes.values():
+            task.cancel()
+        if abouts:
+            await choose(abouts)
+        for address, about in abouts.items():
+            self.joining[address] = asyncio.create_task(self._join(address, about))
         joining = dict(self.joining)
         self.watcher = asyncio.create_task(self._watch())
         begun = monotonic()
-        while any(not task.done() for task in joining.values()):
-            self._refuse_unfit()
-            now = monotonic()
-            waited = [
-                address
-                for address, task in joining.items()
-                if not task.done()
-                and (now - begun < self.patience or not self.silent(self.members.get(address), now))
-            ]
-            if not waited:
-                break
+        while any(
+            not task.done() and (monotonic() - begun < self.patience or self.alive(address))
+            for address, task in joining.items()
+        ):
             await asyncio.sleep(0.02)
-        self._refuse_unfit()
-        silent = [address for address, task in joining.items() if not task.done()]
-        if len(silent) == len(listed):
+        ready = [m.address for m in self.members.values() if m.ready]
+        if not ready:
             but = f"none of its workers began within {self.patience:g} seconds"
             raise InputError("cluster", None, found="is there", but=but, hint="are they busy?")
-        for address in silent:
+        for address in set(listed) - set(ready):
             self.notes.append(
                 f"the worker {address} does not begin, and is left behind: it joins when it does"
             )
@@ -122,11 +126,6 @@ class Members:
             await asyncio.sleep(0.1)
         found: dict[str, int] = listed
         return found
-
-    def _refuse_unfit(self) -> None:
-        for address, error in self.unfit.items():
-            found = f"has the worker {address}"
-            raise InputError("cluster", None, found=found, but=error.but, hint=error.hint)
 
     async def close(self) -> None:
         """End the run on all workers; it ends by itself on those that are silent."""
@@ -201,9 +200,9 @@ class Members:
         elif member.ready:  # its lease was over, as after a stop
             self.drop(member.address)
 
-    async def _join(self, address: str) -> None:
+    async def _join(self, address: str, about: dict[str, Any] | None = None) -> None:
         try:
-            about = await probe(self.client, address)
+            about = about or await probe(self.client, address)
             member = Member(address, about)
             member.task = self.client.submit(
                 worker.serve,
@@ -254,6 +253,15 @@ class Members:
             if member.task.status in ("error", "lost", "cancelled"):
                 raise UnfitError(f"its task ended as {member.task.status}")
             await asyncio.sleep(0.02)
+
+
+def _result(address: str, task: "asyncio.Task[dict[str, Any]]") -> dict[str, Any]:
+    """Of a probe.  Raises `InputError`."""
+    try:
+        return task.result()
+    except UnfitError as error:
+        found = f"has the worker {address}"
+        raise InputError("cluster", None, found=found, but=error.but, hint=error.hint) from None
 
 
 def prober() -> Callable[[Any], dict[str, Any]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.cluster.calls import Block, Call
+from convlet.cluster.mapped import File
 from convlet.equations import Array
 
 ROWS = "convlet_rows"
@@ -58,7 +59,9 @@ async def images_of(worker: Any, call: Call) -> Images:
     missing = []
     for place, _, inside in split(call.blocks, np.unique(call.numbers)):
         key = call.blocks[place].key
-        if key in worker.data:
+        if isinstance(key, File):
+            images.here[place] = _opened(key)
+        elif key in worker.data:
             images.here[place] = worker.data[key]
         else:
             missing.append((place, inside))
@@ -67,6 +70,13 @@ async def images_of(worker: Any, call: Call) -> Images:
     )
     images.rows = {place: rows for (place, _), rows in zip(missing, fetched, strict=True)}
     return images
+
+
+def _opened(file: File) -> Array:
+    try:
+        return file.opened()
+    except (OSError, ValueError) as error:
+        raise NoImagesError(f"{file.path}: {error}") from error
 
 
 async def _fetch(worker: Any, block: Block, inside: NDArray[np.int64]) -> Array:

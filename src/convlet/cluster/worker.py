@@ -20,6 +20,9 @@ from convlet.cluster.rows import ROWS, Images, NoImagesError, give_rows, images_
 from convlet.engine import Engine, Samples, Share, Steps
 from convlet.equations import Array, Float32, Float64
 
+FETCH = 10
+"""Leases that the images of a call may take to come from other workers."""
+
 TICK = 0.5
 """Seconds after which a thread that waits looks whether it should."""
 
@@ -48,7 +51,7 @@ class Run:
     jobs: SimpleQueue[Job | None] = field(default_factory=SimpleQueue)
     inboxes: dict[int, SimpleQueue[Any]] = field(default_factory=dict)  # by the number of the call
     done: int = -1  # the last call that ended
-    busy: bool = False
+    fetch: "asyncio.Task[Images] | None" = None
     waiting: tuple[str, float] | None = None  # for whom, since when
     vectors: tuple[Float32, ...] = ()
     digest: str = ""
@@ -90,7 +93,7 @@ class Run:
             self.worker.loop.add_callback(_settle, job.answer, found)
 
     def _answer(self, job: Job) -> Answer | Failure:
-        call, self.busy = job.call, True
+        call = job.call
         try:
             return self._take(job)
         except Lost as lost:
@@ -100,7 +103,7 @@ class Run:
         except Exception as error:
             return Failure("failed", f"{type(error).__name__}: {error}")
         finally:
-            self.busy, self.waiting = False, None
+            self.waiting = None
             self.done = max(self.done, call.number)
             for number in [n for n in self.inboxes if n <= self.done]:
                 del self.inboxes[number]
@@ -229,15 +232,20 @@ async def work(name: str, call: Call, dask_worker: Any) -> Answer | Failure:
     if run is None:
         return Failure("gone", "the run is not known there")
     run.renew()
+    run.fetch = asyncio.create_task(images_of(dask_worker, call))
+    done, _ = await asyncio.wait([run.fetch], timeout=FETCH * run.lease)
+    if not done or run.fetch.cancelled():
+        run.fetch.cancel()
+        return Failure("aborted" if done else "data", "they do not come")
     try:
-        images = await images_of(dask_worker, call)
+        images = run.fetch.result()
     except NoImagesError as error:
         return Failure("data", str(error))
     answer: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
     run.jobs.put(Job(call, images, answer))
     while True:
-        done, _ = await asyncio.wait([answer], timeout=TICK)
-        if done:
+        await asyncio.wait([answer], timeout=TICK)
+        if answer.done():
             return answer.result()
         if runs_of(dask_worker).get(name) is not run:
             return Failure("gone", "the run ended there")
@@ -258,6 +266,8 @@ async def abort(name: str, number: int, dask_worker: Any) -> None:
     """End a call, where it has not ended."""
     if run := runs_of(dask_worker).get(name):
         run.inbox(number).put(AbortedError())
+        if run.fetch is not None:
+            run.fetch.cancel()
 
 
 async def stop(name: str, dask_worker: Any) -> None:
