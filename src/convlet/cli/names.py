@@ -15,6 +15,7 @@ _OPTIONS = (
     "checkpoint",
     "class_weight",
     "clip_norm",
+    "cluster",
     "colour",
     "count",
     "dtype",
@@ -50,6 +51,7 @@ _OPTIONS = (
     "schedule",
     "seed",
     "selftest",
+    "shards",
     "size",
     "skip_damaged",
     "steps",
@@ -59,6 +61,7 @@ _OPTIONS = (
     "top",
     "weight_decay",
     "white",
+    "workers",
 )
 _TRAINED_WITH = "which --limit, --hold-out and --seed choose"
 

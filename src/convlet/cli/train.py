@@ -2,19 +2,21 @@
 
 import re
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from convlet import datasets
 from convlet.cli import choices as chosen
-from convlet.cli import lines, options, reading, records
+from convlet.cli import lines, machines, options, reading, records
 from convlet.cli.checkpoints import resumable
 from convlet.cli.choices import Choices, given_settings
 from convlet.cli.console import say, say_json, warn
 from convlet.cli.folds import cross_validate
 from convlet.cli.help import Command
 from convlet.cli.jobs import Job, job_for
+from convlet.cli.machines import Machines
 from convlet.cli.models import is_model, load_data
 from convlet.cli.places import Output
 from convlet.cli.reading import Reading
@@ -41,6 +43,7 @@ WITHOUT_RECIPE = (
 @reading.OPTIONS
 @options.file("--out", help="Where the model goes.", show_default="convlet-DATA.safetensors")
 @records.OPTIONS
+@machines.OPTIONS
 @options.JSON
 def train(
     choices: Choices,
@@ -48,6 +51,7 @@ def train(
     reading: Reading,
     out: Path | None,
     records: Records,
+    machines: Machines,
     json: bool,
 ) -> None:
     """Train a network and save it.
@@ -56,13 +60,16 @@ def train(
 
     With --checkpoint DIR a run can be interrupted; the same command with --resume goes on.
     """
+    training = replace(training, shards=machines.shards(training.shards))
     choices = training.with_recipe(choices)
     choices.check(**given_settings(training))
+    machines.check(training.shards or 1)
     reading.check()
     training.check()
     if training.folds is not None:
         records.refuse(out, "folds", "no single network comes of it")
-        cross_validate(choices, training, reading, training.folds, json)
+        with machines.opened(choices.threads) as cluster:
+            cross_validate(choices, training, reading, training.folds, json, cluster)
         return
     stopping = [] if training.patience is None else [EarlyStopping(training.patience)]
     watchers = records.prepare(choices.data, out, json)
@@ -80,9 +87,9 @@ def train(
             say(line)
     name = data.name if choices.data in datasets.names() else None
     with _kept(job.network, records, output):
-        with reporter(json) as report:
+        with machines.opened(job.threads) as cluster, reporter(json) as report:
             told = [*stopping, *watchers, report]
-            rows = job.fit(told, **records.arguments(), data_name=name)
+            rows = job.fit(told, **records.arguments(), data_name=name, cluster=cluster)
         best = stopping[0].best_epoch if stopping else None
         row = next((row for row in rows if row.epoch == best), rows[-1])
         accuracy = _test_accuracy(job, data.test, row)

@@ -16,6 +16,7 @@ class TrainOptions:
     """How a whole training goes, as given; None leaves a value to the recipe, or is none."""
 
     epochs: int | None
+    shards: int | None
     learning_rate: float | None
     schedule: str | None
     patience: int | None
@@ -72,6 +73,11 @@ OPTIONS = together(
     TrainOptions,
     [
         whole("--epochs", help="How often every image is used.", show_default=OF_RECIPE),
+        whole(
+            "--shards",
+            help="Parts of a minibatch, whose sums meet along a tree: they decide the bits.",
+            show_default="1; with --cluster or --workers 8",
+        ),
         real(
             "--learning-rate",
             help="Step size, eta.",

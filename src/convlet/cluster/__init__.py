@@ -37,7 +37,7 @@ def client_of(cluster: Any, silence: float) -> Iterator[Any]:
         return
     from convlet.cluster.connecting import connected
 
-    with connected(cluster, silence) as client:
+    with connected(cluster) as client:
         yield client
 
 
