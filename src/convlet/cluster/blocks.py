@@ -7,6 +7,7 @@ they are there (`provide` for one worker, `repair` after a call that did not fin
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
+from time import monotonic
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,9 @@ from convlet.equations import Array
 
 LOOK = 0.02
 """Seconds between two looks whether something is there."""
+
+LIMIT = 600.0
+"""Seconds in which Dask has to move images, or to make chunks anew."""
 
 SHARE = 0.25
 """Of a worker's memory that images may take to be there whole."""
@@ -151,11 +155,14 @@ class Divided(Blocks):
 
 
 async def finished(futures: Sequence[Any]) -> None:
-    """Wait until Dask has made them.  Raises `OSError` where it cannot."""
+    """Wait until Dask has made them.  Raises `OSError` where it cannot, or not in `LIMIT`."""
+    until = monotonic() + LIMIT
     while pending := [one for one in futures if one.status != "finished"]:
         for one in pending:
-            if one.status != "pending":
+            if one.status not in ("pending", "lost"):  # what is lost is made again
                 raise OSError(f"the images are {one.status} on the cluster")
+        if monotonic() > until:
+            raise OSError(f"the images do not come within {LIMIT:g} seconds")
         await asyncio.sleep(LOOK)
 
 

@@ -22,7 +22,7 @@ def local_cluster(workers: int, threads: int | None = None) -> Iterator[Any]:
         n_workers=workers,
         threads_per_worker=threads or max(1, available() // workers),
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=CRITICAL,
     ) as cluster:
         yield cluster
