@@ -1,4 +1,4 @@
-"""`convlet evaluate` and `convlet predict` on a folder whose images together have no room in memory.
+"""`convlet evaluate` and `predict` on a folder whose images together have no room in memory.
 
 The images are small files that the preparation of the model makes large: 160 of them, 3 MB each.
 A child has RLIMIT_DATA: memory of its own, not that of files that are mapped.
