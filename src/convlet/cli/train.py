@@ -1,6 +1,5 @@
 """`convlet train`."""
 
-import re
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from convlet.cli.help import Command
 from convlet.cli.jobs import Job, job_for
 from convlet.cli.machines import Machines
 from convlet.cli.models import is_model, load_data
-from convlet.cli.places import Output
+from convlet.cli.places import Output, stem_of
 from convlet.cli.reading import Reading
 from convlet.cli.records import Records
 from convlet.cli.reporter import reporter
@@ -73,7 +72,8 @@ def train(
         return
     stopping = [] if training.patience is None else [EarlyStopping(training.patience)]
     watchers = records.prepare(choices.data, out, json)
-    output = Output(out, _default_out(choices.data), "a convlet model", is_model)
+    default = f"convlet-{stem_of(choices.data)}.safetensors"
+    output = Output(out, default, "a convlet model", is_model)
 
     data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
     seen = training.seen(data, choices.seed)
@@ -119,9 +119,3 @@ def _test_accuracy(job: Job, test: Split, row: Row) -> float:
     if job.validation is test and row.validation_accuracy is not None:
         return row.validation_accuracy
     return job.evaluate(test).accuracy
-
-
-def _default_out(data: str) -> str:
-    """In the current folder, after the data."""
-    stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if "/" in data else Path(data).stem)
-    return f"convlet-{stem}.safetensors"
