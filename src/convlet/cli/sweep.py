@@ -23,7 +23,7 @@ from convlet.cli.options import together, whole
 from convlet.cli.pictures import PictureFile
 from convlet.cli.placed_trials import on_cluster
 from convlet.cli.reading import Reading
-from convlet.cli.sweep_screen import Screen, said, say_results, screen
+from convlet.cli.sweep_screen import Screen, say_results, screen
 from convlet.cli.train import WITHOUT_RECIPE
 from convlet.cli.train_options import COURSE, LIMIT, TrainOptions
 from convlet.cli.trials import Plan, marks
@@ -32,7 +32,7 @@ from convlet.errors import InputError, Name
 from convlet.inputs import as_count
 from convlet.run import Run
 from convlet.sweeps.folder import SweepFolder
-from convlet.sweeps.outcomes import Outcome, Result, Trial, best, combinations
+from convlet.sweeps.outcomes import Grid, Outcome, Result, Trial, best, described
 from convlet.wording import count, decimals, percent
 
 EXAMPLE = f"Example: convlet sweep mnist --grid {grids.EXAMPLE} --folds 5"
@@ -152,7 +152,7 @@ def sweep(
         _try(plan, folder, data, _runner(plan, choices, reading, data, cluster, workers), json)
         results = folder.results
         saved = None if drawing is None else drawing.save(plots.sweep(out))
-    return _say(results, choices.data, saved, out, json)
+    return _say(tried, results, choices.data, saved, out, json)
 
 
 Runner = Callable[[Sequence[Trial], Screen], Iterator[Outcome]]
@@ -235,11 +235,10 @@ class _Told(Callback):
 
     def __init__(self, screen: Screen, trial: Trial) -> None:
         self.screen = screen
-        fold = "" if trial.fold is None else f"fold {trial.fold}, "
-        self.what = f"{said(screen.combinations[trial.combination])}: {fold}"
+        self.what = screen.said(trial)
 
     def on_progress(self, run: Run) -> None:
-        self.screen.progress(f"{self.what}epoch {min(run.epoch, run.epochs)}/{run.epochs}")
+        self.screen.progress(f"{self.what}: epoch {min(run.epoch, run.epochs)}/{run.epochs}")
 
 
 def _try(plan: Plan, folder: SweepFolder, data: Dataset, run: Runner, json: bool) -> None:
@@ -248,12 +247,10 @@ def _try(plan: Plan, folder: SweepFolder, data: Dataset, run: Runner, json: bool
     kept = {one.trial for one in folder.outcomes if not one.again}
     waiting = [trial for trial in everything if trial not in kept]
     if kept and not json:
-        say(f"{count(len(kept), 'trial')} of {len(everything)} in {folder.path} already")
+        say(f"{len(kept)} of {count(len(everything), 'trial')} are in {folder.path} already")
     done = len(kept)
     try:
-        with screen(
-            json, combinations(folder.identity["grid"]), len(everything), len(plan.seeds)
-        ) as shown:
+        with screen(json, folder.identity["grid"], len(everything), len(plan.seeds)) as shown:
             shown.begin(done, folder.results)
             for outcome in run(waiting, shown):
                 folder.add(outcome)
@@ -264,7 +261,9 @@ def _try(plan: Plan, folder: SweepFolder, data: Dataset, run: Runner, json: bool
         raise type(stop)(f"{where}: the same command goes on") from None
 
 
-def _say(results: Sequence[Result], data: str, saved: str | None, out: Path, json: bool) -> int:
+def _say(
+    grid: Grid, results: Sequence[Result], data: str, saved: str | None, out: Path, json: bool
+) -> int:
     """What was found, and the command that trains the best -> the exit status."""
     first = best(results)
     command = None if first is None else _command(data, first)
@@ -278,12 +277,12 @@ def _say(results: Sequence[Result], data: str, saved: str | None, out: Path, jso
         say_json({"best": found, "command": command, "results": rows, "out": str(out)})
         return int(first is None)
     say()
-    say_results(results)
+    say_results(grid, results)
     say()
     if first is not None and first.accuracy is not None and first.loss is not None:
         spread = "" if first.spread is None else f" ({100 * first.spread:.2f})"
         accuracy = f"accuracy {percent(first.accuracy)}{spread}, loss {decimals(first.loss)}"
-        say(f"best: {said(first.values)}: {accuracy}")
+        say(f"best: {described(grid, first.values)}: {accuracy}")
     else:
         say("no combination ended well")
     say(f"results saved in {out}")

@@ -1,38 +1,32 @@
 """How a sweep is shown: a live table on a terminal, a line a trial in a pipe, or JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convlet.cli.console import console, is_live, print_table, say, say_json, table_of
 from convlet.progress import REDRAW
-from convlet.sweeps.outcomes import Outcome, Result, Trial
-from convlet.wording import clock, count, decimals, label, percent
+from convlet.sweeps.outcomes import (
+    Grid,
+    Outcome,
+    Result,
+    Trial,
+    brief,
+    called,
+    combinations,
+    described,
+    explained,
+    is_number,
+)
+from convlet.wording import clock, count, decimals, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
-LONGEST = 60  # characters of a value in a table
 AROUND = 6  # lines of a terminal that are no combinations of the table
 MOST_NAMED = 5  # combinations that failed
-
-
-def shown_as(name: str) -> str:
-    """What a parameter of the grid is called."""
-    return "augment" if name == "augmentation" else name
-
-
-def said(values: Mapping[str, str]) -> str:
-    """The values of a combination in words."""
-    return ", ".join(f"{shown_as(name)} {label(text, LONGEST)}" for name, text in values.items())
-
-
-def trial_said(trial: Trial, values: Mapping[str, str], seeds: int) -> str:
-    """A trial in words."""
-    fold = "" if trial.fold is None else f", fold {trial.fold}"
-    return f"{said(values)}{fold}{f', seed {trial.seed}' if seeds > 1 else ''}"
 
 
 class Screen:
@@ -41,9 +35,16 @@ class Screen:
     total: trials, with those that ended earlier.
     """
 
-    def __init__(self, combinations: Sequence[Mapping[str, str]], total: int, seeds: int) -> None:
-        self.combinations, self.total, self.seeds = combinations, total, seeds
+    def __init__(self, grid: Grid, total: int, seeds: int) -> None:
+        self.grid, self.total, self.seeds = grid, total, seeds
+        self.combinations = combinations(grid)
         self.done = self.began = 0
+
+    def said(self, trial: Trial) -> str:
+        """A trial in words."""
+        fold = "" if trial.fold is None else f", fold {trial.fold}"
+        seed = f", seed {trial.seed}" if self.seeds > 1 else ""
+        return f"{described(self.grid, self.combinations[trial.combination])}{fold}{seed}"
 
     def begin(self, done: int, results: Sequence[Result]) -> None:
         """So many trials ended in an earlier run."""
@@ -65,7 +66,7 @@ class JsonLines(Screen):
         trial = outcome.trial
         say_json(
             {
-                "values": {shown_as(n): v for n, v in self.combinations[trial.combination].items()},
+                "values": self.combinations[trial.combination],
                 "seed": trial.seed,
                 "fold": trial.fold,
                 "accuracy": outcome.accuracy,
@@ -81,9 +82,7 @@ class Lines(Screen):
 
     def ended(self, outcome: Outcome, results: Sequence[Result]) -> None:
         super().ended(outcome, results)
-        trial = outcome.trial
-        what = trial_said(trial, self.combinations[trial.combination], self.seeds)
-        say(f"trial {self.done} of {self.total}: {what}: {_came(outcome)}")
+        say(f"trial {self.done} of {self.total}: {self.said(outcome.trial)}: {_came(outcome)}")
 
 
 def _came(outcome: Outcome) -> str:
@@ -97,8 +96,8 @@ def _came(outcome: Outcome) -> str:
 class LiveTable(Screen):
     """The table of combinations, the best first, and below it how far the sweep is."""
 
-    def __init__(self, combinations: Any, total: int, seeds: int, console: "Console") -> None:
-        super().__init__(combinations, total, seeds)
+    def __init__(self, grid: Grid, total: int, seeds: int, console: "Console") -> None:
+        super().__init__(grid, total, seeds)
         self.console, self.results, self.words = console, list[Result](), ""
         self.start, self.drawn = perf_counter(), 0.0
         self.live: Live | None = None
@@ -131,7 +130,7 @@ class LiveTable(Screen):
             return
         self.drawn = perf_counter()
         room = max(1, self.console.height - AROUND)
-        table = table_of(*columns(self.results[:room]), self.console.width)
+        table = table_of(*columns(self.grid, self.results[:room]), self.console.width)
         lines = [self.state()]
         if len(self.results) > room:
             lines.insert(0, f"... and {count(len(self.results) - room, 'combination')} more")
@@ -157,16 +156,14 @@ class LiveTable(Screen):
 
 
 @contextmanager
-def screen(
-    as_json: bool, combinations: Sequence[Mapping[str, str]], total: int, seeds: int
-) -> Iterator[Screen]:
+def screen(as_json: bool, grid: Grid, total: int, seeds: int) -> Iterator[Screen]:
     """Whoever shows the sweep; on leaving, in any way, the terminal is as before."""
     if as_json:
-        yield JsonLines(combinations, total, seeds)
+        yield JsonLines(grid, total, seeds)
     elif not is_live():
-        yield Lines(combinations, total, seeds)
+        yield Lines(grid, total, seeds)
     else:
-        table = LiveTable(combinations, total, seeds, console())
+        table = LiveTable(grid, total, seeds, console())
         try:
             yield table
         finally:
@@ -174,14 +171,13 @@ def screen(
 
 
 def columns(
-    results: Sequence[Result],
+    grid: Grid, results: Sequence[Result]
 ) -> tuple[list[str], list[tuple[object, ...]], str, tuple[str, ...]]:
     """Header, rows, alignment of a table of combinations, and what a narrow one does without."""
-    names = list(results[0].values)
-    header = [*map(shown_as, names), "accuracy", "spread", "loss", "trials", "time"]
+    header = [*map(called, grid), "accuracy", "spread", "loss", "trials", "time"]
     rows: list[tuple[object, ...]] = [
         (
-            *(label(text, LONGEST) for text in one.values.values()),
+            *(brief(grid, name, text) for name, text in one.values.items()),
             "failed" if one.error else "-" if one.accuracy is None else percent(one.accuracy),
             "-" if one.spread is None else f"{100 * one.spread:.2f}",
             "-" if one.loss is None else decimals(one.loss),
@@ -190,24 +186,17 @@ def columns(
         )
         for one in results
     ]
-    numeric = [all(map(_is_number, (one.values[name] for one in results))) for name in names]
-    align = "".join(">" if is_number else "<" for is_number in numeric) + ">>>>>"
-    return header, rows, align, ("time", "trials", "loss", "spread")
+    align = "".join(">" if all(map(is_number, texts)) else "<" for texts in grid.values())
+    return header, rows, f"{align}>>>>>", ("time", "trials", "loss", "spread")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def say_results(results: Sequence[Result]) -> None:
-    """The table in the end, and why combinations failed."""
-    print_table(*columns(results))
+def say_results(grid: Grid, results: Sequence[Result]) -> None:
+    """The table in the end, what its numbers stand for, and why combinations failed."""
+    print_table(*columns(grid, results))
+    for line in explained(grid):
+        say(line)
     failed = [one for one in results if one.error]
     for one in failed[:MOST_NAMED]:
-        say(f"failed: {said(one.values)}: {one.error}")
+        say(f"failed: {described(grid, one.values)}: {one.error}")
     if len(failed) > MOST_NAMED:
         say(f"... and {len(failed) - MOST_NAMED} more failed")

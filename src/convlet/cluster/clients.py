@@ -34,7 +34,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[Any]:
             local = dask.LocalCluster(
                 n_workers=count,
                 threads_per_worker=max(1, threads.available() // count),
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any port, for this machine alone
                 silence_logs=ERROR,
             )
             client = stack.enter_context(dask.Client(stack.enter_context(local)))

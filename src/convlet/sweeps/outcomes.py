@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import inf
+from math import inf, isfinite
 from statistics import mean, stdev
+
+LONGEST = 24
+"""Characters of a value in a table or a picture."""
 
 Grid = Mapping[str, Sequence[str]]
 """The values of each parameter, as text, in the order in which they were given."""
@@ -95,6 +98,39 @@ class Result:
 def combinations(grid: Grid) -> list[dict[str, str]]:
     """Every combination of the values; the last parameter changes first."""
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+
+def brief(grid: Grid, name: str, text: str) -> str:
+    """A value where there is little room: a long one by its number among those of its parameter."""
+    return text if len(text) <= LONGEST else f"#{[*grid[name]].index(text) + 1}"
+
+
+def explained(grid: Grid) -> list[str]:
+    """What such numbers stand for, a line each."""
+    return [
+        f"{called(name)} #{n}: {text}"
+        for name, texts in grid.items()
+        for n, text in enumerate(texts, start=1)
+        if len(text) > LONGEST
+    ]
+
+
+def called(name: str) -> str:
+    """What a parameter of the grid is called for people: as the option, without its dashes."""
+    return "augment" if name == "augmentation" else name.replace("_", " ")
+
+
+def described(grid: Grid, values: Mapping[str, str]) -> str:
+    """The values of a combination in words."""
+    return ", ".join(f"{called(name)} {brief(grid, name, text)}" for name, text in values.items())
+
+
+def is_number(text: str) -> bool:
+    """Whether a value is a finite number."""
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def ranked(grid: Grid, outcomes: Sequence[Outcome], trials: int) -> list[Result]:
