@@ -11,7 +11,7 @@ from convlet.errors import InputError, one_line
 from convlet.inputs import as_count
 from convlet.libraries import library
 
-PATIENCE = 30.0
+PATIENCE = 15.0
 """Seconds in which a cluster answers, or has a first worker."""
 
 
