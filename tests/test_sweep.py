@@ -34,7 +34,7 @@ def objects(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-# ----------------------------------------------------------------------------------- what is trained
+# ---------------------------------------------------------------------------- what is trained
 
 
 def test_a_trial_is_what_train_does_with_the_same_options(images, capsys):
@@ -44,7 +44,7 @@ def test_a_trial_is_what_train_does_with_the_same_options(images, capsys):
     for seed, values in ((2, ["0.002", "16"]), (3, ["0.02", "8"])):
         options = ["--learning-rate", values[0], "--batch-size", values[1], "--seed", str(seed)]
         assert main(["train", str(images), *HOW, *options, "--folds", "3", "--json"]) == 0
-        *folds, mean = objects(capsys)
+        *folds, _ = objects(capsys)
         found = [
             {"fold": one["fold"], "loss": one["loss"], "accuracy": one["accuracy"]}
             for one in trials

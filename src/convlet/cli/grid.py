@@ -1,5 +1,6 @@
 """`--grid`: parameters of `convlet train` with the values that are tried."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
@@ -71,9 +72,9 @@ def _values(name: str, word: str, text: str) -> list[str]:
     if not all(values):
         expected = f"values with {mark!r} between them"
         raise InputError("grid", text, expected, found=f"has an empty value of {word}")
-    for n, value in enumerate(values):
-        if value in values[:n]:
-            raise InputError("grid", value, "each value once", found=f"has {word}={value} twice")
+    twice = next((value for value, times in Counter(values).items() if times > 1), None)
+    if twice is not None:
+        raise InputError("grid", twice, "each value once", found=f"has {word}={twice} twice")
     return values
 
 

@@ -14,40 +14,35 @@ from convlet.wording import count
 
 
 def on_cluster(
+    client: Any,
     plan: Plan,
     data: Dataset,
     named: tuple[str, Mapping[str, Any]],
     trials: Sequence[Trial],
     screen: Screen,
-    address: str | None,
-    workers: int | None,
 ) -> Iterator[Outcome]:
     """Outcomes as they come, one trial at a time on each worker.
 
     named: DATA, and how they were loaded; where a worker can open them, they are not sent to it.
-    address, workers: of a cluster that is there, or of one of this machine.  Raises `InputError`.
+    Raises `InputError` where no worker is left.
     """
-    if not trials:
-        return
-    from convlet.cluster.clients import connected
     from convlet.cluster.placing import Placed
 
-    with connected(address, workers) as client:
-        sender = _Sender(client, plan, data, Source.of(*named, data))
-        placed = Placed(client, trials, sender.start)
-        try:
-            for one in placed.ended(lambda n: screen.progress(f"on {count(n, 'worker')}")):
-                if isinstance(one.returned, Lacking):
-                    sender.send_to(one.worker, one.returned)
-                    placed.again(one.task)
-                elif one.why:
-                    yield Outcome(one.task, error=one.why, again=True)
-                else:
-                    yield one.returned
-        finally:
-            placed.cancel()
-            with suppress(Exception):  # it matters to the memory of the workers alone
-                client.sync(client.run, forget, callback_timeout=5)
+    sender = _Sender(client, plan, data, Source.of(*named, data))
+    placed = Placed(client, trials, sender.start)
+    try:
+        for one in placed.ended(lambda n: screen.progress(f"on {count(n, 'worker')}")):
+            if isinstance(one.returned, Lacking):
+                sender.send_to(one.worker, one.returned)
+                placed.again(one.task)
+            elif one.why:
+                yield Outcome(one.task, error=one.why, again=True)
+            else:
+                yield one.returned
+    finally:
+        placed.cancel()
+        with suppress(Exception):  # it matters to the memory of the workers alone
+            client.sync(client._run, forget, callback_timeout=5)
 
 
 class _Sender:

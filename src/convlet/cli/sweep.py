@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,19 +140,21 @@ def sweep(
     places.refuse_unwritable_folder(out, "out")
     places.refuse_inside(picture, choices.data, "picture")
     drawing = None if picture is None else PictureFile(picture, name="picture")
-    data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
-    seeds = tuple(range(choices.seed, choices.seed + sweep.seeds))
-    plan = Plan(dict(enumerate(made)), seeds, sweep.folds, sweep.hold_out, sweep.limit)
-    _check_trials(plan, data)
-    folder = SweepFolder(out, _identity(tried, choices, sweep, data))
-    with closing(folder):
+    with ExitStack() as stack:
+        client = stack.enter_context(_client(cluster, workers))
+        data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
+        seeds = tuple(range(choices.seed, choices.seed + sweep.seeds))
+        plan = Plan(dict(enumerate(made)), seeds, sweep.folds, sweep.hold_out, sweep.limit)
+        _check_trials(plan, data)
+        folder = stack.enter_context(
+            closing(SweepFolder(out, _identity(tried, choices, sweep, data)))
+        )
         if not json:
             for line in _lines(data, plan, tried):
                 say(line)
-        _try(plan, folder, data, _runner(plan, choices, reading, data, cluster, workers), json)
-        results = folder.results
+        _try(plan, folder, data, _runner(plan, choices, reading, data, client), json)
         saved = None if drawing is None else drawing.save(plots.sweep(out))
-    return _say(tried, results, choices.data, saved, out, json)
+    return _say(tried, folder.results, choices.data, saved, out, json)
 
 
 Runner = Callable[[Sequence[Trial], Screen], Iterator[Outcome]]
@@ -168,10 +170,15 @@ def _check_place(choices: Choices, cluster: str | None, workers: int | None) -> 
     if choices.threads is not None and (cluster is not None or workers is not None):
         but = "a trial has all threads of its worker"
         raise InputError("threads", choices.threads, but=but, hint="leave it out")
-    if cluster is not None or workers is not None:
-        from convlet.cluster.clients import distributed
 
-        distributed()
+
+def _client(cluster: str | None, workers: int | None) -> AbstractContextManager[Any]:
+    """A client of who trains; None for this process."""
+    if cluster is None and workers is None:
+        return nullcontext()
+    from convlet.cluster.clients import connected
+
+    return connected(cluster, workers)
 
 
 def _check_trials(plan: Plan, data: Dataset) -> None:
@@ -207,21 +214,12 @@ def _lines(data: Dataset, plan: Plan, tried: dict[str, list[str]]) -> Iterator[s
     yield f"{data.name}: {judges}; the test images are not used"
 
 
-def _runner(
-    plan: Plan,
-    choices: Choices,
-    reading: Reading,
-    data: Dataset,
-    cluster: str | None,
-    workers: int | None,
-) -> Runner:
+def _runner(plan: Plan, choices: Choices, reading: Reading, data: Dataset, client: Any) -> Runner:
     """Who trains: this process, or a cluster."""
-    if cluster is None and workers is None:
+    if client is None:
         return lambda trials, screen: _here(plan, data, trials, screen)
-    arguments = {"seed": choices.seed, **reading.arguments()}
-    return lambda trials, screen: on_cluster(
-        plan, data, (choices.data, arguments), trials, screen, cluster, workers
-    )
+    named = choices.data, {"seed": choices.seed, **reading.arguments()}
+    return lambda trials, screen: on_cluster(client, plan, data, named, trials, screen)
 
 
 def _here(plan: Plan, data: Dataset, trials: Sequence[Trial], screen: Screen) -> Iterator[Outcome]:
