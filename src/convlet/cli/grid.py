@@ -37,14 +37,14 @@ def parse(texts: Sequence[str]) -> dict[str, list[str]]:
     """
     grid: dict[str, list[str]] = {}
     for text in texts:
+        if not text.strip(" ;"):
+            raise InputError("grid", text, f"as in {EXAMPLE}")
         for part in filter(None, map(str.strip, text.split(";"))):
             word, equals, rest = part.partition("=")
             name = _field(word.strip(), part if equals else None)
             if name in grid:
                 raise InputError("grid", text, "each parameter once", found=f"names {word} twice")
             grid[name] = _values(name, word.strip(), rest)
-    if not grid:
-        raise InputError("grid", "; ".join(texts), f"as in {EXAMPLE}")
     size = prod(map(len, grid.values()))
     if size > MOST:
         raise InputError("grid", size, f"at most {MOST:,}", found=f"has {size:,} combinations")
@@ -83,9 +83,11 @@ def chosen(
 ) -> tuple[tuple[Choices, TrainOptions], ...]:
     """The options of each combination, every one of them checked.  Raises `InputError`."""
     for name in grid:
-        given = getattr(choices, name, None) or getattr(training, name, None)
-        if given is not None and is_given(name):
-            raise InputError(name, given, but="it is in the grid", hint="leave one of them out")
+        if is_given(name):
+            given = vars(choices) | vars(training)
+            raise InputError(
+                name, given[name], but="it is in the grid", hint="leave one of them out"
+            )
     call(**{name: f"--grid: {name}" for name in grid})
     if "optimizer" in grid or "momentum" in grid or "weight_decay" in grid:
         call(**{f"optimizer.{name}": f"--grid: {name}" for name in ("momentum", "weight_decay")})

@@ -1,5 +1,6 @@
 """A client of a Dask cluster: one that is there, or processes of this machine."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from logging import ERROR
@@ -46,6 +47,8 @@ def connected(address: str | None, workers: int | None) -> Iterator[Any]:
 
 def _client(dask: Any, address: str) -> Any:
     """A client of what is at an address."""
+    if not re.fullmatch(r"[a-z]+://\S+", address):
+        raise InputError("cluster", address, "the address of a scheduler, as in tcp://host:8786")
     try:
         return dask.Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # a timeout, no address, another protocol
