@@ -24,7 +24,7 @@ def on_cluster(
     """Outcomes as they come, one trial at a time on each worker.
 
     named: DATA, and how they were loaded; where a worker can open them, they are not sent to it.
-    Raises `InputError` where no worker is left.
+    Raises `ClusterError` where no worker is left.
     """
     from convlet.cluster.placing import Placed
 

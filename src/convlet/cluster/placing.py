@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
-from convlet.cluster.clients import distributed
-from convlet.errors import ConvletError, InputError, one_line
+from convlet.errors import ClusterError, ConvletError, one_line
 
 T = TypeVar("T")
 
@@ -51,7 +50,7 @@ class Placed(Generic[T]):
         """Each task as it ends.
 
         told: how many workers there are, now and then.  A task that is given back by `again` runs
-        again.  Raises `InputError` where no worker, or no scheduler, is left.
+        again.  Raises `ClusterError` where no worker, or no scheduler, is left.
         """
         while self.waiting or self.running:
             workers = self._workers()
@@ -99,10 +98,12 @@ class Placed(Generic[T]):
 
     def _done(self) -> Iterator[Ended[T]]:
         """What ended within `POLL` seconds."""
+        import distributed
+
         futures = [future for _, future in self.running.values()]
         try:
             if futures:
-                distributed().wait(futures, timeout=POLL, return_when="FIRST_COMPLETED")
+                distributed.wait(futures, timeout=POLL, return_when="FIRST_COMPLETED")
             else:
                 sleep(POLL)
         except TimeoutError:
@@ -131,6 +132,5 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, ConvletError) else f"{type(error).__name__}: {text}"
 
 
-def _gone(why: str) -> InputError:
-    hint = "what ended is kept: the same command goes on where there is one"
-    return InputError("cluster", None, found=f"is gone, {why}", hint=hint)
+def _gone(why: str) -> ClusterError:
+    return ClusterError(f"the cluster is lost, {why}: what ended is kept")
