@@ -77,6 +77,7 @@ WRONG = {
         "epochs": ["0", "x"],
         "learning_rate": ["0", "x"],
         "schedule": ["linear", ""],
+        "shards": ["0", "x", "4097"],
         "limit": ["0", "x"],
         "folds": ["1", "x"],
         "hold_out": ["0", "x"],

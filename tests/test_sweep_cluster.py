@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster, get_worker
 import convlet
 from command_line import assert_refused
 from convlet.cli import main
-from convlet.cluster import clients
+from convlet.cluster import clients, connecting
 from convlet.cluster.placing import Placed
 
 LAYERS = "conv 3 3, relu, pool 2, flatten, dense 3, softmax"
@@ -125,7 +125,7 @@ def test_one_task_at_a_time_on_a_worker_and_none_is_lost_with_one(client):
     for times in by_worker.values():
         ordered = sorted(times)
         assert all(end <= begin for (_, end), (begin, _) in pairwise(ordered))
-    assert 1 in counts
+    assert {*counts} <= {1, 2}
 
 
 def dies(task):
@@ -161,7 +161,7 @@ def test_a_trial_that_nobody_waits_for_ends(images, client):
     options = dict.fromkeys(Choices.__dataclass_fields__)
     options |= {"data": str(images), "layers": LAYERS, "recipe": "plain", "seed": 0}
     options |= {"engine": "auto", "label_smoothing": 0.0}
-    training = TrainOptions(10**6, None, None, None, None, None, None)
+    training = TrainOptions(**{**dict.fromkeys(TrainOptions.__dataclass_fields__), "epochs": 10**6})
     plan = Plan({0: (Choices(**options), training)}, (0,), None, 10, None)
     source = Source.of(str(images), {}, convlet.datasets.load(images))
     worker = next(iter(client.nthreads()))
@@ -185,7 +185,7 @@ def executing(dask_worker):
 
 
 def test_a_cluster_that_is_none_is_refused(images, cluster, capsys, monkeypatch):
-    monkeypatch.setattr(clients, "PATIENCE", 0.5)
+    monkeypatch.setattr(connecting, "LIMIT", 0.5)
     command = ["sweep", str(images), "--grid", GRID, "--cluster"]
     assert_refused([*command, "tcp://127.0.0.1:1"], capsys, "--cluster: there is no cluster at")
     assert_refused([*command, "here"], capsys, "--cluster is 'here', expected")

@@ -20,7 +20,7 @@ FIXED = ("data", "seed", "engine", "threads")
 """Fields of `Choices` that are not tried."""
 TRIED = (
     *(name for name in Choices.__dataclass_fields__ if name not in FIXED),
-    *("epochs", "learning_rate", "schedule"),
+    *("epochs", "learning_rate", "schedule", "shards"),
 )
 WITH_COMMAS = ("augmentation", "class_weight", "layers")
 """Parameters whose values have commas of their own."""

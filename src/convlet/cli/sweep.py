@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class SweepOptions:
     epochs: int | None
     learning_rate: float | None
     schedule: str | None
+    shards: int | None
     limit: int | None
     folds: int | None
     hold_out: int | None
@@ -64,8 +65,9 @@ class SweepOptions:
     @property
     def training(self) -> TrainOptions:
         """Of every trial, but for what its combination says."""
-        nothing = {"patience": None, "hold_out": None, "folds": None}
-        return TrainOptions(self.epochs, self.learning_rate, self.schedule, **nothing, limit=None)
+        names = [one.name for one in fields(TrainOptions)]
+        given = {name: getattr(self, name, None) for name in names}
+        return TrainOptions(**{**given, "limit": None, "hold_out": None, "folds": None})
 
 
 _OPTIONS = together(
@@ -73,6 +75,11 @@ _OPTIONS = together(
     SweepOptions,
     [
         *COURSE,
+        whole(
+            "--shards",
+            help="Parts of a minibatch, whose sums meet along a tree: they decide the bits.",
+            show_default="1",
+        ),
         LIMIT,
         whole(
             "--folds",

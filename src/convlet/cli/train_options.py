@@ -88,13 +88,12 @@ OPTIONS = together(
     "training",
     TrainOptions,
     [
-        COURSE[0],
+        *COURSE,
         whole(
             "--shards",
             help="Parts of a minibatch, whose sums meet along a tree: they decide the bits.",
             show_default="1; with --cluster or --workers 8",
         ),
-        *COURSE[1:],
         whole(
             "--patience",
             help="Stop after N epochs without a lower validation loss; the best epoch is saved.",

@@ -1,21 +1,16 @@
 """A client of a cluster whose workers have this convlet: one that is there, or of this machine."""
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from logging import ERROR
 from typing import Any
 
-from convlet import threads
 from convlet._version import __version__
 from convlet.cluster.connecting import connected
+from convlet.cluster.local import local_cluster
 from convlet.errors import InputError, blaming, one_line
-from convlet.inputs import as_count
-from convlet.libraries import library
 
 PATIENCE = 15.0
-"""Seconds in which a cluster answers, and has a first worker."""
-MOST_WORKERS = 1024
+"""Seconds in which a cluster has a first worker."""
 
 
 @contextmanager
@@ -26,27 +21,14 @@ def client_of(address: str | None, workers: int | None) -> Iterator[Any]:
     not answer, `InputError` for one without workers, or with one that has another version of
     convlet, or none; `MissingDependencyError`.
     """
-    if address is not None and not re.fullmatch(r"[a-z]+://\S+", address):
-        raise InputError("cluster", address, "the address of a scheduler, as in tcp://host:8786")
     with ExitStack() as stack:
         place: Any = address
-        if address is None:
-            place = stack.enter_context(_local(as_count(workers, "workers", 1, MOST_WORKERS)))
+        if address is None and workers is not None:
+            place = stack.enter_context(local_cluster(workers))
         with blaming("cluster"):
-            client = stack.enter_context(connected(place, PATIENCE))
+            client = stack.enter_context(connected(place))
             _refuse_others(client, address)
         yield client
-
-
-def _local(workers: int) -> Any:
-    """A cluster of processes."""
-    distributed = library("distributed", "a cluster needs", '"convlet[cluster]"', "Dask")
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=max(1, threads.available() // workers),
-        dashboard_address="127.0.0.1:0",  # any port, for this machine alone
-        silence_logs=ERROR,
-    )
 
 
 def _refuse_others(client: Any, address: str | None) -> None:
