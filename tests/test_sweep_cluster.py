@@ -214,3 +214,15 @@ def test_a_dask_array_is_predicted_where_its_chunks_are(client):
         with pytest.raises(convlet.InputError, match=r"x\[\d+:\d+\]\[0, 0, 0, 0\] is nan") as error:
             network.evaluate(broken, y)
     assert error.value.parameter == "x"
+
+
+def test_a_worker_that_does_not_answer_is_refused(images, cluster, client, capsys, monkeypatch):
+    monkeypatch.setattr(clients, "PATIENCE", 0.5)
+    worker, process = next(iter(client.run(os.getpid).items()))
+    os.kill(process, signal.SIGSTOP)
+    try:
+        command = ["sweep", str(images), "--grid", GRID, "--cluster", cluster.scheduler_address]
+        assert_refused(command, capsys, "--cluster", "does not answer, within 0.5 seconds")
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert client.run(os.getpid, workers=[worker]) == {worker: process}

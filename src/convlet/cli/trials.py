@@ -117,7 +117,8 @@ def held_out(data: Dataset) -> int:
     return max(1, len(data.train) // HELD_OUT)
 
 
-def marks(data: Dataset) -> dict[str, str]:
+@lru_cache(maxsize=1)
+def marks(data: Dataset) -> Mapping[str, str]:
     """What tells the images that trials see from others."""
     samples = [
         None if part is None else Samples(part.images, part.labels.astype(np.int32))
@@ -175,7 +176,7 @@ def opened(source: Source) -> Dataset | Lacking:
         data = datasets.load(source.name, progress=False, **dict(source.arguments))
     except (ConvletError, OSError, MemoryError) as error:
         return Lacking(one_line(error))
-    if marks(data) != dict(source.marks):
+    if tuple(marks(data).items()) != source.marks:
         return Lacking(f"{source.name} holds other images there")
     return data
 
@@ -195,5 +196,5 @@ def run_on_worker(
 
 def forget() -> None:
     """Let the data go that the last trials used."""
-    opened.cache_clear()
-    _parts.cache_clear()
+    for function in (opened, marks, _parts):
+        function.cache_clear()

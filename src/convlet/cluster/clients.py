@@ -10,7 +10,7 @@ from convlet.cluster.local import local_cluster
 from convlet.errors import InputError, blaming, one_line
 
 PATIENCE = 15.0
-"""Seconds in which a cluster has a first worker."""
+"""Seconds in which a cluster has a first worker, and all of them answer."""
 
 
 @contextmanager
@@ -38,7 +38,12 @@ def _refuse_others(client: Any, address: str | None) -> None:
     except TimeoutError:
         hint = "start one with: dask worker ADDRESS"
         raise InputError("cluster", address, but="it has no worker", hint=hint) from None
-    for worker, found in client.run(_version, on_error="return").items():
+    try:
+        versions = client.sync(client._run, _version, on_error="return", callback_timeout=PATIENCE)
+    except TimeoutError:
+        but = f"a worker does not answer, within {PATIENCE:g} seconds"
+        raise InputError("cluster", address, but=but, hint="end it") from None
+    for worker, found in versions.items():
         if found == __version__:
             continue
         other = f"convlet {found}" if isinstance(found, str) else f"no convlet ({one_line(found)})"
