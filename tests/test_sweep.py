@@ -379,7 +379,8 @@ def test_names_are_rows_the_best_first(images):
 
 def test_a_picture_of_nothing_is_refused(images, monkeypatch):
     monkeypatch.setattr(Plan, "run", lambda self, data, trial, *rest: Outcome(trial, error="no"))
-    assert sweep(images) == 1
+    assert sweep(images, "--picture", "p.png") == 1
+    assert not Path("p.png").exists()
     with pytest.raises(convlet.InputError, match="has no trial that ended well"):
         convlet.plots.sweep("convlet-sweep-rows")
     with pytest.raises(convlet.FileError, match="nowhere"):

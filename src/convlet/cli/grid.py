@@ -1,7 +1,8 @@
 """`--grid`: parameters of `convlet train` with the values that are tried."""
 
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -25,6 +26,11 @@ TRIED = (
 WITH_COMMAS = ("augmentation", "class_weight", "layers")
 """Parameters whose values have commas of their own."""
 MAY_BE_NONE = ("class_weight", "clip_norm")
+OF_SWEEP = (
+    *("grid", "limit", "folds", "hold_out", "seeds", "out", "picture", "cluster", "workers"),
+    "json",
+)
+"""Options that the command which trains the best one does not have, or not with that meaning."""
 MOST = 10_000
 """Combinations of a grid."""
 
@@ -121,3 +127,21 @@ def words(grid: dict[str, list[str]]) -> str:
     """How many combinations of what."""
     tried = ", ".join(f"{len(texts)} of {name}" for name, texts in grid.items())
     return f"{count(prod(map(len, grid.values())), 'combination')}: {tried}"
+
+
+def train_command(data: str, values: Mapping[str, str]) -> str:
+    """The command that trains a combination on all training images."""
+    context = click.get_current_context()
+    words = ["convlet", "train", data]
+    for option in context.command.params:
+        name = option.name or ""
+        if isinstance(option, click.Argument) or name in OF_SWEEP:
+            continue
+        if name in values:
+            if values[name] != "none" or name not in MAY_BE_NONE:
+                words += [option.opts[0], values[name]]
+        elif is_given(name):
+            value = context.params[name]
+            shown = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [option.opts[0]] if value is True else [option.opts[0], shown]
+    return shlex.join(words)

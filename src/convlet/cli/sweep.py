@@ -1,9 +1,7 @@
 """`convlet sweep`."""
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,19 @@ from convlet import plots
 from convlet.callbacks import Callback
 from convlet.cli import choices as chosen
 from convlet.cli import grid as grids
-from convlet.cli import options, places, reading
+from convlet.cli import options, places, reading, sweep_options
 from convlet.cli.choices import Choices
 from convlet.cli.console import say, say_json
 from convlet.cli.help import Command
 from convlet.cli.models import load_data
 from convlet.cli.names import call
-from convlet.cli.options import together, whole
+from convlet.cli.options import whole
 from convlet.cli.pictures import PictureFile
 from convlet.cli.placed_trials import on_cluster
 from convlet.cli.reading import Reading
+from convlet.cli.sweep_options import SweepOptions
 from convlet.cli.sweep_screen import Screen, say_results, screen
 from convlet.cli.train import WITHOUT_RECIPE
-from convlet.cli.train_options import COURSE, LIMIT, TrainOptions
 from convlet.cli.trials import Plan, marks
 from convlet.datasets import Dataset
 from convlet.errors import InputError, Name
@@ -36,64 +34,6 @@ from convlet.sweeps.outcomes import Grid, Outcome, Result, Trial, best, describe
 from convlet.wording import count, decimals, percent
 
 EXAMPLE = f"Example: convlet sweep mnist --grid {grids.EXAMPLE} --folds 5"
-MOST_SEEDS = 1000
-
-
-@dataclass(frozen=True)
-class SweepOptions:
-    """How a sweep judges, as given."""
-
-    epochs: int | None
-    learning_rate: float | None
-    schedule: str | None
-    shards: int | None
-    limit: int | None
-    folds: int | None
-    hold_out: int | None
-    seeds: int
-
-    def check(self) -> None:
-        """Refuse what is wrong.  Raises `InputError`."""
-        as_count(self.seeds, "seeds", 1, MOST_SEEDS)
-        for name, least in (("folds", 2), ("hold_out", 1), ("limit", 1)):
-            if getattr(self, name) is not None:
-                as_count(getattr(self, name), name, least)
-        if self.folds is not None and self.hold_out is not None:
-            but = "each fold is judged by itself"
-            raise InputError("hold_out", self.hold_out, but=but, hint=("leave out ", Name("folds")))
-
-    @property
-    def training(self) -> TrainOptions:
-        """Of every trial, but for what its combination says."""
-        names = [one.name for one in fields(TrainOptions)]
-        given = {name: getattr(self, name, None) for name in names}
-        return TrainOptions(**{**given, "limit": None, "hold_out": None, "folds": None})
-
-
-_OPTIONS = together(
-    "sweep",
-    SweepOptions,
-    [
-        *COURSE,
-        whole(
-            "--shards",
-            help="Parts of a minibatch, whose sums meet along a tree: they decide the bits.",
-            show_default="1",
-        ),
-        LIMIT,
-        whole(
-            "--folds",
-            help="Judge by cross-validation, with the folds of train --folds N: N trials for each"
-            " combination.",
-        ),
-        whole(
-            "--hold-out",
-            help="Without --folds: judge by N training images, chosen by --seed.",
-            show_default="the validation images that came with the data, or else one of six",
-        ),
-        whole("--seeds", default=1, help="Train each combination with N seeds, from --seed on."),
-    ],
-)
 
 
 @click.command(cls=Command, epilog=EXAMPLE)
@@ -107,12 +47,12 @@ _OPTIONS = together(
     " (layers, augment, class_weight) have | between them. May be given several times.",
 )
 @chosen.shared(chosen.recipe_option(WITHOUT_RECIPE))
-@_OPTIONS
+@sweep_options.OPTIONS
 @reading.OPTIONS
 @options.folder(
     "--out",
-    help="Where the trials are kept; the same command goes on there.  [default: convlet-"
-    "sweep-DATA]",
+    help="Where the trials are kept; the same command goes on there.",
+    show_default="convlet-sweep-DATA",
 )
 @options.file("--picture", help="Draw the accuracies: a .png, .svg or .pdf file.")
 @click.option("--cluster", metavar="ADDRESS", help="Train on the workers of this Dask cluster.")
@@ -160,7 +100,8 @@ def sweep(
             for line in _lines(data, plan, tried):
                 say(line)
         _try(plan, folder, data, _runner(plan, choices, reading, data, client), json)
-        saved = None if drawing is None else drawing.save(plots.sweep(out))
+        drawn = any(one.accuracy is not None for one in folder.results)
+        saved = drawing.save(plots.sweep(out)) if drawing is not None and drawn else None
     return _say(tried, folder.results, choices.data, saved, out, json)
 
 
@@ -271,7 +212,7 @@ def _say(
 ) -> int:
     """What was found, and the command that trains the best -> the exit status."""
     first = best(results)
-    command = None if first is None else _command(data, first)
+    command = None if first is None else grids.train_command(data, first.values)
     if json:
         rows = [
             {**one.values, "accuracy": one.accuracy, "spread": one.spread, "loss": one.loss}
@@ -296,22 +237,3 @@ def _say(
     if command is not None:
         say(f"to train it: {command}")
     return int(first is None)
-
-
-def _command(data: str, result: Result) -> str:
-    """The command that trains a combination on all training images."""
-    context = click.get_current_context()
-    own = {"grid", "limit", "folds", "hold_out", "seeds", "out", "picture", "cluster", "workers"}
-    words = ["convlet", "train", data]
-    for option in context.command.params:
-        name = option.name or ""
-        if isinstance(option, click.Argument) or name in own or name == "json":
-            continue
-        if name in result.values:
-            if result.values[name] != "none" or name not in grids.MAY_BE_NONE:
-                words += [option.opts[0], result.values[name]]
-        elif grids.is_given(name):
-            value = context.params[name]
-            shown = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words += [option.opts[0]] if value is True else [option.opts[0], shown]
-    return shlex.join(words)
