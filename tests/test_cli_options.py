@@ -70,6 +70,23 @@ WRONG = {
         "steps": ["1", "x"],
         "out": PICTURE,
     },
+    "sweep": {
+        **SHARED,
+        **READING,
+        "grid": ["", "rate=1", "batch_size=0", "batch_size=8,8"],
+        "epochs": ["0", "x"],
+        "learning_rate": ["0", "x"],
+        "schedule": ["linear", ""],
+        "shards": ["0", "x", "4097"],
+        "limit": ["0", "x"],
+        "folds": ["1", "x"],
+        "hold_out": ["0", "x"],
+        "seeds": ["0", "x"],
+        "out": ["a_file", "a_file/x", "/proc/x", ""],
+        "picture": PICTURE,
+        "cluster": ["", "here"],
+        "workers": ["0", "x"],
+    },
     "augment": {
         **READING,
         "preview": PICTURE,
@@ -146,6 +163,7 @@ WRONG = {
 """Command -> option -> values.  One that begins with "=" belongs to a flag."""
 
 NEEDED = {
+    "sweep": ["--grid", "clip_norm=1,2"],
     "augment": ["--augment", "flip", "--preview", "seen.png"],
     "evaluate": ["m.safetensors"],
     "predict": ["m.safetensors", "one.npy"],
@@ -224,6 +242,7 @@ ARGUMENTS = {
     ("train", "data"): ["nosuch", "./nosuch", "a_file", "a_folder", ""],
     ("find-lr", "data"): ["nosuch", "./nosuch", "a_file"],
     ("data", "data"): ["nosuch", "./nosuch", "a_file"],
+    ("sweep", "data"): ["nosuch", "./nosuch", "a_file"],
     ("augment", "data"): ["nosuch", "./nosuch", "a_file"],
     ("evaluate", "model"): ["nosuch", "a_file", "a_folder", "one.npy", ""],
     ("evaluate", "data"): ["nosuch", "./nosuch", "a_file", "mnist"],
@@ -261,8 +280,9 @@ def test_a_wrong_argument_is_refused_by_its_name(name, argument, value, capsys, 
     monkeypatch.setattr(convlet.Network, "fit", lambda *rest, **more: pytest.fail("it trained"))
     given = list(NEEDED.get(name, []))
     places = [one.name for one in command(name).params if isinstance(one, Argument)]
-    at = places.index(argument) if name != "augment" else 0
-    given[at : at + (name != "augment")] = [value]
+    first = name in ("augment", "sweep")  # what they need are options
+    at = 0 if first else places.index(argument)
+    given[at : at + (not first)] = [value]
     assert_refused_before_any_work([name, *given], argument.upper().removesuffix("S"), capsys)
 
 

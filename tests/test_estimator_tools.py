@@ -178,7 +178,7 @@ import warnings
 warnings.simplefilter("ignore")
 import joblib
 from dask.distributed import Client, LocalCluster
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from convlet import CNNClassifier
 from convlet.estimator.choices import threads_of
 from made_data import bright_rows
@@ -187,6 +187,8 @@ if __name__ == "__main__":
     x, y = bright_rows(60)
     grid = GridSearchCV(CNNClassifier(epochs=3, random_state=0), {"batch_size": [8, 32]}, cv=2)
     alone = grid.fit(x, y).cv_results_["mean_test_score"]
+    weights = grid.best_estimator_.network_.flat.tobytes()
+    scores = cross_val_score(CNNClassifier(epochs=3, random_state=0), x, y, cv=3)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
@@ -194,6 +196,8 @@ if __name__ == "__main__":
     ):
         found = grid.fit(x, y).cv_results_["mean_test_score"]
         print(len(client.scheduler_info()["workers"]), (found == alone).all())
+        again = cross_val_score(CNNClassifier(epochs=3, random_state=0), x, y, cv=3)
+        print((again == scores).all(), grid.best_estimator_.network_.flat.tobytes() == weights)
         print(joblib.Parallel()(joblib.delayed(threads_of)(n) for n in (None, 2)))
 """
 
@@ -203,5 +207,5 @@ def test_a_cluster_of_two_processes_of_dask(tmp_path):
     script = tmp_path / "search.py"
     script.write_text(DASK)
     done = children.python(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')")
-    assert done.stdout == "2 True\n[1, 1]\n", done.stdout + done.stderr
+    assert done.stdout == "2 True\nTrue True\n[1, 1]\n", done.stdout + done.stderr
     assert done.returncode == 0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from convlet.callbacks import Callback
     from convlet.errors import (
         ArchitectureError,
+        ClusterError,
         ConvletError,
         DataError,
         DivergedError,
@@ -44,6 +45,7 @@ __all__ = [
     "ArchitectureError",
     "Augmentation",
     "Callback",
+    "ClusterError",
     "Constant",
     "Conv2D",
     "ConvletError",

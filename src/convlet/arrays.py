@@ -14,41 +14,63 @@ from convlet.errors import InputError
 from convlet.shapes import Shape
 
 
+class Elsewhere:
+    """Images that are checked and not here, as on a cluster; rows of them come as of an array."""
+
+    def fingerprint(self) -> str:
+        """Of dtype, shape and every byte."""
+        raise NotImplementedError
+
+
 def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
     """x as C-ordered uint8 or float32 (n, rows, columns, channels).
 
     Takes (n, rows, columns, channels), or (n, rows, columns) for one channel; uint8 (0..255 stands
     for 0..1) or finite floats.
     """
+    if isinstance(x, Elsewhere):
+        return x  # type: ignore[return-value]  # it stands for an array wherever one may be large
     kept = type(x) is np.ndarray and (x.dtype == np.uint8 or x.dtype == np.float32)
     if kept and x.shape[1:] == input_shape and len(x):
         images: Array = np.ascontiguousarray(x)  # a single image is predicted in microseconds
     else:
-        images = _arranged(x, input_shape, name)
+        images = arranged(x, input_shape, name)
     _check_levels(images, name)
     return images
 
 
-def _arranged(x: Any, input_shape: Shape, name: str) -> Array:
+def arranged(x: Any, input_shape: Shape, name: str) -> Array:
     """x as C-ordered uint8 or float32 (n, rows, columns, channels), whatever its numbers."""
-    expected = f"(n, {', '.join(map(str, input_shape))})"
-    x = values.as_array(x, name, expected)
+    x = shaped(values.as_array(x, name, f"(n, {_commas(input_shape)})"), input_shape, name)
+    if x.dtype not in (np.uint8, np.float32):
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = x.astype(np.float32)
+    return np.ascontiguousarray(x)
+
+
+def shaped(x: Any, input_shape: Shape, name: str) -> Any:
+    """An array as (n, rows, columns, channels), whose dtype is that of images.
+
+    x: of NumPy, or of Dask, whose numbers nobody looks at here.  Raises `InputError`.
+    """
     if x.dtype != np.uint8 and x.dtype.kind != "f":
-        hint = values.conversion(x, values.in_code(name)) if x.dtype.kind in "bui" else ""
+        known = isinstance(x, np.ndarray) and x.dtype.kind in "bui"
+        hint = values.conversion(x, values.in_code(name)) if known else ""
         expected = "uint8 (0 to 255) or a float"
         raise InputError(name, x.dtype, expected, hint, found=f"has dtype {x.dtype}")
     if x.ndim == 3 and input_shape[2] == 1 and x.shape[1:] == input_shape[:2]:
         x = x[..., None]
     if x.ndim != 4 or x.shape[1:] != input_shape:
         hint = _shape_hint(x.shape, input_shape, values.in_code(name))
-        expected += ", images as (rows, columns, channels)"
+        expected = f"(n, {_commas(input_shape)}), images as (rows, columns, channels)"
         raise InputError(name, x.shape, expected, hint, found=f"has shape {x.shape}")
-    if len(x) == 0:
+    if x.shape[0] == 0:
         raise InputError(name, x.shape, "at least one image", found=f"has shape {x.shape}")
-    if x.dtype not in (np.uint8, np.float32):
-        with np.errstate(over="ignore", invalid="ignore"):
-            x = x.astype(np.float32)
-    return np.ascontiguousarray(x)
+    return x
+
+
+def _commas(shape: Shape) -> str:
+    return ", ".join(map(str, shape))
 
 
 def _check_levels(images: Array, name: str) -> None:

@@ -174,6 +174,13 @@ class DivergedError(ConvletError, ArithmeticError):
         return _remade, (type(self), vars(self))
 
 
+class ClusterError(ConvletError, RuntimeError):
+    """A cluster cannot take steps any more: no worker is left, or its scheduler is lost.
+
+    Training ends after a whole step, as for any exception.
+    """
+
+
 class MissingDependencyError(ConvletError, ImportError):
     """An optional library is not installed.
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from math import prod
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet import arrays, inputs
+from convlet import arrays, chunks, inputs
 from convlet import equations as eq
 from convlet.balance import as_class_weight, by_class, omega
 from convlet.device.exports import DeviceExports
@@ -32,6 +32,8 @@ from convlet.tables import Table
 from convlet.text import as_layers, format_layers
 from convlet.values import Scale, as_scale, check_scale
 from convlet.wording import count, size
+
+A = TypeVar("A", bound=Array)
 
 
 class Evaluation(NamedTuple):
@@ -230,20 +232,35 @@ class Inference(Exports, DeviceExports):
     def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32:
         """Class probabilities x^L.
 
-        x (n, rows, columns, channels) -> (n, classes).  threads: as in `fit`.  Raises `InputError`.
+        x (n, rows, columns, channels) -> (n, classes).  threads: as in `fit`.  Of a Dask array of
+        images it is a Dask array, computed chunk by chunk when it is asked.  Raises `InputError`.
         """
+        if chunks.is_chunked(x):
+            like = np.empty((0, self.class_count), np.float32)
+            return self._mapped("predict_proba", x, like, threads)
         images = self._images(x)
         return self.engine.predict(self.flat, images, inputs.as_threads(threads))
 
     def predict(self, x: Any, *, threads: int | None = None) -> NDArray[np.int64]:
         """Most probable class of each image.
 
-        x (n, rows, columns, channels) -> (n,).  threads: as in `fit`.  Raises `InputError`.
+        x (n, rows, columns, channels) -> (n,).  threads: as in `fit`.  Of a Dask array of images it
+        is a Dask array, computed chunk by chunk when it is asked.  Raises `InputError`.
         """
-        images = self._images(x)
-        z = self.engine.logits(self.flat, images, inputs.as_threads(threads))
+        if chunks.is_chunked(x):
+            return self._mapped("predict", x, np.empty(0, np.int64), threads)
+        z = self._logits(x, threads)
         refuse_not_finite(z)
         return np.asarray(z.argmax(axis=1), np.int64)
+
+    def _logits(self, x: Any, threads: int | None = None) -> Float32:
+        """What enters the softmax, (n, classes).  Raises `InputError`."""
+        images = self._images(x)
+        return self.engine.logits(self.flat, images, inputs.as_threads(threads))
+
+    def _mapped(self, method: str, x: Any, like: A, threads: int | None) -> A:
+        """That method for each chunk of a Dask array.  Raises `InputError`."""
+        return chunks.mapped(self, method, x, like, threads=inputs.as_threads(threads))
 
     def _images(self, x: Any) -> Array:
         """Images of the caller, on the scale of training.  Raises `InputError`."""
@@ -256,29 +273,32 @@ class Inference(Exports, DeviceExports):
     ) -> Evaluation:
         """Mean cost (14) and accuracy.
 
-        y (n,) classes or (n, classes) distributions.  threads: as in `fit`.  Raises `InputError`.
+        y (n,) classes or (n, classes) distributions.  threads: as in `fit`.  A Dask array of images
+        is computed chunk by chunk, to the same bits: what is kept of an image is what enters the
+        softmax.  Raises `InputError`.
         """
-        return self.score(self.samples(x, y, sample_weight), inputs.as_threads(threads))
+        if not chunks.is_chunked(x):
+            return self.score(self.samples(x, y, sample_weight), inputs.as_threads(threads))
+        like = np.empty((0, self.class_count), np.float32)
+        logits = self._mapped("_logits", x, like, threads)
+        z, (targets, weight) = chunks.computed(
+            logits, lambda count: self._labels(y, sample_weight, count)
+        )
+        return judged(seen_of(z.astype(np.float64), targets, weight), weight)
 
     @quiet
     def score(self, data: Samples, threads: int | None = None) -> Evaluation:
         """`evaluate` for samples that are already checked."""
-        seen = self.seen(data, threads)
-        # where the weights are not finite there is no most probable class
-        right = (seen.z.argmax(axis=1) == seen.labels) & np.isfinite(seen.z).all(axis=1)
-        return Evaluation(seen.loss, float(np.average(right, weights=data.weight)))
+        return judged(self.seen(data, threads), data.weight)
 
-    @quiet
     def seen(self, data: Samples, threads: int | None = None) -> Seen:
         """What the network makes of samples that are already checked, but for their scale.
 
         Raises `InputError`.
         """
         check_scale(data.images, self.scale, "x")
-        z = self.engine.logits(self.flat, data.images, threads).astype(np.float64)
-        labels = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
-        loss = float(eq.mean_cost(eq.cross_entropy(z, data.targets), data.weight))
-        return Seen(z, np.asarray(labels, np.int64), loss)
+        z = self.engine.logits(self.flat, data.images, threads)
+        return seen_of(z.astype(np.float64), data.targets, data.weight)
 
     def gradients(
         self, x: Any, y: Any, sample_weight: Any = None, *, threads: int | None = None
@@ -296,10 +316,16 @@ class Inference(Exports, DeviceExports):
     ) -> Samples:
         """Images and labels, checked, with omega of (13).  Raises `InputError`."""
         images = arrays.as_images(x, self.input_shape, f"{name}x")
-        targets = arrays.as_labels(y, len(images), self.class_count, f"{name}y", self.classes)
-        own = arrays.as_sample_weight(sample_weight, len(images))
+        targets, own = self._labels(y, sample_weight, len(images), name)
         weights = by_class(as_class_weight(class_weight), targets, self.class_count, self.classes)
         return Samples(images, targets, omega(weights, targets, own))
+
+    def _labels(
+        self, y: Any, sample_weight: Any, count: int, name: str = ""
+    ) -> tuple[Array, Float32 | None]:
+        """Labels of so many images and their own weights, checked.  Raises `InputError`."""
+        targets = arrays.as_labels(y, count, self.class_count, f"{name}y", self.classes)
+        return targets, arrays.as_sample_weight(sample_weight, count)
 
     def summary(self) -> Table:
         """The stages as a table, a str: layers, shapes, parameters, multiply-adds."""
@@ -321,6 +347,22 @@ class Inference(Exports, DeviceExports):
         trained = f"{count(self.epochs, 'epoch')} trained"
         line = f"Network, images {size(self.input_shape)}, {self.engine.name} engine, {trained}"
         return f"<p>{line}</p>{self.summary().html}"
+
+
+@quiet
+def seen_of(z: Float64, targets: Array, weight: Float32 | None) -> Seen:
+    """Of samples that are already checked.  z: what enters the softmax (n, M)."""
+    labels = targets if targets.ndim == 1 else targets.argmax(axis=1)
+    loss = float(eq.mean_cost(eq.cross_entropy(z, targets), weight))
+    return Seen(z, np.asarray(labels, np.int64), loss)
+
+
+@quiet
+def judged(seen: Seen, weight: Float32 | None) -> Evaluation:
+    """What that is worth."""
+    # where the weights are not finite there is no most probable class
+    right = (seen.z.argmax(axis=1) == seen.labels) & np.isfinite(seen.z).all(axis=1)
+    return Evaluation(seen.loss, float(np.average(right, weights=weight)))
 
 
 def refuse_not_finite(outputs: Array) -> None:

@@ -9,6 +9,7 @@ from convlet import arrays, inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.callbacks import Callback, as_callbacks
 from convlet.checkpoint import Folder
+from convlet.cluster import client_of, on_cluster, usual_shards, workers_of
 from convlet.engine import Samples, as_floats
 from convlet.equations import Float32
 from convlet.errors import InputError
@@ -49,7 +50,9 @@ class Network(Inference):
         seed: int = 0,
         callbacks: Sequence[Callback] = (),
         *,
-        shards: int = 1,
+        shards: int | None = None,
+        cluster: Any = None,
+        silence: float = 10.0,
         sample_weight: Any = None,
         class_weight: Any = None,
         optimizer: Optimizer | str = "sgd",
@@ -70,7 +73,15 @@ class Network(Inference):
         augmentation; every image is used once an epoch, in a last, smaller minibatch if need be.
 
         shards: parts of every minibatch whose sums meet along a binary tree: several workers may
-        take some each, to the same bits; 1 is one sum in the order of its own.
+        take some each, to the same bits; 1 is one sum in the order of its own.  None is 1, and with
+        a cluster 8, however many workers it has: the bits depend on it, and on nobody's workers.
+
+        cluster: whose workers take the steps: a client of Dask, or the address of a scheduler, as
+        "tcp://10.0.0.1:8786"; everything else happens here as without one.  Each worker sums some
+        of the shards, on as many threads as Dask gives it; threads is another number.  Workers that
+        are lost are done without, those that come later take part: the bits stay the same.
+        silence: seconds without a sign of life after which a worker is left behind; so long the
+        workers wait for this process, too.
 
         sample_weight: omega of (13), (n,) or None.  class_weight: a factor of it for every class,
         as a dict {class or its name: weight}, or "balanced", by which all classes weigh the same.
@@ -94,13 +105,14 @@ class Network(Inference):
 
         An exception, Ctrl-C too, leaves the network after a whole number of steps.  Raises
         `InputError` before any work, `DivergedError` at a step that is not finite; `FileError` and
-        `ModelFileError` for checkpoints that cannot be written, or read.
+        `ModelFileError` for checkpoints that cannot be written, or read; `ClusterError` where no
+        worker is left, or a cluster is not to be reached.
         """
         inputs.check_checkpoint(checkpoint, every, resume)
         settings = Settings(
             epochs=epochs,
             batch_size=batch_size,
-            shards=shards,
+            shards=usual_shards(cluster) if shards is None else shards,
             learning_rate=learning_rate,
             seed=seed,
             optimizer=optimizer,
@@ -117,13 +129,18 @@ class Network(Inference):
         told = as_callbacks(callbacks)
         if inputs.as_bool(is_interactive() if progress is None else progress, "progress"):
             told = (*told, progress_callback())
-        data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
-        pair = arrays.as_validation(validation)
-        held_out = None if pair is None else self.samples(*pair, name="validation ")
-        if held_out is not None:
-            check_same_scale(data.images, held_out.images, "x", "validation x")
-        self.data, self.scale = name, scale_of(data.images)
-        return self.fit_samples(data, held_out, settings, told, threads, checkpoint, every, resume)
+        with client_of(cluster, silence) as client:
+            x, y, sample_weight = on_cluster(client, x, y, sample_weight, self.input_shape)
+            data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
+            pair = arrays.as_validation(validation)
+            held_out = None if pair is None else self.samples(*pair, name="validation ")
+            if held_out is not None:
+                check_same_scale(data.images, held_out.images, "x", "validation x")
+            self.data, self.scale = name, scale_of(data.images)
+            with workers_of(client, self.engine, data, settings.shards, silence) as workers:
+                return self.fit_samples(
+                    data, held_out, settings, told, threads, checkpoint, every, resume, workers
+                )
 
     def fit_samples(
         self,
@@ -135,14 +152,17 @@ class Network(Inference):
         checkpoint: str | PathLike[str] | None = None,
         every: int | None = None,
         resume: bool = False,
+        workers: training.Trainer | None = None,
     ) -> History:
         """`fit` for samples and settings that are already checked; `scale` stays as it is."""
         patience = [one.patience for one in callbacks if isinstance(one, EarlyStopping)]
         self.settings = replace(settings, patience=patience[0] if patience else None)
         if checkpoint is None:
-            return training.fit(self, data, validation, settings, callbacks, threads)
+            return training.fit(self, data, validation, settings, callbacks, threads, None, workers)
         with Folder(checkpoint, every, resume, data, validation) as folder:
-            return training.fit(self, data, validation, settings, callbacks, threads, folder)
+            return training.fit(
+                self, data, validation, settings, callbacks, threads, folder, workers
+            )
 
     def find_learning_rate(
         self,

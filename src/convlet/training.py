@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from convlet import backprop
 from convlet.ahead import ahead_of
 from convlet.callbacks import Callback, Checkpoints, NoCheckpoints
-from convlet.engine import Samples, Steps, as_floats
+from convlet.engine import Samples, Steps, Trained, as_floats
 from convlet.equations import Float32
 from convlet.errors import DivergedError, Name, Words
 from convlet.randomness import Purpose, permutation
@@ -22,6 +23,25 @@ SECONDS_PER_CALL = 0.05
 """How long the engine may work before the loop looks up: progress and Ctrl-C are this quick."""
 
 
+class Trainer(Protocol):
+    """Who takes the steps in the place of the network's engine, to the same bits."""
+
+    @property
+    def seconds_per_call(self) -> float:
+        """As `SECONDS_PER_CALL`."""
+
+    def train(
+        self,
+        parameters: Float32,
+        slots: tuple[Float32, ...],
+        data: Samples,
+        steps: Steps,
+        settings: Settings,
+        threads: int | None = None,
+    ) -> Trained:
+        """As `Engine.train`; what it raises leaves parameters and slots as they were."""
+
+
 def fit(
     network: Trainee,
     data: Samples,
@@ -30,8 +50,11 @@ def fit(
     callbacks: Sequence[Callback] = (),
     threads: int | None = None,
     checkpoints: Checkpoints | None = None,
+    trainer: Trainer | None = None,
 ) -> History:
     """Minibatch descent (13), (21) on checked data; see `Network.fit`.
+
+    trainer: None is the engine of the network.
 
     Epoch e of the network's life is shuffled by the words (seed, SHUFFLE, e), so that fit(epochs=1)
     twice is fit(epochs=2) as long as the optimiser keeps nothing from step to step.
@@ -45,7 +68,7 @@ def fit(
     try:
         checkpoints.start(run, callbacks)
         while run.epoch <= run.epochs and not run.stop:
-            _epoch(run, data, callbacks, threads, checkpoints)
+            _epoch(run, data, callbacks, threads, checkpoints, trainer)
             if run.step < run.steps:  # stopped inside the epoch
                 break
             checkpoints.close(run, callbacks)
@@ -85,9 +108,11 @@ def _epoch(
     callbacks: Sequence[Callback],
     threads: int | None,
     checkpoints: Checkpoints,
+    trainer: Trainer | None,
 ) -> None:
     """The rest of one epoch, a few steps per call of the engine."""
     order = permutation(run.settings.seed, Purpose.SHUFFLE, run.network.epochs, len(data))
+    seconds = SECONDS_PER_CALL if trainer is None else trainer.seconds_per_call
     steps = 1  # in the next call
     with ahead_of(data.images) as ahead:
         while run.step < run.steps and not run.stop:
@@ -95,10 +120,10 @@ def _epoch(
             end = run.seen + steps * run.settings.batch_size
             ahead.read(order[end : 2 * end - run.seen])
             start = perf_counter()
-            _steps(run, data, order, steps, threads)
+            _steps(run, data, order, steps, threads, trainer)
             elapsed = perf_counter() - start
             _refuse_not_finite(run)
-            steps = max(1, min(4 * steps, int(steps * SECONDS_PER_CALL / max(elapsed, 1e-6))))
+            steps = max(1, min(4 * steps, int(steps * seconds / max(elapsed, 1e-6))))
             for callback in callbacks:
                 callback.on_progress(run)
             if run.step < run.steps:
@@ -122,6 +147,7 @@ def _steps(
     order: NDArray[np.int64],
     steps: int,
     threads: int | None,
+    trainer: Trainer | None,
 ) -> None:
     """Up to `steps` steps, all of them or none.
 
@@ -133,7 +159,7 @@ def _steps(
     before = [vector.copy() for vector in vectors]
     account = run.step, run.total, run.total_weight
     try:
-        diverged = _train(run, data, order, steps, threads)
+        diverged = _train(run, data, order, steps, threads, trainer)
     except BaseException:
         for vector, old in zip(vectors, before, strict=True):
             vector[...] = old
@@ -149,6 +175,7 @@ def _train(
     order: NDArray[np.int64],
     steps: int,
     threads: int | None,
+    trainer: Trainer | None,
 ) -> DivergedError | None:
     """Up to `steps` steps and their account; the error if one of them was not finite."""
     network, size = run.network, run.settings.batch_size
@@ -156,7 +183,8 @@ def _train(
     rates = _rates(run, np.arange(run.updates, run.updates - (-len(chosen) // size)))
     taken = Steps(chosen, rates, run.earlier + run.updates, network.epochs)
     start = perf_counter()
-    result = network.engine.train(network.flat, run.slots, data, taken, run.settings, threads)
+    train = (trainer or network.engine).train
+    result = train(network.flat, run.slots, data, taken, run.settings, threads)
     run.seconds += perf_counter() - start
     diverged = None
     if result.diverged:

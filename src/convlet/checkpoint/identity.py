@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from convlet.arrays import Elsewhere
 from convlet.engine import Samples
 from convlet.equations import Array
 from convlet.errors import InputError
@@ -57,7 +58,8 @@ def fingerprints(data: Samples, validation: Samples | None) -> Identity:
 
 def _of_images(samples: Samples) -> str:
     images = samples.images
-    return f"{len(images)} images {size(images.shape[1:])} {images.dtype}, sha256 {_sha256(images)}"
+    found = images.fingerprint() if isinstance(images, Elsewhere) else _sha256(images)
+    return f"{len(images)} images {size(images.shape[1:])} {images.dtype}, sha256 {found}"
 
 
 def _of_targets(samples: Samples) -> str:

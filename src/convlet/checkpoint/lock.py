@@ -14,11 +14,12 @@ NAME = "lock"
 class Lock:
     """Holds a folder until `release`, or until the process ends in whatever way: a flock.
 
-    The file stays; it holds the number of the process that had it last.  Raises `FileError` if
-    another process, or another run in this one, holds the folder, or if it cannot be written.
+    The file stays; it holds the number of the process that had it last.  what: is written there.
+    Raises `FileError` if another process, or another run in this one, holds the folder, or if it
+    cannot be written.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, what: str = "its checkpoints") -> None:
         path = os.path.join(folder, NAME)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
@@ -36,7 +37,7 @@ class Lock:
             holder = os.pread(self.file, 20, 0).decode("ascii", "replace").strip()
             os.close(self.file)
             raise FileError(
-                f"{folder} is in use: process {holder or '(unknown)'} writes its checkpoints there:"
+                f"{folder} is in use: process {holder or '(unknown)'} writes {what} there:"
                 " wait for it, end it, or take another folder"
             ) from None
         except BaseException:

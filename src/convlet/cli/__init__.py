@@ -24,7 +24,8 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command -> exit status.
 
-    0, 1 (check: a derivative is wrong; bench: threads give other bits), 2 (an error), 129 (SIGHUP),
+    0, 1 (check: a derivative is wrong; bench: threads give other bits; predict: an image cannot be
+    read; sweep: no combination ended well), 2 (an error), 129 (SIGHUP),
     130 (Ctrl-C), 141 (nobody reads), 143 (SIGTERM).
     """
     arguments = sys.argv[1:] if argv is None else list(argv)

@@ -10,6 +10,7 @@ from convlet.cli.console import print_table, say, say_json
 from convlet.wording import percent
 
 MOST_SAID = 5  # lines about what was done with images
+MOST_ROWS = 3_000  # of a table; more images have another one, and are not in memory
 
 
 class Answer(NamedTuple):
@@ -50,7 +51,7 @@ class Csv:
 
 
 class AnswerTable:
-    """A table in the end, and in words what was done with the images."""
+    """A table, of many images one after the other, and in words what was done with them."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, str]] = []
@@ -63,10 +64,16 @@ class AnswerTable:
         if answer.done:
             self.done[answer.done] += 1
             self.first.setdefault(answer.done, answer.image)
+        if len(self.rows) >= MOST_ROWS:
+            self.print_rows()
 
-    def end(self) -> None:
+    def print_rows(self) -> None:
         if self.rows:
             print_table(("image", "class", "probability"), self.rows, "<<>")
+        self.rows = []
+
+    def end(self) -> None:
+        self.print_rows()
         if self.done:
             say()
         for done, count in self.done.most_common(MOST_SAID):

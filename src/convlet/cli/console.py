@@ -12,6 +12,7 @@ from convlet.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 GAP = 2
 """Columns between two of a table."""
@@ -87,13 +88,24 @@ def print_table(
     cell for each column, or () for a rule.  less: columns that a narrow terminal does without, the
     first one first.
     """
+    screen = console()
+    screen.print(table_of(header, rows, align, less, screen.width))
+
+
+def table_of(
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    align: str,
+    less: Sequence[str],
+    width: int,
+) -> "Table":
+    """The table that `print_table` prints, of so many columns."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    screen = console()
     cells = [[printable(cell) for cell in row] for row in rows]
-    kept = _columns(header, cells, align, less, screen.width)
+    kept = _columns(header, cells, align, less, width)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for n in kept:
         number = align[n] == ">"
@@ -104,7 +116,7 @@ def print_table(
             table.add_row(*(Text(row[n]) for n in kept))
         else:
             table.add_section()
-    screen.print(table)
+    return table
 
 
 def _columns(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from statistics import mean, stdev
+from typing import Any
 
 from convlet.cli.choices import Choices
 from convlet.cli.console import say, say_json
@@ -17,9 +18,17 @@ from convlet.wording import decimals, percent
 
 
 def cross_validate(
-    choices: Choices, training: TrainOptions, reading: Reading, folds: int, json: bool
+    choices: Choices,
+    training: TrainOptions,
+    reading: Reading,
+    folds: int,
+    json: bool,
+    cluster: Any = None,
 ) -> None:
-    """Train and test `folds` times, say each result, their mean and their spread."""
+    """Train and test `folds` times, say each result, their mean and their spread.
+
+    cluster: as `Network.fit` takes it.
+    """
     data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
     whole = training.limited(data.pooled() if data.held_back else data)
     call(count="--folds")
@@ -30,7 +39,7 @@ def cross_validate(
             for line in (*_plan(data, len(part.train) + len(part.test), folds), *job.lines()):
                 say(line)
         with fold_reporter(json) as report:
-            job.fit([report])
+            job.fit([report], cluster=cluster)
         results.append(job.evaluate(part.test))
         if json:
             say_json({"fold": n, **results[-1]._asdict()})

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "Train a network and save it.",
     "data": "Say what is in a data set, and what is wrong with it.",
     "find-lr": "Suggest a learning rate: a short training while the rate grows.",
+    "sweep": "Try settings, and say which is best on images that are held out.",
     "augment": "Draw training images beside what augmentation makes of them.",
     "evaluate": "Measure a saved model on test images.",
     "predict": "Name the most probable classes of images.",

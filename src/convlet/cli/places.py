@@ -1,6 +1,7 @@
 """Where a command writes: what is refused before any work, and names that replace nothing."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -166,3 +167,9 @@ def begins_with(*starts: bytes) -> Callable[[Path], bool]:
             return file.read(32).startswith(starts)
 
     return begins
+
+
+def stem_of(data: str) -> str:
+    """What a file made of data is called after: DATA without folders and ending."""
+    stem = Path(data).resolve().stem if "/" in data else Path(data).stem
+    return re.sub(r"[^\w.-]+", "-", stem)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ STDIN = "-"
 TABLES = (".npz", ".csv", ".csv.gz", ".parquet", ".tar", ".zip")
 """Endings of what `train` and `evaluate` take, with its labels, or what has to be unpacked."""
 MOST_NAMED = 3  # files that are left out
-AT_ONCE = 256  # images that are in memory
+AT_ONCE = 256  # images that are in memory, or fewer large ones:
+MOST_BYTES = 1 << 26
 
 
 class _Images(click.ParamType[Any]):
@@ -166,8 +168,9 @@ def _answers(
 ) -> Iterator[Answer | ConvletError]:
     """What each image is, or what is wrong with its file, in the order in which they were given."""
     classes = network.classes or tuple(map(str, range(network.class_count)))
-    items = _images(how, given)
-    while some := list(islice(items, AT_ONCE)):
+    each = 4 * prod(network.input_shape)  # bytes of an image, at most
+    items, at_once = _images(how, given), max(1, min(AT_ONCE, MOST_BYTES // each))
+    while some := list(islice(items, at_once)):
         good = [item for item in some if not isinstance(item, ConvletError)]
         probabilities = iter(_probabilities(network, [x for _, x, _ in good], threads))
         for item in some:

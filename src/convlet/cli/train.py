@@ -1,22 +1,23 @@
 """`convlet train`."""
 
-import re
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from convlet import datasets
 from convlet.cli import choices as chosen
-from convlet.cli import lines, options, reading, records
+from convlet.cli import lines, machines, options, reading, records
 from convlet.cli.checkpoints import resumable
 from convlet.cli.choices import Choices, given_settings
 from convlet.cli.console import say, say_json, warn
 from convlet.cli.folds import cross_validate
 from convlet.cli.help import Command
 from convlet.cli.jobs import Job, job_for
+from convlet.cli.machines import Machines
 from convlet.cli.models import is_model, load_data
-from convlet.cli.places import Output
+from convlet.cli.places import Output, stem_of
 from convlet.cli.reading import Reading
 from convlet.cli.records import Records
 from convlet.cli.reporter import reporter
@@ -41,6 +42,7 @@ WITHOUT_RECIPE = (
 @reading.OPTIONS
 @options.file("--out", help="Where the model goes.", show_default="convlet-DATA.safetensors")
 @records.OPTIONS
+@machines.OPTIONS
 @options.JSON
 def train(
     choices: Choices,
@@ -48,6 +50,7 @@ def train(
     reading: Reading,
     out: Path | None,
     records: Records,
+    machines: Machines,
     json: bool,
 ) -> None:
     """Train a network and save it.
@@ -56,17 +59,21 @@ def train(
 
     With --checkpoint DIR a run can be interrupted; the same command with --resume goes on.
     """
+    training = replace(training, shards=machines.shards(training.shards))
     choices = training.with_recipe(choices)
     choices.check(**given_settings(training))
+    machines.check(training.shards or 1)
     reading.check()
     training.check()
     if training.folds is not None:
         records.refuse(out, "folds", "no single network comes of it")
-        cross_validate(choices, training, reading, training.folds, json)
+        with machines.opened(choices.threads) as cluster:
+            cross_validate(choices, training, reading, training.folds, json, cluster)
         return
     stopping = [] if training.patience is None else [EarlyStopping(training.patience)]
     watchers = records.prepare(choices.data, out, json)
-    output = Output(out, _default_out(choices.data), "a convlet model", is_model)
+    default = f"convlet-{stem_of(choices.data)}.safetensors"
+    output = Output(out, default, "a convlet model", is_model)
 
     data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
     seen = training.seen(data, choices.seed)
@@ -80,9 +87,9 @@ def train(
             say(line)
     name = data.name if choices.data in datasets.names() else None
     with _kept(job.network, records, output):
-        with reporter(json) as report:
+        with machines.opened(job.threads) as cluster, reporter(json) as report:
             told = [*stopping, *watchers, report]
-            rows = job.fit(told, **records.arguments(), data_name=name)
+            rows = job.fit(told, **records.arguments(), data_name=name, cluster=cluster)
         best = stopping[0].best_epoch if stopping else None
         row = next((row for row in rows if row.epoch == best), rows[-1])
         accuracy = _test_accuracy(job, data.test, row)
@@ -112,9 +119,3 @@ def _test_accuracy(job: Job, test: Split, row: Row) -> float:
     if job.validation is test and row.validation_accuracy is not None:
         return row.validation_accuracy
     return job.evaluate(test).accuracy
-
-
-def _default_out(data: str) -> str:
-    """In the current folder, after the data."""
-    stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if "/" in data else Path(data).stem)
-    return f"convlet-{stem}.safetensors"

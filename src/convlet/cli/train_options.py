@@ -16,6 +16,7 @@ class TrainOptions:
     """How a whole training goes, as given; None leaves a value to the recipe, or is none."""
 
     epochs: int | None
+    shards: int | None
     learning_rate: float | None
     schedule: str | None
     patience: int | None
@@ -67,23 +68,31 @@ class TrainOptions:
         return replace(held, validation=held.test, test=data.test)
 
 
+COURSE = (
+    whole("--epochs", help="How often every image is used.", show_default=OF_RECIPE),
+    real(
+        "--learning-rate",
+        help="Step size, eta.",
+        show_default="of the recipe; with an optimizer of another usual rate, that one",
+    ),
+    word(
+        "--schedule",
+        of=SCHEDULES,
+        metavar="SCHEDULE",
+        help=f'Of the learning rate: {", ".join(SCHEDULES)}; with numbers as in "step every 5".',
+        show_default=OF_RECIPE,
+    ),
+)
+LIMIT = whole("--limit", help="Use N training images only, of each class its share.")
 OPTIONS = together(
     "training",
     TrainOptions,
     [
-        whole("--epochs", help="How often every image is used.", show_default=OF_RECIPE),
-        real(
-            "--learning-rate",
-            help="Step size, eta.",
-            show_default="of the recipe; with an optimizer of another usual rate, that one",
-        ),
-        word(
-            "--schedule",
-            of=SCHEDULES,
-            metavar="SCHEDULE",
-            help=f"Of the learning rate: {', '.join(SCHEDULES)}; with numbers as in"
-            ' "step every 5".',
-            show_default=OF_RECIPE,
+        *COURSE,
+        whole(
+            "--shards",
+            help="Parts of a minibatch, whose sums meet along a tree: they decide the bits.",
+            show_default="1; with --cluster or --workers 8",
         ),
         whole(
             "--patience",
@@ -94,7 +103,7 @@ OPTIONS = together(
             help="Keep N training images, chosen by --seed, for the validation after each epoch;"
             " without it that has the test images.",
         ),
-        whole("--limit", help="Use N training images only, of each class its share."),
+        LIMIT,
         whole(
             "--folds",
             help="Train N networks, each without another part of the images, and test it on that"

@@ -124,8 +124,20 @@ class Dataset:
         """
         as_count(count, "count", 2)
         whole = self.pooled() if self.held_back else self
-        fold = strata.folds(whole.train.labels, count, as_seed(seed), whole.train.groups)
-        return (whole._parted(fold == n) for n in range(count))
+        dealt = whole._dealt(count, seed)
+        return (whole._parted(dealt == n) for n in range(count))
+
+    def fold(self, number: int, count: int, seed: int = 0) -> "Dataset":
+        """Number `number`, from 1, of the `folds` of the training images alone.
+
+        Test images have no part in it, also where they were drawn.  Raises `InputError`.
+        """
+        as_count(number, "number", 1, as_count(count, "count", 2))
+        return self._parted(self._dealt(count, seed) == number - 1)
+
+    def _dealt(self, count: int, seed: int) -> NDArray[np.int64]:
+        """The fold of each training image, from 0."""
+        return strata.folds(self.train.labels, count, as_seed(seed), self.train.groups)
 
     def pooled(self) -> "Dataset":
         """Its training and test images together, to train with and to test with."""

@@ -17,6 +17,7 @@ from convlet.plots.mistakes import mistakes
 from convlet.plots.rates import learning_rates
 from convlet.plots.sheet import contact_sheet
 from convlet.plots.style import save
+from convlet.plots.sweep import sweep
 
 __all__ = [
     "activations",
@@ -28,5 +29,6 @@ __all__ = [
     "mistakes",
     "reliability",
     "save",
+    "sweep",
     "training_curves",
 ]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Blue and vermilion of Okabe and Ito's palette: told apart with every kind of colour blindness.
 BLUE, ORANGE = "#0072b2", "#d55e00"
+LINES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""For several lines: that palette, the darkest first."""
 INK, GREY = "#1a1a1b", "#6b7681"
 SMALL, NORMAL, LARGE = 8, 9, 11  # points
 LETTER = 0.095  # inches that a letter of LARGE text takes, or less

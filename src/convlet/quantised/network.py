@@ -2,12 +2,12 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet import arrays
+from convlet import arrays, chunks
 from convlet import equations as floats
 from convlet.device.exports import WholeDeviceExports
 from convlet.engine import Samples
@@ -15,7 +15,7 @@ from convlet.equations import Array, Float32, Float64
 from convlet.errors import InputError
 from convlet.formats.model import refuse_not_finite
 from convlet.held_back import HeldBack
-from convlet.inference import Evaluation, Inference, Seen
+from convlet.inference import Evaluation, Inference, Seen, judged, seen_of
 from convlet.inputs import as_count, as_seed
 from convlet.layers import Layer
 from convlet.preparation import Preparation
@@ -34,6 +34,8 @@ from convlet.quantised.stages import QuantizedStage, forward
 from convlet.stages import Stage
 from convlet.text import format_layers
 from convlet.values import Scale, check_scale
+
+N = TypeVar("N", bound=np.generic)
 
 ROUNDING = 2.0**-20
 """How far from a level / 255 a float may be that is meant to be one."""
@@ -72,8 +74,11 @@ class QuantizedNetwork(WholeDeviceExports):
         """The bytes of the logits, int8 (n, classes): what a device computes, byte for byte.
 
         x: uint8 (n, rows, columns, channels), or (n, rows, columns) for one channel; or floats that
-        are levels / 255.  Raises `InputError`.
+        are levels / 255.  Of a Dask array of images it is a Dask array, computed chunk by chunk
+        when it is asked.  Raises `InputError`.
         """
+        if chunks.is_chunked(x):
+            return self._mapped("predict_bytes", x, np.int8)
         return self._bytes(self._levels(x))
 
     def predict_logits(self, x: Any) -> Float64:
@@ -81,6 +86,8 @@ class QuantizedNetwork(WholeDeviceExports):
 
         x, raises: as `predict_bytes`.
         """
+        if chunks.is_chunked(x):
+            return self._mapped("predict_logits", x, np.float64)
         return eq.real(self.predict_bytes(x), self.parts[-1].y)
 
     def predict_proba(self, x: Any) -> Float32:
@@ -88,6 +95,8 @@ class QuantizedNetwork(WholeDeviceExports):
 
         x, raises: as `predict_bytes`.
         """
+        if chunks.is_chunked(x):
+            return self._mapped("predict_proba", x, np.float32)
         return floats.softmax(self.predict_logits(x)).astype(np.float32)
 
     def predict(self, x: Any) -> Int64:
@@ -95,6 +104,8 @@ class QuantizedNetwork(WholeDeviceExports):
 
         x, raises: as `predict_bytes`.
         """
+        if chunks.is_chunked(x):
+            return chunks.mapped(self, "predict", x, np.empty(0, np.int64))
         return eq.decided(self.predict_bytes(x))
 
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None) -> Evaluation:
@@ -102,16 +113,27 @@ class QuantizedNetwork(WholeDeviceExports):
 
         x: as `predict_bytes`; y and sample_weight as for `Network.evaluate`.  Raises `InputError`.
         """
-        data = self.samples(x, y, sample_weight)
-        seen = self.seen(data)
-        right = seen.z.argmax(axis=1) == seen.labels
-        return Evaluation(seen.loss, float(np.average(right, weights=data.weight)))
+        if not chunks.is_chunked(x):
+            data = self.samples(x, y, sample_weight)
+            return judged(self.seen(data), data.weight)
+        z, (targets, weight) = chunks.computed(
+            self.predict_logits(x), lambda count: self._labels(y, sample_weight, count)
+        )
+        return judged(seen_of(z, targets, weight), weight)
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None) -> Samples:
         """Images and labels, checked, with omega of (13).  Raises `InputError`."""
         images = self._levels(x)
-        targets = arrays.as_labels(y, len(images), self.class_count)
-        return Samples(images, targets, arrays.as_sample_weight(sample_weight, len(images)))
+        return Samples(images, *self._labels(y, sample_weight, len(images)))
+
+    def _labels(self, y: Any, sample_weight: Any, count: int) -> tuple[Array, Float32 | None]:
+        """Labels and weights of so many images.  Raises `InputError`."""
+        targets = arrays.as_labels(y, count, self.class_count)
+        return targets, arrays.as_sample_weight(sample_weight, count)
+
+    def _mapped(self, method: str, x: Any, dtype: type[N]) -> NDArray[N]:
+        """That method, which gives (n, classes), for each chunk of a Dask array."""
+        return chunks.mapped(self, method, x, np.empty((0, self.class_count), dtype))
 
     def seen(self, data: Samples, threads: int | None = None) -> Seen:
         """What the network makes of samples that are already checked.
@@ -119,9 +141,7 @@ class QuantizedNetwork(WholeDeviceExports):
         threads: as an engine is told them; what multiplies whole numbers chooses its own.
         """
         z = eq.real(self._bytes(data.images), self.parts[-1].y)
-        labels = data.targets if data.targets.ndim == 1 else data.targets.argmax(axis=1)
-        loss = float(floats.mean_cost(floats.cross_entropy(z, data.targets), data.weight))
-        return Seen(z, np.asarray(labels, np.int64), loss)
+        return seen_of(z, data.targets, data.weight)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one safetensors file, or leave an old file as it was.

@@ -1,0 +1,70 @@
+"""--cluster and --workers of `convlet train`: whose processes take the steps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from convlet.cli.options import together, whole
+from convlet.cluster import usual_shards
+from convlet.cluster.local import local_cluster
+from convlet.errors import InputError, Name
+from convlet.inputs import as_count
+
+
+@dataclass(frozen=True)
+class Machines:
+    """As given; None for both is this process."""
+
+    cluster: str | None
+    workers: int | None
+
+    def check(self, shards: int) -> None:
+        """Refuse wrong numbers before data are read.  Raises `InputError`."""
+        if self.workers is None:
+            return
+        if self.cluster is not None:
+            hint = "leave out one of the two"
+            raise InputError(
+                "workers", self.workers, but=("there is a ", Name("cluster")), hint=hint
+            )
+        as_count(self.workers, "workers")
+        if self.workers > shards:
+            but = f"a minibatch has {shards} shards, of which each takes one or more"
+            raise InputError(
+                "workers", self.workers, but=but, hint=("take fewer, or more ", Name("shards"))
+            )
+
+    def shards(self, given: int | None) -> int | None:
+        """Where nobody says, the number that a cluster has."""
+        if given is not None or (self.cluster is None and self.workers is None):
+            return given
+        return usual_shards(self)
+
+    @contextmanager
+    def opened(self, threads: int | None) -> Iterator[Any]:
+        """Inside, what `Network.fit` takes for its cluster; a local one ends with it.
+
+        Raises `ClusterError`, `MissingDependencyError`.
+        """
+        if self.workers is not None:
+            with local_cluster(self.workers, threads) as cluster:
+                yield cluster
+        else:
+            yield self.cluster
+
+
+OPTIONS = together(
+    "machines",
+    Machines,
+    [
+        click.option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Train on the workers of this Dask cluster, as in tcp://10.0.0.1:8786.",
+        ),
+        whole("--workers", help="Train on N worker processes here, which share the threads."),
+    ],
+)

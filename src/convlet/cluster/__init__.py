@@ -1,0 +1,86 @@
+"""One training on the workers of a Dask cluster, to the bits of one process.
+
+The caller's loop (training.py) stays as it is; `caller.Cluster` takes its steps.  Placement,
+detection of failures, connections and their encryption are Dask's, which is loaded when a cluster
+is given.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from convlet.engine import Engine, Samples
+from convlet.inputs import as_positive
+from convlet.shapes import Shape
+
+if TYPE_CHECKING:
+    from convlet.cluster.caller import Cluster
+
+USUAL_SHARDS = 8
+MOST_SILENCE = 86400.0  # seconds
+
+
+def usual_shards(cluster: Any) -> int:
+    """Of a minibatch, where nobody says: of the cluster it only matters whether there is one."""
+    return 1 if cluster is None else USUAL_SHARDS
+
+
+@contextmanager
+def client_of(cluster: Any, silence: float) -> Iterator[Any]:
+    """Inside, the client of Dask for a cluster as `Network.fit` takes one; None for None.
+
+    silence: seconds.  Raises `InputError`, `ClusterError`, `MissingDependencyError`.
+    """
+    as_positive(silence, "silence", MOST_SILENCE)
+    if cluster is None:
+        yield None
+        return
+    from convlet.cluster.connecting import connected
+
+    with connected(cluster) as client:
+        yield client
+
+
+def on_cluster(
+    client: Any, x: Any, y: Any, sample_weight: Any, input_shape: Shape
+) -> tuple[Any, Any, Any]:
+    """Arrays of Dask: x as images that stay where they are, the others as arrays here.
+
+    Without a client, and for other arrays, what was given.  Raises `InputError`.
+    """
+    if client is None:
+        return x, y, sample_weight
+    if is_dask_array(x):
+        from convlet.cluster.chunks import as_chunks
+
+        x = as_chunks(client, x, input_shape)
+    y, sample_weight = (
+        client.compute(one).result() if is_dask_array(one) else one for one in (y, sample_weight)
+    )
+    return x, y, sample_weight
+
+
+def is_dask_array(x: Any) -> bool:
+    """Without loading Dask."""
+    return type(x).__module__.startswith("dask.array")
+
+
+@contextmanager
+def workers_of(
+    client: Any, engine: Engine, data: Samples, shards: int, silence: float
+) -> "Iterator[Cluster | None]":
+    """Inside, the workers of a client's cluster have the data and take steps; None for None.
+
+    Raises `InputError`, `ClusterError`.
+    """
+    if client is None:
+        yield None
+        return
+    from convlet.cluster.caller import Cluster
+
+    workers = Cluster(client, engine, data, shards, silence)
+    try:
+        workers.open()
+        yield workers
+    finally:
+        workers.close()

@@ -1,0 +1,170 @@
+"""Images for workers: whole, opened from a file, or in blocks of which each worker has some.
+
+Each kind says what a worker's blocks are when a call is written (`blocks`), and sees to it that
+they are there (`provide` for one worker, `repair` after a call that did not find them).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from time import monotonic
+from typing import Any, Protocol
+
+import numpy as np
+
+from convlet.cluster.calls import Block
+from convlet.equations import Array
+
+LOOK = 0.02
+"""Seconds between two looks whether something is there."""
+
+LIMIT = 600.0
+"""Seconds in which Dask has to move images, or to make chunks anew."""
+
+SHARE = 0.25
+"""Of a worker's memory that images may take to be there whole."""
+
+BLOCK = 32 << 20
+"""Bytes of a block."""
+
+Alive = Callable[[str], bool]
+"""Whether a worker, by its address, can give images to another."""
+
+
+class Kept(Protocol):
+    """Images that workers have."""
+
+    async def provide(self, address: str, alive: Alive) -> None:
+        """Have a worker ready.  Raises `OSError`."""
+
+    async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:
+        """See to it that the team finds all images: workers were lost, or lacked some.
+
+        Raises `OSError`.
+        """
+
+    def blocks(self, address: str) -> tuple[Block, ...]:
+        """As this worker has them."""
+
+    def release(self) -> None:
+        """Let them go."""
+
+
+class Whole:
+    """Images of the caller, which every worker gets whole, later ones from those before.
+
+    Each has them under a key of its own: of one key Dask keeps no more copies than tasks need.
+    """
+
+    def __init__(self, client: Any, images: Array) -> None:
+        self.client, self.images = client, images
+        self.copies: dict[str, Any] = {}  # futures by the address of the worker
+        self.first = asyncio.Lock()
+
+    async def provide(self, address: str, alive: Alive) -> None:
+        self.copies.pop(address, None)
+        async with self.first:  # two may not both be the first
+            source = self._source(alive)
+            if source is None:
+                self.copies[address] = await self.client.scatter(
+                    self.images, workers=[address], hash=False, direct=False
+                )
+                return
+        copy = self.client.submit(
+            _same, source, workers=[address], allow_other_workers=False, pure=False
+        )
+        await finished([copy])
+        self.copies[address] = copy
+
+    async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:
+        for address in lacking:
+            await self.provide(address, alive)
+
+    def blocks(self, address: str) -> tuple[Block, ...]:
+        copy = self.copies.get(address)
+        return (Block(0, len(self.images), None if copy is None else copy.key),)
+
+    def release(self) -> None:
+        for copy in self.copies.values():
+            copy.release()
+
+    def _source(self, alive: Alive) -> Any:
+        for address, copy in self.copies.items():
+            if copy.status == "finished" and alive(address):
+                return copy
+        return None
+
+
+class Blocks:
+    """Images in blocks, of which each worker has some and asks others for rows of the rest.
+
+    futures: of arrays, lengths of each; Dask makes those again that are lost.
+    """
+
+    def __init__(self, client: Any, futures: Sequence[Any], lengths: Sequence[int]) -> None:
+        self.client, self.futures = client, list(futures)
+        self.edges = list(pairwise([0, *accumulate(lengths)]))
+        self.holders: dict[str, tuple[str, ...]] = {}
+
+    async def provide(self, address: str, alive: Alive) -> None:
+        """Nothing: who joins asks others, and holds what Dask makes anew."""
+
+    async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:
+        await finished(self.futures)
+        found = await self.client.who_has(self.futures)
+        self.holders = {key: tuple(filter(alive, where)) for key, where in found.items()}
+
+    def blocks(self, address: str) -> tuple[Block, ...]:
+        return tuple(
+            Block(start, stop, future.key, self.holders.get(future.key, ()))
+            for (start, stop), future in zip(self.edges, self.futures, strict=True)
+        )
+
+    def release(self) -> None:
+        for future in self.futures:
+            future.release()
+
+
+class Divided(Blocks):
+    """Images of the caller that are too many for one worker, dealt to all of them in blocks."""
+
+    def __init__(self, client: Any, images: Array) -> None:
+        step = max(1, BLOCK // images[0].nbytes)
+        self.parts = [images[start : start + step] for start in range(0, len(images), step)]
+        super().__init__(client, [None] * len(self.parts), [len(part) for part in self.parts])
+        self.owners = [""] * len(self.parts)
+
+    async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:
+        """Deal the blocks again whose owner is gone."""
+        for n, part in enumerate(self.parts):
+            future = self.futures[n]
+            there = future is not None and future.status == "finished"
+            if not there or not alive(self.owners[n]):
+                self.owners[n] = team[n % len(team)]
+                self.futures[n] = await self.client.scatter(
+                    np.ascontiguousarray(part),
+                    workers=[self.owners[n]],
+                    hash=False,
+                    direct=False,
+                )
+        await super().repair(lacking, team, alive)
+
+    def release(self) -> None:
+        self.futures = [future for future in self.futures if future is not None]
+        super().release()
+
+
+async def finished(futures: Sequence[Any]) -> None:
+    """Wait until Dask has made them.  Raises `OSError` where it cannot, or not in `LIMIT`."""
+    until = monotonic() + LIMIT
+    while pending := [one for one in futures if one.status != "finished"]:
+        for one in pending:
+            if one.status not in ("pending", "lost"):  # what is lost is made again
+                raise OSError(f"the images are {one.status} on the cluster")
+        if monotonic() > until:
+            raise OSError(f"the images do not come within {LIMIT:g} seconds")
+        await asyncio.sleep(LOOK)
+
+
+def _same(images: Array) -> Array:
+    return images

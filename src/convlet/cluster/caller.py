@@ -1,0 +1,303 @@
+"""The caller's side: takes the steps of the training loop by workers, whatever happens to them."""
+
+import asyncio
+import warnings
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import suppress
+from math import inf
+from time import monotonic, sleep
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from convlet.cluster import worker
+from convlet.cluster.blocks import SHARE, Blocks, Divided, Kept, Whole
+from convlet.cluster.calls import Answer, Call, Failure, digest_of
+from convlet.cluster.chunks import Chunks
+from convlet.cluster.exchange import edges_of, places_of
+from convlet.cluster.mapped import Mapped, digest, file_of
+from convlet.cluster.members import ANSWER, Member, Members, UnfitError
+from convlet.engine import Engine, Samples, Steps, Trained
+from convlet.equations import Float32
+from convlet.errors import ClusterError
+from convlet.settings import Settings
+
+REPEATS = 3
+"""Calls that may fail with all workers alive, before the one that is blamed most is left out."""
+
+
+class Cluster:
+    """Takes steps by the workers of a cluster, like `Engine.train`, for one run on some data.
+
+    A call that fails is sent again, to the workers that are left: the caller has the parameters
+    and slots that it began with.  Raises `ClusterError` where none is left.
+    """
+
+    seconds_per_call = 0.4
+    """Long against what a call costs, short for who waits for progress or Ctrl-C."""
+
+    def __init__(
+        self, client: Any, engine: Engine, data: Samples, shards: int, patience: float
+    ) -> None:
+        self.client, self.shards, self.patience = client, shards, patience
+        self.name = uuid4().hex
+        self.data = data
+        self.kept: Kept | None = None
+        self.members = Members(client, self.name, engine, patience, self._provide)
+        self.number = 0
+
+    def open(self) -> None:
+        """Have the workers that are there ready.  Raises `InputError`, `ClusterError`."""
+        self._on_loop(self.members.open(self.shards, self._choose))
+        self._say()
+
+    async def _choose(self, abouts: dict[str, dict[str, Any]]) -> None:
+        """How the images reach the workers."""
+        images, addresses = self.data.images, list(abouts)
+        if isinstance(images, Chunks):
+            self.kept = images.kept
+        elif (file := file_of(images)) is not None:
+            mapped = Mapped(self.client, file, await asyncio.to_thread(digest, images))
+            checks = (mapped.check(address) for address in addresses)
+            wrong = await asyncio.gather(*checks, return_exceptions=True)
+            if not any(wrong):
+                self.kept = mapped
+            for address, error in zip(addresses, wrong, strict=True):
+                if error is not None:
+                    self.members.notes.append(
+                        f"the worker {address}: {error}; so the images are sent to the workers"
+                    )
+        if self.kept is None:
+            room = min(about["memory"] or inf for about in abouts.values())
+            kind = Whole if images.nbytes <= SHARE * room else Divided
+            self.kept = kind(self.client, images)
+        if isinstance(self.kept, Blocks):
+            await self.kept.repair([], addresses, lambda address: True)
+
+    def close(self) -> None:
+        """End the run on the cluster, and let the images go."""
+        with suppress(Exception):
+            self._on_loop(self.members.close())
+        if self.kept is not None:
+            self.kept.release()
+
+    def train(
+        self,
+        parameters: Float32,
+        slots: tuple[Float32, ...],
+        data: Samples,
+        steps: Steps,
+        settings: Settings,
+        threads: int | None = None,
+    ) -> Trained:
+        """Take steps, in place; see `Engine`."""
+        vectors = (parameters, *slots)
+        digest = digest_of(vectors)
+        blamed: Counter[str] = Counter()
+        while True:
+            team = self._team(settings.shards)
+            calls = self._calls(team, vectors, digest, data, steps, settings, threads)
+            found = self._on_loop(self._ask(team, calls))
+            self._say()
+            if all(isinstance(one, Answer) for one in found):
+                return self._taken(team, vectors, found)
+            self._repair(team, found, blamed)
+
+    def _team(self, most: int) -> list[Member]:
+        """Workers that can take steps; waits a while for one."""
+        until = monotonic() + self.patience
+        while not (team := self.members.team(most)):
+            self._refuse_lost_scheduler()
+            if monotonic() > until:
+                self._say()
+                raise ClusterError(
+                    f"no worker of the cluster is left, for {self.patience:g} seconds"
+                )
+            sleep(0.02)
+        return team
+
+    def _calls(
+        self,
+        team: list[Member],
+        vectors: tuple[Float32, ...],
+        digest: str,
+        data: Samples,
+        steps: Steps,
+        settings: Settings,
+        threads: int | None,
+    ) -> list[Call]:
+        assert self.kept is not None
+        self.number += 1
+        edges = edges_of(settings.shards, [threads or m.threads for m in team])
+        size, count = settings.batch_size, len(steps.order)
+        starts = np.arange(0, count, size)
+        each = np.ones(count) if data.weight is None else data.weight[steps.order]
+        totals = np.add.reduceat(each.astype(np.float64), starts)
+        calls = []
+        for n, member in enumerate(team):
+            places = places_of(count, size, settings.shards, edges[n], edges[n + 1])
+            numbers = steps.order[places]
+            call = Call(
+                number=self.number,
+                team=tuple(m.address for m in team),
+                edges=edges,
+                worker=n,
+                count=count,
+                numbers=numbers,
+                targets=data.targets[numbers],
+                weight=None if data.weight is None else data.weight[numbers],
+                totals=totals,
+                rates=steps.rates,
+                updates=steps.updates,
+                epoch=steps.epoch,
+                settings=settings,
+                threads=threads,
+                blocks=self.kept.blocks(member.address),
+                shape=data.images.shape[1:],
+                dtype=data.images.dtype.str,
+                digest=digest,
+                vectors=None if member.digest == digest else vectors,
+                answers=n == 0,
+            )
+            calls.append(call)
+        return calls
+
+    async def _ask(self, team: list[Member], calls: list[Call]) -> list[Answer | Failure]:
+        """The answers of all; once one fails the others are told to end."""
+        tasks = [
+            asyncio.create_task(self._one(member, call))
+            for member, call in zip(team, calls, strict=True)
+        ]
+        try:
+            pending = set(tasks)
+            ending = None  # when those that were told to end are waited for no longer
+            while pending:
+                done, pending = await asyncio.wait(
+                    pending, timeout=0.2, return_when=asyncio.FIRST_COMPLETED
+                )
+                if ending is None and (
+                    any(isinstance(task.result(), Failure) for task in done)
+                    or self._stuck(team, tasks)
+                ):
+                    ending = monotonic() + self.patience
+                    alive = [m for m, t in zip(team, tasks, strict=True) if t in pending]
+                    await asyncio.gather(
+                        *(
+                            self.members.ask(m.address, worker.abort, calls[0].number, limit=ANSWER)
+                            for m in alive
+                            if not self.members.silent(m, monotonic())
+                        )
+                    )
+                if ending is not None:
+                    now = monotonic()
+                    left = [m for m, t in zip(team, tasks, strict=True) if t in pending]
+                    if now > ending or all(self.members.silent(m, now) for m in left):
+                        break
+            return [
+                task.result() if task.done() else Failure("gone", "it does not answer")
+                for task in tasks
+            ]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _one(self, member: Member, call: Call) -> Answer | Failure:
+        found = await self.members.ask(member.address, worker.work, call)
+        if isinstance(found, Answer | Failure):
+            return found
+        return Failure("gone", f"{type(found).__name__}: {found}")
+
+    def _stuck(self, team: list[Member], tasks: list[Any]) -> bool:
+        """Whether a worker is silent or lost, or all wait for one another and none computes."""
+        now = monotonic()
+        pending = [m for m, t in zip(team, tasks, strict=True) if not t.done()]
+        if any(
+            self.members.silent(m, now) or m.address not in self.members.members for m in pending
+        ):
+            return True
+        return all(m.waiting is not None and m.waiting[1] > self.patience for m in pending)
+
+    def _repair(
+        self, team: list[Member], found: list[Answer | Failure], blamed: Counter[str]
+    ) -> None:
+        """Leave out who is lost, so that the call can be sent again."""
+        for member in team:
+            member.digest = ""
+        lost, lacking = False, []
+        for member, one in zip(team, found, strict=True):
+            if not isinstance(one, Failure):
+                continue
+            if one.kind == "failed":
+                raise ClusterError(f"the worker {member.address} failed: {one.words}")
+            if one.kind == "gone":
+                lost = True
+                self._on_loop(self._drop(member.address))
+            if one.kind == "data":
+                lacking.append(member.address)
+                blamed[member.address] += 1
+            if one.blame is not None:
+                blamed[one.blame] += 1
+        if lost:
+            blamed.clear()
+        elif blamed.total() >= REPEATS:
+            address = blamed.most_common(1)[0][0]
+            words = "others do not reach it, or it does not reach the images"
+            self.members.unfit[address] = UnfitError(words)
+            self._on_loop(self._drop(address))
+            self.members.notes.append(f"the worker {address} is left out: {words}")
+            blamed.clear()
+        if lost or lacking:
+            self._on_loop(self._restore(lacking))
+
+    async def _restore(self, lacking: list[str]) -> None:
+        """Have the images where they are looked for; if that fails so does the next call."""
+        assert self.kept is not None
+        team = [member.address for member in self.members.team(self.shards)]
+        if team:
+            with suppress(OSError):
+                await self.kept.repair(lacking, team, self.members.alive)
+
+    async def _provide(self, address: str) -> None:
+        assert self.kept is not None
+        await self.kept.provide(address, self.members.alive)
+
+    async def _drop(self, address: str) -> None:
+        self.members.drop(address)
+
+    def _taken(self, team: list[Member], vectors: tuple[Float32, ...], found: list[Any]) -> Trained:
+        """Put the parameters and slots in place; all workers must have the same."""
+        digests = {member.address: one.digest for member, one in zip(team, found, strict=True)}
+        if len(set(digests.values())) > 1:
+            common = Counter(digests.values()).most_common(1)[0][0]
+            others = ", ".join(a for a, digest in digests.items() if digest != common)
+            raise ClusterError(
+                f"the workers have different parameters after the same steps: {others} differ from"
+                " the others; nothing of these steps is kept"
+            )
+        answer: Answer = found[0]
+        assert answer.vectors is not None
+        for vector, new in zip(vectors, answer.vectors, strict=True):
+            vector[...] = new
+        for member in team:
+            member.digest = answer.digest
+        return Trained(answer.costs, answer.diverged)
+
+    def _say(self) -> None:
+        """Tell the caller what happened to workers."""
+        while self.members.notes:
+            warnings.warn(self.members.notes.pop(0), RuntimeWarning, stacklevel=2)
+
+    def _refuse_lost_scheduler(self) -> None:
+        if self.members.error is not None:
+            raise ClusterError(f"the scheduler of the cluster is lost: {self.members.error}")
+
+    def _on_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run on the client's loop, and wait; an exception here ends it there."""
+        task = asyncio.run_coroutine_threadsafe(coroutine, self.client.loop.asyncio_loop)
+        try:
+            return task.result()
+        except BaseException:
+            task.cancel()
+            raise

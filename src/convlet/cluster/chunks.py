@@ -1,0 +1,97 @@
+"""Dask arrays of images: checked where their chunks are, and never all in one place."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet import arrays
+from convlet.arrays import Elsewhere
+from convlet.cluster.blocks import Blocks
+from convlet.cluster.mapped import digest
+from convlet.cluster.rows import split
+from convlet.equations import Array
+from convlet.errors import InputError
+from convlet.shapes import Shape
+from convlet.values import Wrong, wrong_levels
+
+
+class Seen(NamedTuple):
+    """What was found in a chunk: its digest, and which levels are no images'."""
+
+    digest: str
+    dtype: str
+    wrong: Wrong | None
+
+
+class Chunks(Elsewhere):
+    """Checked images in the chunks of a Dask array, on its workers.
+
+    Rows of it are asked for as of an array: images[numbers], images[start:stop:step].
+    """
+
+    def __init__(self, client: Any, kept: Blocks, shape: tuple[int, ...], seen: list[Seen]) -> None:
+        self.client, self.kept, self.shape, self.seen = client, kept, shape, seen
+        self.dtype = np.dtype(seen[0].dtype)
+        self.ndim, self.size = len(shape), int(np.prod(shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: Any) -> Array:
+        numbers = np.arange(len(self))[chosen]
+        unique, back = np.unique(numbers, return_inverse=True)
+        found = np.empty((len(unique), *self.shape[1:]), self.dtype)
+        parts = split(self.kept.blocks(""), unique)
+        rows = [
+            self.client.submit(_rows, self.kept.futures[place], inside, pure=False)
+            for place, _, inside in parts
+        ]
+        for (_, part, _), some in zip(parts, self.client.gather(rows), strict=True):
+            found[part] = some
+        images: Array = found[back.reshape(-1)]
+        return images
+
+    def fingerprint(self) -> str:
+        """Of every byte, in these chunks."""
+        from hashlib import sha256
+
+        whole = sha256("".join(one.digest for one in self.seen).encode()).hexdigest()
+        return f"{whole} over {len(self.seen)} chunks"
+
+
+def as_chunks(client: Any, x: Any, input_shape: Shape) -> Chunks:
+    """A Dask array as images.  Raises `InputError`."""
+    if np.isnan(x.shape[0]):
+        hint = "x.compute_chunk_sizes() first"
+        raise InputError("x", None, "chunks of known sizes", hint, found="has chunks of none")
+    if x.shape[0] == 0:
+        raise InputError("x", x.shape, "at least one image", found=f"has shape {x.shape}")
+    lengths = [length for length in x.chunks[0] if length]
+    x = x.rechunk({n: -1 for n in range(1, x.ndim)})
+    parts = [part for part, n in zip(x.to_delayed().reshape(-1), x.chunks[0], strict=True) if n]
+    futures = [
+        client.submit(arrays.arranged, chunk, input_shape, "x", pure=False)
+        for chunk in client.compute(parts)
+    ]
+    seen = client.gather([client.submit(_seen, one, pure=False) for one in futures])
+    _refuse(seen)
+    return Chunks(client, Blocks(client, futures, lengths), (x.shape[0], *input_shape), seen)
+
+
+def _seen(images: Array) -> Seen:
+    return Seen(digest(images), images.dtype.str, wrong_levels(images, "x"))
+
+
+def _rows(images: Array, inside: NDArray[np.int64]) -> Array:
+    return images[inside]
+
+
+def _refuse(seen: list[Seen]) -> None:
+    """Raise `InputError` for levels that are no images': a dark chunk may be, if others are not."""
+    if len({one.dtype for one in seen}) > 1:
+        raise InputError("x", None, "one dtype", found="has chunks of uint8 and of floats")
+    wrong = [one.wrong for one in seen if one.wrong is not None]
+    if wrong and (seen[0].dtype != "|u1" or len(wrong) == len(seen)):
+        first = wrong[0]
+        raise InputError("x", None, first.expected, first.mend, found=f"holds {first.found}")

@@ -1,0 +1,28 @@
+"""A cluster of processes on this machine, for as long as it is needed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import CRITICAL
+from typing import Any
+
+from convlet.cluster.connecting import WHAT, WHERE
+from convlet.libraries import library
+from convlet.threads import available
+
+
+@contextmanager
+def local_cluster(workers: int, threads: int | None = None) -> Iterator[Any]:
+    """Inside, a cluster of Dask with so many worker processes; they end with it.
+
+    threads: of each worker; None shares those that this machine allows.  Raises
+    `MissingDependencyError`.
+    """
+    distributed = library("distributed", WHAT, WHERE, "Dask")
+    with distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=threads or max(1, available() // workers),
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        silence_logs=CRITICAL,
+    ) as cluster:
+        yield cluster

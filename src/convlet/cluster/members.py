@@ -1,0 +1,303 @@
+"""Which workers take part: found, checked, kept alive by beats, left behind where they are silent.
+
+All of it happens on the event loop of the client, while the caller's thread trains.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from convlet._version import __version__
+from convlet.cluster import worker
+from convlet.engine import Engine
+from convlet.errors import InputError
+from convlet.native import TARGET
+
+BEAT = 1.0
+"""Seconds between two beats; also between two looks for workers that joined."""
+
+ANSWER = 5.0
+"""Seconds that a worker has for its answer to a small question."""
+
+
+class UnfitError(Exception):
+    """A worker cannot take part: why, and what to do."""
+
+    def __init__(self, but: str, hint: str = "") -> None:
+        super().__init__(but)
+        self.but, self.hint = but, hint
+
+
+@dataclass
+class Member:
+    """A worker.  digest: of the vectors that it has."""
+
+    address: str
+    about: dict[str, Any]
+    task: Any = None  # the future of the long task
+    seen: float = 0.0
+    ready: bool = False
+    digest: str = ""
+    waiting: tuple[str, float] | None = None
+    beat: "asyncio.Task[None] | None" = None
+
+    @property
+    def threads(self) -> int:
+        """That Dask gave it."""
+        return int(self.about["threads"])
+
+
+class Members:
+    """The workers of a run.
+
+    provide(address): brings a worker the images that it should have.  patience: seconds without a
+    sign of life after which a worker is left behind; so long a worker waits for the caller, too.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        engine: Engine,
+        patience: float,
+        provide: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.client, self.name, self.engine, self.provide = client, name, engine, provide
+        self.patience = patience
+        self.members: dict[str, Member] = {}
+        self.joining: dict[str, asyncio.Task[None]] = {}
+        self.unfit: dict[str, UnfitError] = {}  # workers that are not asked again, and why
+        self.notes: list[str] = []  # for the caller to say
+        self.error: Exception | None = None  # the scheduler is lost
+        self.watcher: asyncio.Task[None] | None = None
+
+    async def open(
+        self, most: int, choose: Callable[[dict[str, dict[str, Any]]], Awaitable[None]]
+    ) -> None:
+        """Have all workers ready that answer.  Raises `InputError` where they cannot take part.
+
+        choose: called with what is known of each, before any is provided with images.
+        """
+        listed = await self._listed()
+        if len(listed) > most:
+            raise InputError(
+                "shards",
+                most,
+                but=f"the cluster has {len(listed)} workers, each of which sums one or more",
+                hint="take at least as many; more than that divide the work more evenly",
+            )
+        probes = {a: asyncio.create_task(probe(self.client, a)) for a in listed}
+        await asyncio.wait(probes.values(), timeout=self.patience)
+        abouts = {a: _result(a, task) for a, task in probes.items() if task.done()}
+        for task in probes.values():
+            task.cancel()
+        if abouts:
+            await choose(abouts)
+        for address, about in abouts.items():
+            self.joining[address] = asyncio.create_task(self._join(address, about))
+        joining = dict(self.joining)
+        self.watcher = asyncio.create_task(self._watch())
+        begun = monotonic()
+        while any(
+            not task.done() and (monotonic() - begun < self.patience or self.alive(address))
+            for address, task in joining.items()
+        ):
+            await asyncio.sleep(0.02)
+        ready = [m.address for m in self.members.values() if m.ready]
+        if not ready:
+            but = f"none of its workers began within {self.patience:g} seconds"
+            raise InputError("cluster", None, found="is there", but=but, hint="are they busy?")
+        for address in set(listed) - set(ready):
+            self.notes.append(
+                f"the worker {address} does not begin, and is left behind: it joins when it does"
+            )
+
+    async def _listed(self) -> dict[str, int]:
+        """The workers of the cluster.  Raises `InputError` where none comes."""
+        until = monotonic() + self.patience
+        while not (listed := await self.client.nthreads()):
+            if monotonic() > until:
+                but = f"it has no workers, for {self.patience:g} seconds"
+                hint = "start some, as by: dask worker ADDRESS"
+                raise InputError("cluster", None, found="is there", but=but, hint=hint)
+            await asyncio.sleep(0.1)
+        found: dict[str, int] = listed
+        return found
+
+    async def close(self) -> None:
+        """End the run on all workers; it ends by itself on those that are silent."""
+        tasks = [self.watcher, *self.joining.values(), *(m.beat for m in self.members.values())]
+        for task in tasks:
+            if task is not None:
+                task.cancel()
+        alive = [address for address in self.members if self.alive(address)]
+        await asyncio.gather(*(self.ask(a, worker.stop, limit=ANSWER) for a in alive))
+        for member in self.members.values():
+            if member.task is not None:
+                with suppress(Exception):
+                    member.task.release()
+
+    def team(self, most: int) -> list[Member]:
+        """Those that can take steps now, `most` at most, in the order in which they came."""
+        now = monotonic()
+        alive = [m for m in self.members.values() if m.ready and not self.silent(m, now)]
+        return alive[:most]
+
+    def silent(self, member: Member | None, now: float) -> bool:
+        return member is None or now - member.seen > self.patience
+
+    def alive(self, address: str) -> bool:
+        return not self.silent(self.members.get(address), monotonic())
+
+    def drop(self, address: str) -> None:
+        """A worker is lost; it may come back as one that joins."""
+        if member := self.members.pop(address, None):
+            if member.beat is not None:
+                member.beat.cancel()
+            with suppress(Exception):
+                member.task.release()
+
+    async def ask(
+        self, address: str, function: Callable[..., Any], *args: Any, limit: float | None = None
+    ) -> Any:
+        """What a function of worker.py answers there; the exception where there is no answer."""
+        try:
+            asked = self.client.run(
+                function, self.name, *args, workers=[address], on_error="return"
+            )
+            return (await asyncio.wait_for(asked, limit))[address]
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            return error
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                listed = await asyncio.wait_for(self.client.nthreads(), 6 * self.patience)
+            except Exception as error:
+                self.error = error
+                return
+            for address in set(self.members) - set(listed):
+                self.drop(address)
+            for address in set(listed) - {*self.members, *self.joining, *self.unfit}:
+                self.joining[address] = asyncio.create_task(self._join(address))
+            for member in list(self.members.values()):
+                if member.beat is None or member.beat.done():
+                    member.beat = asyncio.create_task(self._beat(member))
+            await asyncio.sleep(BEAT)
+
+    async def _beat(self, member: Member) -> None:
+        asked = monotonic()
+        found = await self.ask(member.address, worker.beat)
+        if not isinstance(found, dict):
+            return  # it is silent, or Dask will say that it is gone
+        if found["known"]:
+            member.seen, member.waiting = max(asked, member.seen), found["waiting"]
+        elif member.ready:  # its lease was over, as after a stop
+            self.drop(member.address)
+
+    async def _join(self, address: str, about: dict[str, Any] | None = None) -> None:
+        try:
+            about = about or await probe(self.client, address)
+            member = Member(address, about)
+            member.task = self.client.submit(
+                worker.serve,
+                self.name,
+                self.engine,
+                self.patience,
+                workers=[address],
+                key=f"convlet-{self.name}-{address}",
+                allow_other_workers=False,
+                pure=False,
+                priority=100,
+                retries=0,
+            )
+            self.members[address] = member
+            await self._begun(member)
+            member.seen = monotonic()
+            self._compare(member)
+            await self.provide(address)
+            member.seen, member.ready = monotonic(), True
+        except UnfitError as error:
+            self.unfit[address] = error
+            self.notes.append(f"the worker {address} takes no part: {error.but}")
+        except Exception as error:
+            self.drop(address)
+            self.notes.append(f"the worker {address} could not join: {error}")
+        finally:
+            self.joining.pop(address, None)
+
+    def _compare(self, member: Member) -> None:
+        """Say where a worker's bits come of another library or processor: they are the same."""
+        import numpy
+
+        mine = {"numpy": numpy.__version__, "target": TARGET.name}
+        words = {"numpy": "NumPy", "target": "the instruction set"}
+        for name, own in mine.items():
+            if (other := member.about[name]) != own:
+                self.notes.append(
+                    f"the worker {member.address} has {words[name]} {other}, this is {own}: the"
+                    " bits are the same"
+                )
+
+    async def _begun(self, member: Member) -> None:
+        """Wait for the long task."""
+        while True:
+            found = await self.ask(member.address, worker.beat, limit=self.patience)
+            if isinstance(found, dict) and found["known"]:
+                return
+            if member.task.status in ("error", "lost", "cancelled"):
+                raise UnfitError(f"its task ended as {member.task.status}")
+            await asyncio.sleep(0.02)
+
+
+def _result(address: str, task: "asyncio.Task[dict[str, Any]]") -> dict[str, Any]:
+    """Of a probe.  Raises `InputError`."""
+    try:
+        return task.result()
+    except UnfitError as error:
+        found = f"has the worker {address}"
+        raise InputError("cluster", None, found=found, but=error.but, hint=error.hint) from None
+
+
+def prober() -> Callable[[Any], dict[str, Any]]:
+    """A function that says what a worker has, which travels whole: convlet may be missing there."""
+
+    def about(dask_worker: Any) -> dict[str, Any]:
+        try:
+            import numpy
+
+            from convlet._version import __version__ as version
+            from convlet.native import TARGET as target
+        except ImportError as error:
+            return {"missing": str(error)}
+        return {
+            "convlet": version,
+            "numpy": numpy.__version__,
+            "target": target.name,
+            "threads": dask_worker.state.nthreads,
+            "memory": dask_worker.memory_manager.memory_limit,  # bytes, or None
+        }
+
+    return about
+
+
+async def probe(client: Any, address: str) -> dict[str, Any]:
+    """What a worker has.  Raises `UnfitError`."""
+    answers = await client.run(prober(), workers=[address], on_error="return")
+    about = answers[address]
+    if isinstance(about, Exception):
+        raise about
+    install = f"pip install convlet=={__version__} there"
+    if "missing" in about:
+        raise UnfitError(f"it has no convlet ({about['missing']})", install)
+    if about["convlet"] != __version__:
+        raise UnfitError(f"it has convlet {about['convlet']}, this is {__version__}", install)
+    if about["target"] is None:
+        raise UnfitError("the native engine does not run on its CPU")
+    found: dict[str, Any] = about
+    return found

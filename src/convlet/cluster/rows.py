@@ -1,0 +1,106 @@
+"""Images on a worker: blocks that Dask keeps there, and rows of others from workers that do."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.cluster.calls import Block, Call
+from convlet.cluster.mapped import File
+from convlet.equations import Array
+
+ROWS = "convlet_rows"
+"""The operation of a worker's server that gives rows of a block."""
+
+
+class NoImagesError(Exception):
+    """A block is not where it should be."""
+
+
+@dataclass
+class Images:
+    """What a call needs of the blocks: those that are here, and rows of others."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    blocks: tuple[Block, ...]
+    here: dict[int, Array] = field(default_factory=dict)  # by the place of the block
+    rows: dict[int, Array] = field(default_factory=dict)  # those asked for, in their order
+
+    def found(self, numbers: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+        """Images, and where among them those of the numbers stand."""
+        if len(self.blocks) == 1 and 0 in self.here:
+            return self.here[0], numbers
+        unique, back = np.unique(numbers, return_inverse=True)
+        images = np.empty((len(unique), *self.shape), self.dtype)
+        for place, part, inside in split(self.blocks, unique):
+            images[part] = self.here[place][inside] if place in self.here else self.rows[place]
+        return images, back.reshape(-1)
+
+
+def split(
+    blocks: tuple[Block, ...], numbers: NDArray[np.int64]
+) -> list[tuple[int, slice, NDArray[np.int64]]]:
+    """Sorted numbers by block: its place, which of the numbers it has, and where in it they are."""
+    ends = np.searchsorted(numbers, [block.stop for block in blocks])
+    starts = [0, *ends[:-1]]
+    return [
+        (place, slice(start, end), numbers[start:end] - blocks[place].start)
+        for place, (start, end) in enumerate(zip(starts, ends, strict=True))
+        if end > start
+    ]
+
+
+async def images_of(worker: Any, call: Call) -> Images:
+    """The images of a call's numbers, those of other workers fetched.  Raises `NoImagesError`."""
+    images = Images(call.shape, call.dtype, call.blocks)
+    missing = []
+    for place, _, inside in split(call.blocks, np.unique(call.numbers)):
+        key = call.blocks[place].key
+        if isinstance(key, File):
+            images.here[place] = _opened(key)
+        elif key in worker.data:
+            images.here[place] = worker.data[key]
+        else:
+            missing.append((place, inside))
+    fetched = await asyncio.gather(
+        *(_fetch(worker, call.blocks[place], inside) for place, inside in missing)
+    )
+    images.rows = {place: rows for (place, _), rows in zip(missing, fetched, strict=True)}
+    return images
+
+
+def _opened(file: File) -> Array:
+    try:
+        return file.opened()
+    except (OSError, ValueError) as error:
+        raise NoImagesError(f"{file.path}: {error}") from error
+
+
+async def _fetch(worker: Any, block: Block, inside: NDArray[np.int64]) -> Array:
+    from distributed.protocol import to_serialize
+
+    words = "nobody has it"
+    for address in block.holders:
+        try:
+            reply = await getattr(worker.rpc(address), ROWS)(
+                key=block.key, index=to_serialize(inside)
+            )
+        except OSError as error:
+            words = f"{address}: {error}"
+            continue
+        if reply["rows"] is not None:
+            found: Array = reply["rows"]
+            return found
+        words = f"{address} has it no longer"
+    raise NoImagesError(f"images {block.start} to {block.stop - 1}: {words}")
+
+
+def give_rows(worker: Any, key: Any, index: Array) -> dict[str, Any]:
+    """Rows of a block, as the operation answers; None where it is not here."""
+    from distributed.protocol import to_serialize
+
+    rows = worker.data[key][index] if key in worker.data else None
+    return {"status": "OK", "rows": rows if rows is None else to_serialize(rows)}

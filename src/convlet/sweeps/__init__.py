@@ -1,0 +1,1 @@
+"""What `convlet sweep` found: trials, their ranking, the folder that keeps them."""

@@ -1,0 +1,370 @@
+"""Training on a cluster: the bits of one process, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import dask.array
+import numpy as np
+import pytest
+from distributed import Client
+from distributed.security import Security
+
+import convlet
+from clusters import (
+    EPOCHS,
+    SHAPE,
+    Once,
+    assert_nothing_is_left,
+    cluster_of,
+    images,
+    processes,
+    trained,
+    until,
+)
+from convlet.cluster import blocks, caller, members
+from convlet.errors import ClusterError, InputError
+
+DEEP = "flatten, dense 20, dense 20, dense 4, softmax"
+KINDS = {
+    "plain": {},
+    "momentum, schedule, clipping": {
+        "optimizer": "momentum",
+        "schedule": "one-cycle",
+        "clip_norm": 0.3,
+        "batch_size": 17,
+    },
+    "Adam, augmentation, weights": {
+        "optimizer": "adam",
+        "augmentation": "shift 1, rotation 5",
+        "label_smoothing": 0.1,
+        "class_weight": "balanced",
+        "sample_weight": np.arange(300) % 3,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster_of(3) as cluster, Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+@pytest.fixture
+def three(client: Client):
+    """The client, once all three workers are there; nothing may be left afterwards."""
+    client.wait_for_workers(3, timeout=60)
+    until(lambda: len(client.nthreads()) == 3)
+    yield client
+    assert_nothing_is_left(client)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_three_workers_have_the_bits_of_one_process(three: Client, kind: str) -> None:
+    assert trained(cluster=three, **KINDS[kind])[1] == trained(**KINDS[kind])[1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_workers_has_the_same_bits(workers: int) -> None:
+    with cluster_of(workers) as cluster:  # as such, and by its address
+        assert trained(cluster=cluster)[1] == trained()[1]
+        assert trained(cluster=cluster.scheduler_address)[1] == trained()[1]
+
+
+def test_float_images_distributions_and_the_reference_engine(three: Client) -> None:
+    x, y = images(60)
+    floats, shares = (x / 255).astype(np.float32), np.eye(4)[y] * 0.8 + 0.05
+    flats = []
+    for cluster in (three, None):
+        network = convlet.Network("flatten, dense 4, softmax", SHAPE, engine="reference")
+        network.fit(floats, shares, None, 2, 25, shards=4, cluster=cluster)
+        flats.append(network.flat.tobytes())
+    assert flats[0] == flats[1]
+
+
+def test_shards_are_eight_unless_given(three: Client) -> None:
+    network, found = trained(cluster=three, shards=None)
+    assert network.settings.shards == 8
+    assert found == trained(shards=8)[1]
+    assert trained(shards=None)[0].settings.shards == 1
+
+
+def test_a_divergence_is_told_as_here(three: Client) -> None:
+    said = []
+    for cluster in (three, None):
+        with pytest.raises(convlet.DivergedError) as raised:
+            trained(cluster=cluster, learning_rate=1e6, layers=DEEP)
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+
+
+def test_early_stopping_and_checkpoints(three: Client, tmp_path: Path) -> None:
+    def run(name: str, cluster: Client | None) -> str:
+        stopping = convlet.EarlyStopping(1)
+        folder = tmp_path / name
+        return trained(cluster=cluster, callbacks=[stopping], epochs=9, checkpoint=folder, every=5)[
+            1
+        ]
+
+    assert run("there", three) == run("here", None)
+    names = [{path.name for path in (tmp_path / name).iterdir()} for name in ("there", "here")]
+    assert names[0] == names[1]
+
+
+def test_a_run_goes_on_elsewhere(three: Client, tmp_path: Path) -> None:
+    trained(cluster=three, epochs=2, checkpoint=tmp_path)
+    assert trained(checkpoint=tmp_path, resume=True)[1] == trained()[1]
+    assert trained(checkpoint=tmp_path, cluster=three, resume=True)[1] == trained()[1]
+
+
+def test_two_runs_at_once(three: Client) -> None:
+    found = {}
+
+    def run(seed: int) -> None:
+        found[seed] = trained(cluster=three, seed=seed)[1]
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {seed: trained(seed=seed)[1] for seed in (1, 2)}
+
+
+# ------------------------------------------------------------------------------------------- data
+
+
+def test_a_file_that_the_workers_read(
+    three: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = images()
+    np.save(tmp_path / "x.npy", x)
+    monkeypatch.setattr(caller, "Whole", None)  # nothing is sent
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert trained(mapped[20:], y[20:], cluster=three)[1] == trained(x[20:], y[20:])[1]
+
+
+def test_a_file_that_a_worker_does_not_have_is_sent(three: Client, tmp_path: Path) -> None:
+    x, y = images()
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    (tmp_path / "x.npy").unlink()
+    with pytest.warns(RuntimeWarning, match=r"does not read .*x\.npy: FileNotFound.*are sent"):
+        found = trained(mapped, y, cluster=three)[1]
+    assert found == trained()[1]
+
+
+def test_more_images_than_a_worker_has_room_for(
+    three: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "SHARE", 0)
+    monkeypatch.setattr(blocks, "BLOCK", 3000)
+    assert trained(cluster=three)[1] == trained()[1]
+
+
+def test_chunks_of_dask(three: Client, tmp_path: Path) -> None:
+    x, y = images()
+    chunked = dask.array.from_array(x, chunks=(70, 10, 5, 1))
+    labels = dask.array.from_array(y, chunks=50)
+    found = trained(chunked, labels, cluster=three, checkpoint=tmp_path, epochs=2)
+    here = trained(epochs=2)
+    assert found[1] == here[1]
+    assert found[0].scale == here[0].scale
+    again = trained(chunked, labels, cluster=three, checkpoint=tmp_path, resume=True)
+    assert again[1] == trained()[1]
+    other = chunked.copy()
+    other[3] = 0
+    with pytest.raises(InputError, match="of a run with"):
+        trained(other, labels, cluster=three, checkpoint=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x / 1, "floats from 0 to 2"),
+        (lambda x: x.astype(int), "dtype int64"),
+        (lambda x: x[:, :9], r"shape \(70, 9, 10, 1\)"),
+        (lambda x: x[:0], "at least one image"),
+        (lambda x: x[x[:, 0, 0, 0] > 3], "chunks of known sizes"),
+        (lambda x: x // 200, "uint8 that never exceeds 1"),
+    ],
+)
+def test_chunks_that_are_no_images(three: Client, change, words: str) -> None:
+    x, y = images()
+    with pytest.raises(InputError, match=words):
+        trained(change(dask.array.from_array(x, chunks=(70, 10, 10, 1))), y, cluster=three)
+
+
+def test_a_lost_chunk_is_made_again(three: Client) -> None:
+    x, y = images()
+    chunked = dask.array.from_array(x, chunks=(40, 10, 10, 1))
+    victim = next(iter(processes(three).values()))
+    once = Once(lambda: os.kill(victim, signal.SIGKILL))
+    assert trained(chunked, y, cluster=three, callbacks=[once])[1] == trained()[1]
+
+
+# ----------------------------------------------------------------------------------------- faults
+
+
+def test_a_worker_that_is_killed(three: Client) -> None:
+    victim = next(iter(processes(three).values()))
+    once = Once(lambda: os.kill(victim, signal.SIGKILL))
+    assert trained(cluster=three, callbacks=[once])[1] == trained()[1]
+
+
+def test_a_worker_that_is_stopped_and_goes_on(three: Client) -> None:
+    victim = next(iter(processes(three).values()))
+    once = Once(lambda: os.kill(victim, signal.SIGSTOP))
+    try:
+        assert trained(cluster=three, callbacks=[once], silence=2)[1] == trained()[1]
+    finally:
+        os.kill(victim, signal.SIGCONT)
+
+
+def test_a_worker_that_joins_and_one_that_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "BEAT", 0.05)
+    teams = set()
+    real = caller.Cluster._calls
+
+    def calls(self, team, *rest):
+        teams.add(len(team))
+        return real(self, team, *rest)
+
+    monkeypatch.setattr(caller.Cluster, "_calls", calls)
+    with cluster_of(1) as cluster, Client(cluster, set_as_default=False) as client:
+
+        class Waiting(convlet.Callback):
+            def on_epoch(self, run: convlet.Run, row: convlet.Row) -> None:
+                wanted = {1: 2, 2: 1}.get(run.epoch)
+                if wanted is not None:
+                    cluster.scale(wanted)
+                    until(lambda: len(client.nthreads()) == wanted)
+                    until(lambda: all(client.has_what().values()))
+                    time.sleep(0.3)
+
+        assert trained(cluster=client, callbacks=[Waiting()], epochs=4)[1] == trained()[1]
+        assert teams == {1, 2}
+        assert_nothing_is_left(client)
+
+
+def test_no_worker_left(tmp_path: Path) -> None:
+    with cluster_of(2) as cluster, Client(cluster, set_as_default=False) as client:
+        once = Once(lambda: cluster.scale(0))
+        with pytest.raises(ClusterError, match="no worker of the cluster is left"):
+            trained(cluster=client, callbacks=[once], checkpoint=tmp_path, silence=1)
+        with pytest.raises(InputError, match="it has no workers, for 1 seconds: start some"):
+            trained(cluster=client, silence=1)
+    once = Once(lambda: None)  # of a run that is resumed it is no part
+    found = trained(checkpoint=tmp_path, resume=True, callbacks=[once])[1]
+    assert found == trained()[1]
+
+
+def test_ctrl_c_ends_the_run_on_the_workers(three: Client, tmp_path: Path) -> None:
+    class Stop(convlet.Callback):
+        def on_progress(self, run: convlet.Run) -> None:
+            if run.epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(cluster=three, callbacks=[Stop()], checkpoint=tmp_path)
+    assert_nothing_is_left(three)
+    assert trained(cluster=three, checkpoint=tmp_path, resume=True)[1] == trained()[1]
+
+
+def test_a_caller_that_is_killed_and_resumed(three: Client, tmp_path: Path) -> None:
+    code = f"""
+import convlet, os, signal, sys
+from clusters import trained
+class Kill(convlet.Callback):
+    def on_progress(self, run):
+        if run.epoch == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+trained(cluster={three.scheduler.address!r}, callbacks=[Kill()], checkpoint={str(tmp_path)!r},
+        silence=2)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert_nothing_is_left(three)
+    assert trained(cluster=three, checkpoint=tmp_path, resume=True)[1] == trained()[1]
+
+
+# --------------------------------------------------------------------------------------- refusals
+
+
+def test_what_is_no_cluster_is_refused() -> None:
+    with pytest.raises(InputError, match="cluster is 7, expected a client of Dask"):
+        trained(cluster=7)
+    with pytest.raises(InputError, match="cluster is 'foo://x', expected a client"):
+        trained(cluster="foo://x")
+    with pytest.raises(InputError, match="silence is 0"):
+        trained(silence=0)
+
+
+def test_no_cluster_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convlet.cluster import connecting
+
+    monkeypatch.setattr(connecting, "LIMIT", 0.5)
+    with pytest.raises(ClusterError, match=r"no cluster at tcp://127.0.0.1:9, within 0.5 sec"):
+        trained(cluster="tcp://127.0.0.1:9")
+
+
+def test_more_workers_than_shards(three: Client) -> None:
+    with pytest.raises(InputError, match="shards is 2, but the cluster has 3 workers"):
+        trained(cluster=three, shards=2)
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"missing": "No module named 'convlet'"}, "it has no convlet .*pip install convlet=="),
+        ({"convlet": "0.0.1"}, "it has convlet 0.0.1, this is .*pip install convlet=="),
+    ],
+)
+def test_workers_that_cannot_take_part(
+    three: Client, monkeypatch: pytest.MonkeyPatch, about: dict[str, str], words: str
+) -> None:
+    def prober():
+        return lambda: about
+
+    monkeypatch.setattr(members, "prober", prober)
+    with pytest.raises(InputError, match=f"cluster has the worker tcp://.*, but {words}"):
+        trained(cluster=three)
+
+
+def test_another_numpy_is_told(three: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "__version__", "9.9")
+    with pytest.warns(RuntimeWarning, match=r"has NumPy .*, this is 9.9: the bits are the same"):
+        found = trained(cluster=three, epochs=1)[1]
+    assert found == trained(epochs=1)[1]
+
+
+def test_workers_that_differ_are_an_error(three: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = caller.Cluster._taken
+
+    def taken(self, team, vectors, found):
+        found[1] = type(found[1])(found[1].costs, False, "other", None)
+        return real(self, team, vectors, found)
+
+    monkeypatch.setattr(caller.Cluster, "_taken", taken)
+    with pytest.raises(ClusterError, match="different parameters after the same steps: tcp://"):
+        trained(cluster=three)
+
+
+def test_encryption() -> None:
+    security = Security.temporary()
+    with cluster_of(2, security=security) as cluster:
+        assert cluster.scheduler_address.startswith("tls://")
+        with Client(cluster, security=security, set_as_default=False) as client:
+            assert trained(cluster=client, epochs=2)[1] == trained(epochs=2)[1]
+        with pytest.raises(ClusterError, match="no cluster at tls://"):
+            trained(cluster=cluster.scheduler_address)
+
+
+def test_epochs_are_enough_for_what_happens_in_them() -> None:
+    assert EPOCHS >= 3

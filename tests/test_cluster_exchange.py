@@ -1,0 +1,111 @@
+"""Sums meet along the tree whoever owns which shards; workers are threads here."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convlet.cluster.exchange import Exchange, edges_of, places_of, rounds_of
+from convlet.engine import shard_nodes, shard_start
+
+PARAMETERS = 5
+
+
+def tree_sum(leaves: np.ndarray, start: int, end: int) -> np.ndarray:
+    """By the definition: the left half, the greatest power of two below, and the rest."""
+    if end - start == 1:
+        return leaves[start]
+    half = 1
+    while 2 * half < end - start:
+        half *= 2
+    return tree_sum(leaves, start, start + half) + tree_sum(leaves, start + half, end)
+
+
+@st.composite
+def owned(draw: st.DrawFn) -> tuple[int, ...]:
+    shards = draw(st.integers(1, 40))
+    cuts = draw(st.sets(st.integers(1, shards), max_size=9))
+    return tuple(sorted({0, *cuts, shards}))
+
+
+@given(owned(), st.integers(0, 99))
+def test_every_worker_has_the_sum_of_the_tree(edges: tuple[int, ...], seed: int) -> None:
+    shards, workers, steps = edges[-1], len(edges) - 1, 3
+    rng = np.random.default_rng(seed)
+    leaves = rng.standard_normal((steps, shards, PARAMETERS)).astype(np.float32)
+    boxes = {(a, b): SimpleQueue() for a in range(workers) for b in range(workers)}
+    found: dict[tuple[int, int], np.ndarray] = {}
+
+    def work(me: int) -> None:
+        def send(other: int, node: tuple[int, int], costs: np.ndarray, values: np.ndarray) -> None:
+            boxes[me, other].put((node, costs.copy(), values))  # the values travel as they are
+
+        def receive(other: int, node: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+            named, costs, values = boxes[other, me].get(timeout=60)
+            assert named == node
+            return costs, values
+
+        exchange = Exchange(edges, me, send, receive)
+        nodes = shard_nodes(shards, edges[me], edges[me + 1])
+        sums = np.empty((len(nodes), PARAMETERS), np.float32)  # written to at every step
+        for step in range(steps):
+            for n, node in enumerate(nodes):
+                sums[n] = tree_sum(leaves[step], *node)
+            costs, gradient = np.full(shards, np.nan), np.empty(PARAMETERS, np.float32)
+            costs[edges[me] : edges[me + 1]] = np.arange(edges[me], edges[me + 1])
+            exchange(sums, costs, gradient)
+            found[me, step] = gradient
+            np.testing.assert_array_equal(costs, np.arange(shards))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == workers * steps
+    for (_, step), gradient in found.items():
+        assert gradient.tobytes() == tree_sum(leaves[step], 0, shards).tobytes()
+
+
+def test_equal_halves_swap() -> None:
+    edges = (0, 2, 4, 6, 8)
+    for worker in range(4):
+        first, second = rounds_of(edges, worker)
+        near, far = worker ^ 1, worker ^ 2
+        assert [other for other, _ in first.sends] == [near]
+        assert first.receives is not None
+        assert first.receives[0] == near
+        assert [other for other, _ in second.sends] == [far]
+        assert second.receives is not None
+        assert second.receives[0] == far
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(0, 30))
+def test_shards_go_by_weight_and_everybody_has_one(weights: list[int], more: int) -> None:
+    shards = len(weights) + more
+    edges = edges_of(shards, weights)
+    assert (edges[0], edges[-1], len(edges)) == (0, shards, len(weights) + 1)
+    assert (np.diff(edges) >= 1).all()
+
+
+def test_twice_the_threads_are_twice_the_shards() -> None:
+    assert edges_of(9, [1, 2]) == (0, 3, 9)
+    assert edges_of(8, [1, 1, 1]) == (0, 3, 5, 8)
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.data())
+def test_places_are_those_of_the_shards(count: int, size: int, data: st.DataObject) -> None:
+    shards = data.draw(st.integers(1, size))
+    first = data.draw(st.integers(0, shards - 1))
+    last = data.draw(st.integers(first + 1, shards))
+    expected = [
+        start + b
+        for start in range(0, count, size)
+        for here in [min(size, count - start)]
+        for b in range(shard_start(first, shards, here), shard_start(last, shards, here))
+    ]
+    assert places_of(count, size, shards, first, last).tolist() == expected
