@@ -167,7 +167,8 @@ struct Workspace {
             samples = Buffer<Index>(batch);
             images = Buffer<Index>(batch);
             squares = Buffer<double>(plan.items.size());
-            for (Buffer<double>& of : sizes) of = Buffer<double>(chunks * plan.denses.size());
+            for (Buffer<double>& of : sizes)
+                of = Buffer<double>(shards.owned() * chunks * plan.denses.size());
         } else {
             for (int n = 0; n < threads; ++n) rows.emplace_back(plan, chunk, false);
         }
