@@ -170,20 +170,28 @@ def test_shards_follow_the_reference_engine(name: str, shards: int) -> None:
     np.testing.assert_allclose(*[costs for _, costs in found], rtol=1e-5)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_large_frames_go_there_and_back_a_few_at_a_time(threads: int) -> None:
+def test_large_frames_go_there_and_back_a_few_at_a_time() -> None:
     """A chunk is a block then, of one shard: as many chunks as shards, and more."""
-    layers = (
-        "conv 40 3 padding same, relu, pool 4, conv 8 1, flatten, dense 3, relu, dense 4, softmax"
-    )
-    x = np.random.default_rng(1).integers(0, 256, (25, 192, 160, 1), dtype=np.uint8)
-    data = Samples(x, np.arange(25, dtype=np.int32) % 4)
+    layers = "conv 4 5 stride 5, relu, pool 4, flatten, dense 3, relu, dense 4, softmax"
+    x = np.random.default_rng(1).integers(0, 256, (13, 600, 604, 3), dtype=np.uint8)
+    data = Samples(x, np.arange(13, dtype=np.int32) % 4)
     flats = []
     for engine in ("native", "reference"):
-        net = Network(layers, input_shape=(192, 160, 1), seed=3, engine=engine)
-        take_steps(net.engine, net.flat, data, np.arange(25), 25, 0.05, threads, shards=12)
+        net = Network(layers, input_shape=(600, 604, 3), seed=3, engine=engine)
+        take_steps(net.engine, net.flat, data, np.arange(13), 13, 0.05, 2, shards=4)
         flats.append(net.flat)
     np.testing.assert_allclose(*flats, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("shards", [2, 3, 16])
+def test_shards_of_several_chunks_follow_the_reference_engine(shards: int) -> None:
+    samples, order = data_of(250), np.arange(250)
+    found = []
+    for engine in ("native", "reference"):
+        net = network("pools", engine)
+        take_steps(net.engine, net.flat, samples, order, 250, 0.05, 2, shards=shards)
+        found.append(net.flat)
+    np.testing.assert_allclose(*found, rtol=0, atol=2e-6)
 
 
 def test_shards_change_rounding_only() -> None:
