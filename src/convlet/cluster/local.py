@@ -24,5 +24,6 @@ def local_cluster(workers: int, threads: int | None = None) -> Iterator[Any]:
         processes=True,
         dashboard_address="127.0.0.1:0",
         silence_logs=CRITICAL,
+        preload="convlet.cluster.deaf",
     ) as cluster:
         yield cluster

@@ -70,6 +70,8 @@ class Members:
         self.members: dict[str, Member] = {}
         self.joining: dict[str, asyncio.Task[None]] = {}
         self.unfit: dict[str, UnfitError] = {}  # workers that are not asked again, and why
+        self.later: dict[str, float] = {}  # when a worker is asked again that could not join
+        self.told: set[str] = set()  # workers of which a note says so
         self.notes: list[str] = []  # for the caller to say
         self.error: Exception | None = None  # the scheduler is lost
         self.watcher: asyncio.Task[None] | None = None
@@ -184,6 +186,8 @@ class Members:
             for address in set(self.members) - set(listed):
                 self.drop(address)
             for address in set(listed) - {*self.members, *self.joining, *self.unfit}:
+                if monotonic() < self.later.get(address, 0.0):
+                    continue
                 self.joining[address] = asyncio.create_task(self._join(address))
             for member in list(self.members.values()):
                 if member.beat is None or member.beat.done():
@@ -225,9 +229,12 @@ class Members:
         except UnfitError as error:
             self.unfit[address] = error
             self.notes.append(f"the worker {address} takes no part: {error.but}")
-        except Exception as error:
+        except Exception as error:  # of the network, or of a worker that leaves
             self.drop(address)
-            self.notes.append(f"the worker {address} could not join: {error}")
+            self.later[address] = monotonic() + self.patience
+            if address not in self.told:
+                self.told.add(address)
+                self.notes.append(f"the worker {address} takes no part for now: {error}")
         finally:
             self.joining.pop(address, None)
 
@@ -250,8 +257,10 @@ class Members:
             found = await self.ask(member.address, worker.beat, limit=self.patience)
             if isinstance(found, dict) and found["known"]:
                 return
-            if member.task.status in ("error", "lost", "cancelled"):
-                raise UnfitError(f"its task ended as {member.task.status}")
+            if member.task.status == "error":
+                raise UnfitError(f"its task failed: {await member.task.exception()}")
+            if member.task.status in ("lost", "cancelled"):
+                raise OSError(f"its task is {member.task.status}")
             await asyncio.sleep(0.02)
 
 
