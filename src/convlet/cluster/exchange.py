@@ -84,20 +84,27 @@ def rounds_of(edges: Sequence[int], worker: int) -> list[Round]:
 
 
 class Exchange:
-    """`Share.exchange` of a worker: called once a step, it has the sums meet."""
+    """`Share.exchange` of a worker: called once a step, it has the sums meet.
+
+    What is sent stays as it is for one step more: a sum of the next step is whole only when all
+    workers have got what they need of this one.  So two sets of arrays, in turns, are enough, and
+    none is asked of the system in a step.
+    """
 
     def __init__(self, edges: Sequence[int], worker: int, send: Send, receive: Receive) -> None:
         self.nodes = shard_nodes(edges[-1], edges[worker], edges[worker + 1])
         self.rounds = rounds_of(edges, worker)
         self.send, self.receive = send, receive
-        self.first_of = {  # of a node that is sent more than once a copy is made once
-            node for one in self.rounds for _, node in one.sends if node in self.nodes
-        }
+        self.sent = {node for one in self.rounds for _, node in one.sends if node in self.nodes}
+        self.arrays: tuple[dict[Node, Float32], dict[Node, Float32]] = {}, {}
 
     def __call__(self, sums: Float32, costs: Float64, gradient: Float32) -> None:
+        arrays = self.arrays[0]
+        self.arrays = self.arrays[::-1]
         held: dict[Node, Float32] = dict(zip(self.nodes, sums, strict=True))
-        for node in self.first_of:  # the core writes to its sums again while they are on their way
-            held[node] = held[node].copy()
+        for node in self.sent:  # the core writes to its sums again while they are on their way
+            held[node] = _array(arrays, node, gradient)
+            np.copyto(held[node], sums[self.nodes.index(node)])
         for one in self.rounds:
             for other, (start, end) in one.sends:
                 self.send(other, (start, end), costs[start:end], held[start, end])
@@ -105,10 +112,16 @@ class Exchange:
                 source, (start, end) = one.receives
                 costs[start:end], held[start, end] = self.receive(source, (start, end))
             root = one is self.rounds[-1]
-            out = gradient if root else np.empty_like(gradient)
+            out = gradient if root else _array(arrays, one.node, gradient)
             held[one.node] = np.add(held.pop(one.left), held.pop(one.right), out=out)
         if not self.rounds:
             gradient[:] = sums[0]
+
+
+def _array(arrays: dict[Node, Float32], node: Node, like: Float32) -> Float32:
+    if node not in arrays:
+        arrays[node] = np.empty_like(like)
+    return arrays[node]
 
 
 def places_of(count: int, size: int, shards: int, first: int, last: int) -> NDArray[np.int64]:
