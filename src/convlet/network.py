@@ -79,7 +79,9 @@ class Network(Inference):
         cluster: whose workers take the steps: a client of Dask, or the address of a scheduler, as
         "tcp://10.0.0.1:8786"; everything else happens here as without one.  Each worker sums some
         of the shards, on as many threads as Dask gives it; threads is another number.  Workers that
-        are lost are done without, those that come later take part: the bits stay the same.
+        are lost are done without, those that come later take part: the bits stay the same.  x may
+        be a Dask array there, divided along its first axis, and y one, too: images stay where they
+        are, and nobody has all of them; a memory map of a file is opened by workers that read it.
         silence: seconds without a sign of life after which a worker is left behind; so long the
         workers wait for this process, too.
 

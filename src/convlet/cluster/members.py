@@ -17,7 +17,7 @@ from convlet.errors import InputError
 from convlet.native import TARGET
 
 BEAT = 1.0
-"""Seconds between two beats; also between two looks for workers that joined."""
+"""Seconds between two beats, at most; also between two looks for workers that joined."""
 
 ANSWER = 5.0
 """Seconds that a worker has for its answer to a small question."""
@@ -67,6 +67,7 @@ class Members:
     ) -> None:
         self.client, self.name, self.engine, self.provide = client, name, engine, provide
         self.patience = patience
+        self.beat_every = min(BEAT, patience / 4)  # seconds
         self.members: dict[str, Member] = {}
         self.joining: dict[str, asyncio.Task[None]] = {}
         self.unfit: dict[str, UnfitError] = {}  # workers that are not asked again, and why
@@ -157,6 +158,8 @@ class Members:
     def drop(self, address: str) -> None:
         """A worker is lost; it may come back as one that joins."""
         if member := self.members.pop(address, None):
+            if member.ready:
+                self.notes.append(f"the worker {address} is lost: training goes on without it")
             if member.beat is not None:
                 member.beat.cancel()
             with suppress(Exception):
@@ -192,7 +195,7 @@ class Members:
             for member in list(self.members.values()):
                 if member.beat is None or member.beat.done():
                     member.beat = asyncio.create_task(self._beat(member))
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(self.beat_every)
 
     async def _beat(self, member: Member) -> None:
         asked = monotonic()
