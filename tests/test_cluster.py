@@ -224,6 +224,35 @@ def test_a_worker_that_is_stopped_and_goes_on(three: Client) -> None:
         os.kill(victim, signal.SIGCONT)
 
 
+def swallow(dask_worker: object) -> None:
+    """On a worker: what others send it is lost, as by a network that is broken one way."""
+
+    async def sums(comm, run: str, sender: str) -> str:
+        try:
+            while True:
+                await comm.read()
+        except OSError:
+            return "dont-reply"
+
+    dask_worker.handlers["convlet_sums"] = sums
+
+
+def hear_again(dask_worker: object) -> None:
+    del dask_worker.handlers["convlet_sums"]  # the next run brings it
+
+
+def test_a_worker_that_others_do_not_reach(three: Client) -> None:
+    trained(cluster=three, epochs=1)  # brings the handlers
+    deaf = next(iter(three.nthreads()))
+    three.run(swallow, workers=[deaf])
+    try:
+        with pytest.warns(RuntimeWarning, match="the worker tcp://.* is left out: others do not"):
+            found = trained(cluster=three, epochs=2, silence=1)[1]
+    finally:
+        three.run(hear_again, workers=[deaf])
+    assert found == trained(epochs=2)[1]
+
+
 @pytest.mark.filterwarnings("ignore:the worker .* is lost:RuntimeWarning")
 def test_a_worker_that_joins_and_one_that_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "BEAT", 0.05)

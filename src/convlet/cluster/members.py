@@ -23,6 +23,9 @@ ANSWER = 5.0
 """Seconds that a worker has for its answer to a small question."""
 
 
+LOST = "is lost: training goes on without it"
+
+
 class UnfitError(Exception):
     """A worker cannot take part: why, and what to do."""
 
@@ -155,11 +158,11 @@ class Members:
     def alive(self, address: str) -> bool:
         return not self.silent(self.members.get(address), monotonic())
 
-    def drop(self, address: str) -> None:
-        """A worker is lost; it may come back as one that joins."""
+    def drop(self, address: str, words: str = LOST) -> None:
+        """A worker takes part no more; it may come back as one that joins.  words: to be told."""
         if member := self.members.pop(address, None):
             if member.ready:
-                self.notes.append(f"the worker {address} is lost: training goes on without it")
+                self.notes.append(f"the worker {address} {words}")
             if member.beat is not None:
                 member.beat.cancel()
             with suppress(Exception):
