@@ -28,7 +28,7 @@ from clusters import (
     trained,
     until,
 )
-from convlet.cluster import blocks, caller, members
+from convlet.cluster import blocks, caller, members, probing
 from convlet.errors import ClusterError, InputError
 
 DEEP = "flatten, dense 20, dense 20, dense 4, softmax"
@@ -182,7 +182,7 @@ def test_chunks_of_dask(three: Client, tmp_path: Path) -> None:
     [
         (lambda x: x / 1, "floats from 0 to 2"),
         (lambda x: x.astype(int), "dtype int64"),
-        (lambda x: x[:, :9], r"shape \(70, 9, 10, 1\)"),
+        (lambda x: x[:, :9], r"shape \(300, 9, 10, 1\)"),
         (lambda x: x[:0], "at least one image"),
         (lambda x: x[x[:, 0, 0, 0] > 3], "chunks of known sizes"),
         (lambda x: x // 200, "uint8 that never exceeds 1"),
@@ -362,7 +362,7 @@ def test_workers_that_cannot_take_part(
     def prober():
         return lambda: about
 
-    monkeypatch.setattr(members, "prober", prober)
+    monkeypatch.setattr(probing, "prober", prober)
     with pytest.raises(InputError, match=f"cluster has the worker tcp://.*, but {words}"):
         trained(cluster=three)
 

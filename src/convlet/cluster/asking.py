@@ -13,6 +13,8 @@ SILENT = Failure("gone", "it does not answer")
 
 async def ask(members: Members, team: list[Member], calls: list[Call]) -> list[Answer | Failure]:
     """The answers of all; once one fails the others are told to end."""
+    for member in team:
+        member.waiting = None  # that of an earlier call
     tasks = [
         asyncio.create_task(_one(members, member, call))
         for member, call in zip(team, calls, strict=True)

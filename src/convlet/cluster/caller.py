@@ -18,7 +18,8 @@ from convlet.cluster.calls import Answer, Call, Failure, digest_of
 from convlet.cluster.chunks import Chunks
 from convlet.cluster.exchange import edges_of, places_of
 from convlet.cluster.mapped import Mapped, digest, file_of
-from convlet.cluster.members import LOST, Member, Members, UnfitError
+from convlet.cluster.members import LOST, Member, Members
+from convlet.cluster.probing import UnfitError
 from convlet.engine import Engine, Samples, Steps, Trained
 from convlet.equations import Float32
 from convlet.errors import ClusterError

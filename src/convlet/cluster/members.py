@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from convlet._version import __version__
 from convlet.cluster import worker
+from convlet.cluster.probing import UnfitError, differences, probe, result
 from convlet.engine import Engine
 from convlet.errors import InputError
-from convlet.native import TARGET
 
 BEAT = 1.0
 """Seconds between two beats, at most; also between two looks for workers that joined."""
@@ -24,14 +23,6 @@ ANSWER = 5.0
 
 
 LOST = "is lost: training goes on without it"
-
-
-class UnfitError(Exception):
-    """A worker cannot take part: why, and what to do."""
-
-    def __init__(self, but: str, hint: str = "") -> None:
-        super().__init__(but)
-        self.but, self.hint = but, hint
 
 
 @dataclass
@@ -97,7 +88,7 @@ class Members:
             )
         probes = {a: asyncio.create_task(probe(self.client, a)) for a in listed}
         await asyncio.wait(probes.values(), timeout=self.patience)
-        abouts = {a: _result(a, task) for a, task in probes.items() if task.done()}
+        abouts = {a: result(a, task) for a, task in probes.items() if task.done()}
         for task in probes.values():
             task.cancel()
         if abouts:
@@ -229,7 +220,7 @@ class Members:
             self.members[address] = member
             await self._begun(member)
             member.seen = monotonic()
-            self._compare(member)
+            self.notes += differences(address, about)
             await self.provide(address)
             member.seen, member.ready = monotonic(), True
         except UnfitError as error:
@@ -244,19 +235,6 @@ class Members:
         finally:
             self.joining.pop(address, None)
 
-    def _compare(self, member: Member) -> None:
-        """Say where a worker's bits come of another library or processor: they are the same."""
-        import numpy
-
-        mine = {"numpy": numpy.__version__, "target": TARGET.name}
-        words = {"numpy": "NumPy", "target": "the instruction set"}
-        for name, own in mine.items():
-            if (other := member.about[name]) != own:
-                self.notes.append(
-                    f"the worker {member.address} has {words[name]} {other}, this is {own}: the"
-                    " bits are the same"
-                )
-
     async def _begun(self, member: Member) -> None:
         """Wait for the long task."""
         while True:
@@ -268,51 +246,3 @@ class Members:
             if member.task.status in ("lost", "cancelled"):
                 raise OSError(f"its task is {member.task.status}")
             await asyncio.sleep(0.02)
-
-
-def _result(address: str, task: "asyncio.Task[dict[str, Any]]") -> dict[str, Any]:
-    """Of a probe.  Raises `InputError`."""
-    try:
-        return task.result()
-    except UnfitError as error:
-        found = f"has the worker {address}"
-        raise InputError("cluster", None, found=found, but=error.but, hint=error.hint) from None
-
-
-def prober() -> Callable[[Any], dict[str, Any]]:
-    """A function that says what a worker has, which travels whole: convlet may be missing there."""
-
-    def about(dask_worker: Any) -> dict[str, Any]:
-        try:
-            import numpy
-
-            from convlet._version import __version__ as version
-            from convlet.native import TARGET as target
-        except ImportError as error:
-            return {"missing": str(error)}
-        return {
-            "convlet": version,
-            "numpy": numpy.__version__,
-            "target": target.name,
-            "threads": dask_worker.state.nthreads,
-            "memory": dask_worker.memory_manager.memory_limit,  # bytes, or None
-        }
-
-    return about
-
-
-async def probe(client: Any, address: str) -> dict[str, Any]:
-    """What a worker has.  Raises `UnfitError`."""
-    answers = await client.run(prober(), workers=[address], on_error="return")
-    about = answers[address]
-    if isinstance(about, Exception):
-        raise about
-    install = f"pip install convlet=={__version__} there"
-    if "missing" in about:
-        raise UnfitError(f"it has no convlet ({about['missing']})", install)
-    if about["convlet"] != __version__:
-        raise UnfitError(f"it has convlet {about['convlet']}, this is {__version__}", install)
-    if about["target"] is None:
-        raise UnfitError("the native engine does not run on its CPU")
-    found: dict[str, Any] = about
-    return found
