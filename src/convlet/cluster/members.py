@@ -88,7 +88,8 @@ class Members:
             )
         probes = {a: asyncio.create_task(probe(self.client, a)) for a in listed}
         await asyncio.wait(probes.values(), timeout=self.patience)
-        abouts = {a: result(a, task) for a, task in probes.items() if task.done()}
+        found = {a: result(a, task) for a, task in probes.items() if task.done()}
+        abouts = {address: about for address, about in found.items() if about is not None}
         for task in probes.values():
             task.cancel()
         if abouts:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from convlet._version import __version__
-from convlet.errors import InputError
+from convlet.errors import InputError, one_line
 from convlet.native import TARGET
 
 
@@ -19,10 +19,12 @@ class UnfitError(Exception):
         self.but, self.hint = but, hint
 
 
-def result(address: str, task: "asyncio.Task[dict[str, Any]]") -> dict[str, Any]:
-    """Of a probe.  Raises `InputError`."""
+def result(address: str, task: "asyncio.Task[dict[str, Any]]") -> dict[str, Any] | None:
+    """Of a probe; None where the worker was lost meanwhile.  Raises `InputError`."""
     try:
         return task.result()
+    except OSError:
+        return None
     except UnfitError as error:
         found = f"has the worker {address}"
         raise InputError("cluster", None, found=found, but=error.but, hint=error.hint) from None
@@ -51,11 +53,13 @@ def prober() -> Callable[[Any], dict[str, Any]]:
 
 
 async def probe(client: Any, address: str) -> dict[str, Any]:
-    """What a worker has.  Raises `UnfitError`."""
+    """What a worker has.  Raises `UnfitError`, `OSError` where it is lost."""
     answers = await client.run(prober(), workers=[address], on_error="return")
     about = answers[address]
-    if isinstance(about, Exception):
+    if isinstance(about, OSError):
         raise about
+    if isinstance(about, Exception):  # as of another Python, which does not read our question
+        raise UnfitError(f"it cannot say what it has ({one_line(about)})", "compare versions")
     install = f"pip install convlet=={__version__} there"
     if "missing" in about:
         raise UnfitError(f"it has no convlet ({about['missing']})", install)
