@@ -1,4 +1,4 @@
-"""Several hosts on one machine: network namespaces, and a network between them with a delay and a rate.
+"""Several hosts on one machine: network namespaces, and between them a delay and a rate.
 
 Each host is a namespace of its own with one network device, whose other end is a process, the
 relay: it passes every packet on to the host that it is for, after the time that a cable of that
@@ -30,6 +30,7 @@ CHECKSUMS, LARGE_SEGMENTS = 1, 2
 HEADER = 10  # bytes of virtio_net_hdr before each packet
 LARGEST = HEADER + 65_536
 NETWORK = "10.77.0"
+PIPE = "CONVLET_HOSTS"  # in the environment of the program that is inside
 LATE = 1e-4
 """Seconds that a sleeping process may be woken late here; the relay is awake for so long before."""
 
@@ -40,17 +41,18 @@ def inside() -> None:
     What runs there ends when this process does, be it by a signal.  Raises SystemExit with what is
     missing.
     """
-    if os.environ.pop("CONVLET_HOSTS", None) is not None:
-        threading.Thread(target=_end_with, args=(int(sys.argv.pop()),), daemon=True).start()
+    pipe = os.environ.pop(PIPE, None)
+    if pipe is not None:
+        threading.Thread(target=_end_with, args=(int(pipe),), daemon=True).start()
         return
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         raise SystemExit("hosts need /dev/net/tun: run it as root, with the kernel's module tun")
     alone = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
         alone += ["--user", "--map-root-user"]
-    end, held = os.pipe()  # held by this process alone
-    command = [*alone, sys.executable, *sys.argv, str(end)]
-    there = subprocess.Popen(command, pass_fds=[end], env={**os.environ, "CONVLET_HOSTS": "1"})
+    end, _mine = os.pipe()  # the other end stays with this process alone
+    command = [*alone, sys.executable, *sys.argv]
+    there = subprocess.Popen(command, pass_fds=[end], env={**os.environ, PIPE: str(end)})
     raise SystemExit(there.wait())
 
 
@@ -120,8 +122,8 @@ def _device(name: str) -> int:
     return end
 
 
-def relay(ends: list[int]) -> None:
-    """Pass packets on until standard input ends; each 16 bytes there are a new delay and rate."""
+def relay(ends: list[int], orders: int = 0) -> None:
+    """Pass packets on until the orders end, 16 bytes each: a new delay and a new rate."""
     with suppress(PermissionError):  # else work on both cores would delay it
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     to = {bytes((*map(int, NETWORK.split(".")), n + 1)): end for n, end in enumerate(ends)}
@@ -130,9 +132,9 @@ def relay(ends: list[int]) -> None:
     due: deque[tuple[float, int, bytes]] = deque()
     while True:
         wait = max(0.0, due[0][0] - time.perf_counter() - LATE) if due else None
-        for end in select.select([0, *ends], [], [], wait)[0]:
+        for end in select.select([orders, *ends], [], [], wait)[0]:
             packet = os.read(end, LARGEST)
-            if end == 0:
+            if end == orders:
                 if not packet:
                     return
                 delay, rate = struct.unpack("dd", packet)
