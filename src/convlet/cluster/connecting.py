@@ -10,7 +10,7 @@ from convlet.libraries import library
 WHAT = "training on a cluster needs"
 LIMIT = 5.0
 """Seconds that the scheduler has for its answer."""
-EXPECTED = 'a client of Dask, or the address of its scheduler, as in "tcp://10.0.0.1:8786"'
+EXPECTED = 'a client of Dask, the address of its scheduler, as "tcp://10.0.0.1:8786", or "mpi"'
 
 
 @contextmanager
