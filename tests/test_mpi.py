@@ -74,8 +74,19 @@ def test_an_error_of_rank_0_between_steps_is_told_to_all(tmp_path):
     assert found[1]["error"].startswith("ClusterError: rank 0 ended with FileError")
 
 
-def test_one_line_says_what_to_install(monkeypatch):
+def fit_without_mpiexec():
+    Network("flatten, dense 2, softmax", (2, 2)).fit(np.zeros((8, 2, 2)), [0, 1] * 4, cluster="mpi")
+
+
+def test_one_line_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    network = Network("flatten, dense 2, softmax", (2, 2))
     with pytest.raises(MissingDependencyError, match=r"needs mpi4py.*\"convlet\[mpi\]\""):
-        network.fit(np.zeros((8, 2, 2)), [0, 1] * 4, cluster="mpi")
+        fit_without_mpiexec()
+    (tmp_path / "mpi4py").mkdir()
+    (tmp_path / "mpi4py" / "__init__.py").touch()
+    (tmp_path / "mpi4py" / "MPI.py").write_text("raise RuntimeError('cannot load MPI library')")
+    monkeypatch.delitem(sys.modules, "mpi4py")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingDependencyError, match="needs an MPI, .* pip install mpich"):
+        fit_without_mpiexec()

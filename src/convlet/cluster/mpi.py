@@ -17,7 +17,7 @@ from convlet.cluster.calls import digest_of
 from convlet.cluster.exchange import Exchange, Node, edges_of
 from convlet.engine import Engine, Samples, Share, Steps, Trained
 from convlet.equations import Float32, Float64
-from convlet.errors import ClusterError, InputError
+from convlet.errors import ClusterError, InputError, MissingDependencyError
 from convlet.libraries import library
 from convlet.run import History, Trainee
 from convlet.settings import Settings
@@ -120,7 +120,7 @@ def fit(
     the others where rank 0 raises an error between steps; `MissingDependencyError`.  An error in
     the middle of a step, where ranks wait for one another, ends the processes of all.
     """
-    mpi = library("mpi4py.MPI", "cluster='mpi' needs", '"convlet[mpi]"', "mpi4py")
+    mpi = _library()
     world = mpi.COMM_WORLD
     _refuse_different(world, network, data, settings)
     own = _threads(world.Split_type(mpi.COMM_TYPE_SHARED)) if threads is None else threads
@@ -145,6 +145,16 @@ def fit(
         raise ClusterError(f"rank 0 ended with {end.error}")
     network.flat[:], network.epochs = end.flat, end.epochs
     return end.history
+
+
+def _library() -> Any:
+    try:
+        return library("mpi4py.MPI", "cluster='mpi' needs", '"convlet[mpi]"', "mpi4py")
+    except RuntimeError as error:
+        raise MissingDependencyError(
+            "cluster='mpi' needs an MPI, which mpi4py does not find: take that of the system, or"
+            " pip install mpich"
+        ) from error
 
 
 def _threads(here: Any) -> int:
