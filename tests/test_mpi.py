@@ -88,5 +88,5 @@ def test_one_line_says_what_to_install(monkeypatch, tmp_path):
     (tmp_path / "mpi4py" / "MPI.py").write_text("raise RuntimeError('cannot load MPI library')")
     monkeypatch.delitem(sys.modules, "mpi4py")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MissingDependencyError, match="needs an MPI, .* pip install mpich"):
+    with pytest.raises(MissingDependencyError, match=r"needs an MPI, .* pip install mpich"):
         fit_without_mpiexec()
