@@ -5,13 +5,15 @@
 
 A step of W workers, each of which sums its part of a minibatch of b images, takes
 
-    t(W) = c(b / W) + ceil(log2 W) (o + d + m (u + 8 / r)) + 8 f / r + k / n
+    t(W) = c(b / W) + ceil(log2 W) (o + d + m (u + 8 / r)) + 8 f / r
+    T(W) = t(W) + (k + 4 d + 8 v / r) / n
 
 c: seconds that a worker computes, its own update included; these are measured here, now.  o and u:
 seconds that a message, and each of its bytes, take the two workers; d: the delay of one way; m:
 bytes of a message, 4 a parameter; r: bits a second; f: bytes of images that a worker fetches from
-others for a step; k: seconds of a call of the caller, which has n steps.  o, u, k are SOFTWARE,
-which simulate_machines.py measures.
+others for a step.  The last term is a call of the caller, which has n steps: k seconds, two ways
+through the scheduler, and v bytes, the parameters and what the optimiser keeps.  o, u, k are
+SOFTWARE, which simulate_machines.py measures.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from time import perf_counter
 import numpy as np
 
 from convlet import Network, Settings
+from convlet.cluster.caller import Cluster
 from convlet.engine import Samples, Share, Steps, shard_start
 from cores import NETWORKS
 from families import FAMILIES
@@ -64,15 +67,17 @@ class Link:
 
 @dataclass(frozen=True)
 class Software:
-    """Seconds: of a message, of each of its bytes, of a call of the caller, of the steps in one."""
+    """Seconds of a message, of each of its bytes, of a call of the caller: o, u, k."""
 
     message: float
     byte: float
     call: float
-    slice: float
 
 
-SOFTWARE = Software(message=0.25e-3, byte=0.3e-9, call=10e-3, slice=0.4)
+SOFTWARE = Software(message=0.25e-3, byte=0.3e-9, call=10e-3)
+
+SECONDS_PER_CALL = Cluster.seconds_per_call
+"""That the loop aims at: so many steps are in a call, one at least."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +100,24 @@ def step(
     message: float,
     link: Link,
     software: Software = SOFTWARE,
+    *,
     fetched: float = 0,
+    slots: int = 0,
+    steps: float | None = None,
 ) -> Parts:
-    """The model.  compute: c(b / W); message, fetched: m and f in bytes."""
+    """The model.
+
+    compute: c(b / W); message, fetched: m and f in bytes; slots: arrays like the parameters that
+    the optimiser keeps; steps: n, None for as many as the loop takes.
+    """
     if workers == 1:
         return Parts(compute)
     each = software.message + link.delay + message * (software.byte + 8 / link.rate)
     exchange, images = math.ceil(math.log2(workers)) * each, 8 * fetched / link.rate
-    steps = max(1, software.slice / (compute + exchange + images))
-    return Parts(compute, exchange, images, software.call / steps)
+    call = software.call + 4 * link.delay + 8 * message * (1 + slots) / link.rate
+    if steps is None:
+        steps = max(1, (SECONDS_PER_CALL - call) / (compute + exchange + images))
+    return Parts(compute, exchange, images, call / steps)
 
 
 def seconds(

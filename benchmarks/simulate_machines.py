@@ -4,8 +4,8 @@
     python benchmarks/simulate_machines.py --delay 1ms --rate 1Gbit --workers 2 --batch 256
 
 A Dask scheduler and the caller have a host, every worker has one.  First two workers of one host
-train, by the loopback: what is left of a step beside the computing is the software's, o and u of
-the model.  Then, for each network between the hosts: what bare sockets find there, and a step of
+train, by the loopback: what is left of a step beside the computing is the software's, o, u and k
+of the model.  Then, for each network between the hosts: what bare sockets find there, and a step of
 training, measured and by the model, which is given what the sockets found.  Prints Markdown.
 
 Workers compute at the same time, each with one thread; more workers than CPUs share them, in c of
@@ -48,7 +48,7 @@ Case = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Found:
-    """Of one training.  message: bytes of the sums; compute, step: seconds."""
+    """Of one training.  message: bytes; compute, step, call: seconds; steps: of a call."""
 
     network: str
     batch: int
@@ -56,6 +56,8 @@ class Found:
     message: int
     compute: float
     step: float
+    steps: float
+    call: float
     sha256: str
 
 
@@ -63,13 +65,30 @@ class Found:
 
 
 class Clock(Callback):
-    """The seconds of a step, calls of the caller included, after the first epoch."""
+    """The seconds of calls after the first epoch, by their number of steps."""
+
+    def on_begin(self, run: Run) -> None:
+        self.calls: dict[int, list[float]] = {}
+        self.steps, self.at = 0, time.perf_counter()
+
+    def on_progress(self, run: Run) -> None:
+        now = time.perf_counter()
+        self.calls.setdefault(run.updates - self.steps, []).append(now - self.at)
+        self.steps, self.at = run.updates, now
 
     def on_epoch(self, run: Run, row: Row) -> None:
-        now = time.perf_counter()
         if len(run.history) == 1:
-            self.begun, self.first = now, run.updates
-        self.step = (now - self.begun) / max(1, run.updates - self.first)
+            self.calls.clear()
+        self.at = time.perf_counter()
+
+    def found(self) -> tuple[float, float, float]:
+        """Seconds of a step, all told; steps of a call; seconds of a call without its steps."""
+        steps = sum(n * len(times) for n, times in self.calls.items())
+        taken = sum(sum(times) for times in self.calls.values())
+        calls = sum(len(times) for times in self.calls.values())
+        rows = np.array([[1.0, n] for n in self.calls])
+        (call, _), *_ = np.linalg.lstsq(rows, [median(t) for t in self.calls.values()], rcond=None)
+        return taken / steps, steps / calls, float(call)
 
 
 def drive(address: str, count: int, cases: list[Case]) -> None:
@@ -122,7 +141,7 @@ def drive(address: str, count: int, cases: list[Case]) -> None:
                 epochs,
                 network.flat.nbytes,
                 max(computing),
-                clock.step,
+                *clock.found(),
                 sha256(network.flat.tobytes()).hexdigest(),
             )
             print(json.dumps(asdict(found)), flush=True)
@@ -212,13 +231,14 @@ def trained(hosts: Hosts, address: str, workers: int, cases: list[Case]) -> list
 
 
 def software(found: list[Found]) -> Software:
-    """o and u: what steps of two workers of one host took beside computing, by least squares."""
-    rest = np.array([one.step - one.compute for one in found])
+    """o, u, k: what steps of two workers of one host took beside computing, by least squares."""
+    call = max(median(one.call for one in found), 0.0)
+    rest = np.array([one.step - call / one.steps - one.compute for one in found])
     if len({one.message for one in found}) == 1:
-        return Software(max(rest.mean(), 0.0), 0.0, 0.0, 1.0)
+        return Software(max(rest.mean(), 0.0), 0.0, call)
     columns = np.array([[1.0, one.message] for one in found])
     (message, byte), *_ = np.linalg.lstsq(columns, rest, rcond=None)
-    return Software(max(message, 0.0), max(byte, 0.0), 0.0, 1.0)
+    return Software(max(message, 0.0), max(byte, 0.0), call)
 
 
 def main() -> None:
@@ -250,12 +270,14 @@ def simulate(most: int, numbers: list[int], cases: list[Case], links: list[Link]
         with cluster(hosts, [0, 0], loopback=True) as address:
             local = trained(hosts, address, 2, cases)
         own = software(local)
-        print("| network | batch | two workers of one host, ms | computing, ms | the rest, ms |")
-        print("| --- | ---: | ---: | ---: | ---: |")
+        print("| network | batch | a step, ms | computing | the rest | a call, ms | its steps |")
+        print("| --- |" + " ---: |" * 6)
         for one in local:
-            times = (one.step, one.compute, one.step - one.compute)
-            print(f"| {one.network} | {one.batch} | {' | '.join(map(milliseconds, times))} |")
-        print(f"\no = {1e3 * own.message:.2f} ms, u = {1e9 * own.byte:.2f} ns.\n", flush=True)
+            times = (one.step, one.compute, one.step - one.compute, one.call)
+            cells = " | ".join(map(milliseconds, times))
+            print(f"| {one.network} | {one.batch} | {cells} | {one.steps:.1f} |")
+        print(f"\no = {1e3 * own.message:.2f} ms, u = {1e9 * own.byte:.2f} ns,", end=" ")
+        print(f"k = {1e3 * own.call:.1f} ms.\n", flush=True)
         print(
             "| workers | network | batch | the network | found by sockets | measured, ms | model |"
         )
@@ -278,7 +300,7 @@ def rows(hosts: Hosts, workers: int, link: Link, local: list[Found], own: Softwa
     for one, before in zip(found, local, strict=True):
         if one.sha256 != before.sha256:
             raise SystemExit(f"{one.network}, {one.batch}: other weights than on one host")
-        model = step(one.compute, workers, one.message, real, own).total
+        model = step(one.compute, workers, one.message, real, own, steps=one.steps).total
         print(
             f"| {workers} | {one.network} | {one.batch} | {link} | {real} |"
             f" {milliseconds(one.step)} | {milliseconds(model)} |",

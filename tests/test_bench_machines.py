@@ -27,13 +27,14 @@ def hosts(monkeypatch):
 
 
 def test_a_step_by_hand(machines):
-    software = machines.Software(message=1e-3, byte=1e-9, call=0.01, slice=0.5)
+    software = machines.Software(message=1e-3, byte=1e-9, call=0.01)
     link = machines.Link(delay=2e-3, rate=8e6)  # a byte takes a microsecond
-    parts = machines.step(0.02, 5, 1000, link, software, fetched=500)
+    parts = machines.step(0.02, 5, 1000, link, software, fetched=500, slots=2)
     assert parts.exchange == pytest.approx(3 * (1e-3 + 2e-3 + 1000 * (1e-9 + 1e-6)))
     assert parts.images == pytest.approx(500e-6)
+    call = 0.01 + 4 * 2e-3 + 3 * 1000 * 1e-6
     taken = 0.02 + parts.exchange + parts.images
-    assert parts.caller == pytest.approx(0.01 * taken / 0.5)
+    assert parts.caller == pytest.approx(call * taken / (machines.SECONDS_PER_CALL - call))
     assert parts.total == pytest.approx(taken + parts.caller)
 
 
@@ -42,7 +43,7 @@ def test_one_machine_exchanges_nothing(machines):
 
 
 def test_a_call_has_one_step_at_least(machines):
-    software = machines.Software(message=0, byte=0, call=0.01, slice=0.5)
+    software = machines.Software(message=0, byte=0, call=0.01)
     assert machines.step(2.0, 2, 0, machines.Link(0, inf), software).caller == 0.01
 
 
