@@ -40,7 +40,8 @@ from tables import digits
 DELAYS, RATES = (1e-4, 1e-3, 1e-2), (1e8, 1e9, 1e10)
 PORT = 8786
 SECONDS, STEPS = 2.0, 16
-"""Of computing that are measured, after an epoch of so many steps that is not."""
+"""Of computing that are measured, after an epoch of so many steps that is not: the least of calls
+of the same number of steps counts."""
 
 Case = tuple[str, int, int]
 """Network, batch and epochs; 0 of them are as many as it takes."""
@@ -56,7 +57,7 @@ class Found:
     message: int
     compute: float
     step: float
-    steps: float
+    steps: int
     call: float
     sha256: str
 
@@ -81,14 +82,13 @@ class Clock(Callback):
             self.calls.clear()
         self.at = time.perf_counter()
 
-    def found(self) -> tuple[float, float, float]:
-        """Seconds of a step, all told; steps of a call; seconds of a call without its steps."""
-        steps = sum(n * len(times) for n, times in self.calls.items())
-        taken = sum(sum(times) for times in self.calls.values())
-        calls = sum(len(times) for times in self.calls.values())
-        rows = np.array([[1.0, n] for n in self.calls])
-        (call, _), *_ = np.linalg.lstsq(rows, [median(t) for t in self.calls.values()], rcond=None)
-        return taken / steps, steps / calls, float(call)
+    def found(self) -> tuple[float, int, float]:
+        """Seconds of a step in the largest calls, their steps, seconds of a call without steps."""
+        least = {n: min(times) for n, times in self.calls.items()}
+        rows = np.array([[1.0, n] for n in least])
+        (call, _), *_ = np.linalg.lstsq(rows, list(least.values()), rcond=None)
+        most = max(least)
+        return least[most] / most, most, float(call)
 
 
 def drive(address: str, count: int, cases: list[Case]) -> None:
@@ -275,7 +275,7 @@ def simulate(most: int, numbers: list[int], cases: list[Case], links: list[Link]
         for one in local:
             times = (one.step, one.compute, one.step - one.compute, one.call)
             cells = " | ".join(map(milliseconds, times))
-            print(f"| {one.network} | {one.batch} | {cells} | {one.steps:.1f} |")
+            print(f"| {one.network} | {one.batch} | {cells} | {one.steps} |")
         print(f"\no = {1e3 * own.message:.2f} ms, u = {1e9 * own.byte:.2f} ns,", end=" ")
         print(f"k = {1e3 * own.call:.1f} ms.\n", flush=True)
         print(
