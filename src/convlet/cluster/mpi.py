@@ -14,7 +14,7 @@ import numpy as np
 
 from convlet import threads as team
 from convlet.cluster.calls import digest_of
-from convlet.cluster.exchange import Exchange, Node, edges_of
+from convlet.cluster.exchange import Exchange, Node, edges_of, middle_of
 from convlet.engine import Engine, Samples, Share, Steps, Trained
 from convlet.equations import Float32, Float64
 from convlet.errors import ClusterError, InputError, MissingDependencyError
@@ -98,12 +98,13 @@ class Ranks:
         self.sent.clear()
 
     def _send(self, rank: int, node: Node, costs: Float64, values: Float32) -> None:
-        self.sent += [self.world.Isend(part, rank) for part in (costs.copy(), values)]
+        tag = _tag(node)
+        self.sent += [self.world.Isend(part, rank, tag) for part in (costs.copy(), values)]
 
     def _receive(self, rank: int, node: Node) -> tuple[Float64, Float32]:
         costs, values = np.empty(node[1] - node[0]), np.empty(self.parameters, np.float32)
         for part in (costs, values):
-            self.world.Recv(part, rank)
+            self.world.Recv(part, rank, _tag(node))
         return costs, values
 
 
@@ -145,6 +146,12 @@ def fit(
         raise ClusterError(f"rank 0 ended with {end.error}")
     network.flat[:], network.epochs = end.flat, end.epochs
     return end.history
+
+
+def _tag(node: Node) -> int:
+    """A number for each node of the tree: leaves are even, the others lie between their halves."""
+    start, end = node
+    return 2 * start if end - start == 1 else 2 * middle_of(node) - 1
 
 
 def _library() -> Any:
