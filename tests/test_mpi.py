@@ -13,6 +13,8 @@ import pytest
 import children
 import mpi_program
 from convlet import MissingDependencyError, Network
+from convlet.cluster.exchange import middle_of
+from convlet.cluster.mpi import _tag
 
 FOLDER = Path(__file__).parent
 
@@ -72,6 +74,19 @@ def test_an_error_of_rank_0_between_steps_is_told_to_all(tmp_path):
     assert status == 0
     assert found[0]["error"].startswith("FileError")
     assert found[1]["error"].startswith("ClusterError: rank 0 ended with FileError")
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 8, 13, 64])
+def test_every_node_has_a_tag_of_its_own(shards):
+    def nodes(start, end):
+        yield start, end
+        if end - start > 1:
+            middle = middle_of((start, end))
+            yield from nodes(start, middle)
+            yield from nodes(middle, end)
+
+    tags = [_tag(node) for node in nodes(0, shards)]
+    assert sorted(tags) == list(range(2 * shards - 1))
 
 
 def fit_without_mpiexec():
