@@ -12,6 +12,7 @@ import pytest
 
 import children
 import mpi_program
+from command_line import assert_refused
 from convlet import MissingDependencyError, Network
 from convlet.cluster.exchange import middle_of
 from convlet.cluster.mpi import _tag
@@ -87,6 +88,15 @@ def test_every_node_has_a_tag_of_its_own(shards):
 
     tags = [_tag(node) for node in nodes(0, shards)]
     assert sorted(tags) == list(range(2 * shards - 1))
+
+
+def test_the_command_line_leaves_it_to_scripts(capsys):
+    assert_refused(
+        ["train", "mnist", "--cluster", "mpi"],
+        capsys,
+        "--cluster is 'mpi', but each rank",
+        "script",
+    )
 
 
 def fit_without_mpiexec():

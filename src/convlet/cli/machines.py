@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from convlet.cli.options import together, whole
-from convlet.cluster import usual_shards
+from convlet.cluster import MPI, usual_shards
 from convlet.cluster.connecting import check_address, dask_library
 from convlet.cluster.local import local_cluster
 from convlet.errors import InputError, Name
@@ -27,6 +27,10 @@ class Machines:
 
         Raises `InputError`, `MissingDependencyError`.
         """
+        if self.cluster == MPI:
+            but = "each rank would print everything and save a model"
+            hint = "call fit in a script, as docs/machines.md shows"
+            raise InputError("cluster", self.cluster, but=but, hint=hint)
         if self.cluster is not None:
             check_address(self.cluster)
         if self.workers is None:
