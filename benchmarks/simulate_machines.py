@@ -83,11 +83,15 @@ class Clock(Callback):
         self.at = time.perf_counter()
 
     def found(self) -> tuple[float, int, float]:
-        """Seconds of a step in the largest calls, their steps, seconds of a call without steps."""
+        """Seconds of a step in the largest calls, their steps, seconds of a call without steps.
+
+        The last is not a number where all calls have as many steps.
+        """
         least = {n: min(times) for n, times in self.calls.items()}
-        rows = np.array([[1.0, n] for n in least])
-        (call, _), *_ = np.linalg.lstsq(rows, list(least.values()), rcond=None)
-        most = max(least)
+        most, call = max(least), math.nan
+        if len(least) > 1:
+            rows = np.array([[1.0, n] for n in least])
+            (call, _), *_ = np.linalg.lstsq(rows, list(least.values()), rcond=None)
         return least[most] / most, most, float(call)
 
 
@@ -232,7 +236,8 @@ def trained(hosts: Hosts, address: str, workers: int, cases: list[Case]) -> list
 
 def software(found: list[Found]) -> Software:
     """o, u, k: what steps of two workers of one host took beside computing, by least squares."""
-    call = max(median(one.call for one in found), 0.0)
+    calls = [one.call for one in found if not math.isnan(one.call)]
+    call = max(median(calls), 0.0) if calls else 0.0
     rest = np.array([one.step - call / one.steps - one.compute for one in found])
     if len({one.message for one in found}) == 1:
         return Software(max(rest.mean(), 0.0), 0.0, call)
@@ -309,7 +314,7 @@ def rows(hosts: Hosts, workers: int, link: Link, local: list[Found], own: Softwa
 
 
 def milliseconds(seconds: float) -> str:
-    return digits(1e3 * seconds)
+    return "" if math.isnan(seconds) else digits(1e3 * seconds)
 
 
 if __name__ == "__main__":
