@@ -109,3 +109,32 @@ def test_the_relay_passes_packets_to_their_host_after_the_delay(hosts):
 def packet(host: int, content: bytes) -> bytes:
     """Of IPv4 to a host, behind the header of the device."""
     return bytes(10 + 16) + bytes((10, 77, 0, host + 1)) + content
+
+
+@pytest.fixture
+def simulation(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("simulate_machines")
+
+
+def test_the_time_of_a_call_is_told_from_that_of_its_steps(simulation):
+    clock = simulation.Clock()
+    clock.calls = {1: [0.03, 0.02], 4: [0.05]}  # 0.01 and 0.01 a step
+    assert clock.found() == (pytest.approx(0.0125), 4, pytest.approx(0.01))
+    clock.calls = {2: [0.3, 0.2]}
+    step, steps, call = clock.found()
+    assert (step, steps) == (0.1, 2)
+    assert call != call  # nobody knows
+
+
+def test_software_is_what_is_left_beside_computing(simulation):
+    def found(message, step, call):
+        return simulation.Found("", 1, 1, message, 1.0, step, 2, call, "")
+
+    two = [found(100, 1.6, 0.2), found(200, 1.7, 0.2), found(200, 1.7, float("nan"))]
+    fitted = simulation.software(two)  # 1 + 0.4 + 0.001 m + 0.2 / 2
+    assert fitted.message == pytest.approx(0.4)
+    assert fitted.byte == pytest.approx(0.001)
+    assert fitted.call == 0.2
+    alone = simulation.software([found(100, 1.6, 0.2)])
+    assert (alone.message, alone.byte) == (pytest.approx(0.5), 0)
