@@ -61,6 +61,9 @@ WRONG = {
         "checkpoint": ["a_file", "a_file/x", "/proc/x", ""],
         "every": ["0", "x", "5"],  # 5 without --checkpoint
         "resume": ["", "=yes"],  # likewise
+        "shards": ["0", "x", "4097", "65"],
+        "cluster": ["", "foo://x"],
+        "workers": ["0", "x", "9"],
     },
     "find-lr": {
         **SHARED,

@@ -6,6 +6,7 @@ import threading
 from queue import SimpleQueue
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,21 +33,22 @@ def owned(draw: st.DrawFn) -> tuple[int, ...]:
     return tuple(sorted({0, *cuts, shards}))
 
 
-@given(owned(), st.integers(0, 99))
-def test_every_worker_has_the_sum_of_the_tree(edges: tuple[int, ...], seed: int) -> None:
-    shards, workers, steps = edges[-1], len(edges) - 1, 3
-    rng = np.random.default_rng(seed)
-    leaves = rng.standard_normal((steps, shards, PARAMETERS)).astype(np.float32)
-    boxes = {(a, b): SimpleQueue() for a in range(workers) for b in range(workers)}
-    found: dict[tuple[int, int], np.ndarray] = {}
+def meet(edges: tuple[int, ...], leaves: np.ndarray) -> tuple[dict, int]:
+    """What each worker has after each step, and the longest chain of messages of a step."""
+    steps, shards, workers = *leaves.shape[:2], len(edges) - 1
+    boxes: dict[object, SimpleQueue] = {}  # by sender, receiver, step and node
+    found: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+    chains = np.zeros((steps, workers), int)  # of messages that a worker has waited for
 
     def work(me: int) -> None:
         def send(other: int, node: tuple[int, int], costs: np.ndarray, values: np.ndarray) -> None:
-            boxes[me, other].put((node, costs.copy(), values))  # the values travel as they are
+            box = boxes.setdefault((me, other, step, node), SimpleQueue())
+            box.put((costs.copy(), values, chains[step, me]))  # the values travel as they are
 
         def receive(other: int, node: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-            named, costs, values = boxes[other, me].get(timeout=60)
-            assert named == node
+            box = boxes.setdefault((other, me, step, node), SimpleQueue())
+            costs, values, before = box.get(timeout=60)
+            chains[step, me] = max(chains[step, me], before + 1)
             return costs, values
 
         exchange = Exchange(edges, me, send, receive)
@@ -58,17 +60,35 @@ def test_every_worker_has_the_sum_of_the_tree(edges: tuple[int, ...], seed: int)
             costs, gradient = np.full(shards, np.nan), np.empty(PARAMETERS, np.float32)
             costs[edges[me] : edges[me + 1]] = np.arange(edges[me], edges[me + 1])
             exchange(sums, costs, gradient)
-            found[me, step] = gradient
-            np.testing.assert_array_equal(costs, np.arange(shards))
+            found[me, step] = gradient, costs
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return found, int(chains.max())
+
+
+@given(owned(), st.integers(0, 99))
+def test_every_worker_has_the_sum_of_the_tree(edges: tuple[int, ...], seed: int) -> None:
+    shards, workers, steps = edges[-1], len(edges) - 1, 3
+    rng = np.random.default_rng(seed)
+    leaves = rng.standard_normal((steps, shards, PARAMETERS)).astype(np.float32)
+    found, _ = meet(edges, leaves)
     assert len(found) == workers * steps
-    for (_, step), gradient in found.items():
+    for (_, step), (gradient, costs) in found.items():
         assert gradient.tobytes() == tree_sum(leaves[step], 0, shards).tobytes()
+        np.testing.assert_array_equal(costs, np.arange(shards))
+
+
+@pytest.mark.parametrize(
+    ("shards", "workers", "longest"),
+    [(8, 1, 0), (8, 2, 1), (8, 3, 2), (8, 4, 2), (8, 6, 3), (8, 8, 3), (64, 3, 2), (64, 16, 4)],
+)
+def test_nobody_waits_for_a_longer_chain(shards: int, workers: int, longest: int) -> None:
+    leaves = np.ones((1, shards, PARAMETERS), np.float32)
+    assert meet(edges_of(shards, [1] * workers), leaves)[1] == longest
 
 
 def test_equal_halves_swap() -> None:

@@ -7,6 +7,7 @@ the reader, STAND_INS has small ones. A text block right after a Python block is
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import convlet
 from convlet.datasets import Dataset
+from machine_stand_ins import machines
 from test_docs import PAGES, ROOT
 from test_pinned_bits import GOLDEN
 
@@ -104,7 +106,10 @@ STAND_INS: dict[str, Callable[[Dataset], dict[str, Any]]] = {
     "docs/interchange.md": reader_with_onnx,
     "docs/quantisation.md": reader_with,
     "docs/devices.md": reader_with,
+    "docs/machines.md": reader_with,
 }
+SURROUNDINGS = {"docs/machines.md": machines}
+"""What is there besides, while the blocks of a page run."""
 
 
 @pytest.mark.parametrize(("page", "chosen"), runs())
@@ -118,10 +123,12 @@ def test_python_of_the_docs_runs(page, chosen, tmp_path, monkeypatch, capsys):
         data = small_mnist()
         monkeypatch.setattr(convlet.datasets, "load", {"mnist": data}.__getitem__)
         names = stand_in(data)
-    for block in chosen:
-        block.run(page, names)
-        printed = capsys.readouterr().out
-        assert block.output is None or printed == block.output
+    surroundings = SURROUNDINGS.get(page.relative_to(ROOT).as_posix(), nullcontext)
+    with surroundings(monkeypatch):
+        for block in chosen:
+            block.run(page, names)
+            printed = capsys.readouterr().out
+            assert block.output is None or printed == block.output
 
 
 def test_every_block_is_of_a_known_kind():

@@ -10,6 +10,10 @@ from convlet import MissingDependencyError, Network
 NETWORK = Network("flatten, dense 2, softmax", (2, 2))
 CALLS = {
     "onnx": (lambda: NETWORK.to_onnx("model.onnx"), 'an ONNX file needs onnx, .* "convlet[onnx]"'),
+    "distributed": (
+        lambda: NETWORK.fit([[[0, 255]] * 2], [0], cluster="tcp://127.0.0.1:1"),
+        'a cluster needs Dask, .* "convlet[cluster]"',
+    ),
     "to torch": (NETWORK.to_torch, "to_torch needs torch, .*: pip install torch"),
     "from torch": (lambda: convlet.from_torch(None, (2, 2)), "from_torch needs torch, .* torch"),
     "to keras": (NETWORK.to_keras, "to_keras needs keras, .*: pip install keras"),

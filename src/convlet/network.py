@@ -9,7 +9,7 @@ from convlet import arrays, inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.callbacks import Callback, as_callbacks
 from convlet.checkpoint import Folder
-from convlet.cluster import client_of, on_cluster, usual_shards, workers_of
+from convlet.cluster import MPI, client_of, on_cluster, usual_shards, workers_of
 from convlet.engine import Samples, as_floats
 from convlet.equations import Float32
 from convlet.errors import InputError
@@ -79,7 +79,11 @@ class Network(Inference):
         cluster: whose workers take the steps: a client of Dask, or the address of a scheduler, as
         "tcp://10.0.0.1:8786"; everything else happens here as without one.  Each worker sums some
         of the shards, on as many threads as Dask gives it; threads is another number.  Workers that
-        are lost are done without, those that come later take part: the bits stay the same.
+        are lost are done without, those that come later take part: the bits stay the same.  x may
+        be a Dask array there, divided along its first axis, and y one, too: images stay where they
+        are, and nobody has all of them; a memory map of a file is opened by workers that read it.
+        "mpi": the ranks of MPI, each of which makes this call with the same arguments; callbacks
+        and checkpoints are those of rank 0, and all end with the same network.
         silence: seconds without a sign of life after which a worker is left behind; so long the
         workers wait for this process, too.
 
@@ -129,7 +133,8 @@ class Network(Inference):
         told = as_callbacks(callbacks)
         if inputs.as_bool(is_interactive() if progress is None else progress, "progress"):
             told = (*told, progress_callback())
-        with client_of(cluster, silence) as client:
+        ranks = isinstance(cluster, str) and cluster == MPI
+        with client_of(None if ranks else cluster, silence) as client:
             x, y, sample_weight = on_cluster(client, x, y, sample_weight, self.input_shape)
             data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
             pair = arrays.as_validation(validation)
@@ -137,10 +142,19 @@ class Network(Inference):
             if held_out is not None:
                 check_same_scale(data.images, held_out.images, "x", "validation x")
             self.data, self.scale = name, scale_of(data.images)
-            with workers_of(client, self.engine, data, settings.shards, silence) as workers:
+
+            def train(workers: training.Trainer | None) -> History:
                 return self.fit_samples(
                     data, held_out, settings, told, threads, checkpoint, every, resume, workers
                 )
+
+            if ranks:
+                from convlet.cluster import mpi
+
+                self._keep(settings, told)
+                return mpi.fit(self, data, settings, threads, train)
+            with workers_of(client, self.engine, data, settings.shards, silence) as workers:
+                return train(workers)
 
     def fit_samples(
         self,
@@ -155,14 +169,18 @@ class Network(Inference):
         workers: training.Trainer | None = None,
     ) -> History:
         """`fit` for samples and settings that are already checked; `scale` stays as it is."""
-        patience = [one.patience for one in callbacks if isinstance(one, EarlyStopping)]
-        self.settings = replace(settings, patience=patience[0] if patience else None)
+        self._keep(settings, callbacks)
         if checkpoint is None:
             return training.fit(self, data, validation, settings, callbacks, threads, None, workers)
         with Folder(checkpoint, every, resume, data, validation) as folder:
             return training.fit(
                 self, data, validation, settings, callbacks, threads, folder, workers
             )
+
+    def _keep(self, settings: Settings, callbacks: Sequence[Callback]) -> None:
+        """What the network's file says of its training."""
+        patience = [one.patience for one in callbacks if isinstance(one, EarlyStopping)]
+        self.settings = replace(settings, patience=patience[0] if patience else None)
 
     def find_learning_rate(
         self,

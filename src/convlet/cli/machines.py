@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from convlet.cli.options import together, whole
-from convlet.cluster import usual_shards
+from convlet.cluster import MPI, usual_shards
+from convlet.cluster.connecting import check_address, dask_library
 from convlet.cluster.local import local_cluster
 from convlet.errors import InputError, Name
 from convlet.inputs import as_count
@@ -22,9 +23,19 @@ class Machines:
     workers: int | None
 
     def check(self, shards: int) -> None:
-        """Refuse wrong numbers before data are read.  Raises `InputError`."""
+        """Refuse what is wrong before data are read.
+
+        Raises `InputError`, `MissingDependencyError`.
+        """
+        if self.cluster == MPI:
+            but = "each rank would print everything and save a model"
+            hint = "call fit in a script, as docs/machines.md shows"
+            raise InputError("cluster", self.cluster, but=but, hint=hint)
+        if self.cluster is not None:
+            check_address(self.cluster)
         if self.workers is None:
             return
+        dask_library()
         if self.cluster is not None:
             hint = "leave out one of the two"
             raise InputError(

@@ -16,6 +16,9 @@ from convlet.shapes import Shape
 if TYPE_CHECKING:
     from convlet.cluster.caller import Cluster
 
+MPI = "mpi"
+"""The cluster whose workers are the ranks of MPI; see mpi.py."""
+
 USUAL_SHARDS = 8
 MOST_SILENCE = 86400.0  # seconds
 

@@ -12,17 +12,21 @@ from uuid import uuid4
 
 import numpy as np
 
-from convlet.cluster import worker
+from convlet.cluster.asking import ask
 from convlet.cluster.blocks import SHARE, Blocks, Divided, Kept, Whole
 from convlet.cluster.calls import Answer, Call, Failure, digest_of
 from convlet.cluster.chunks import Chunks
 from convlet.cluster.exchange import edges_of, places_of
 from convlet.cluster.mapped import Mapped, digest, file_of
-from convlet.cluster.members import ANSWER, Member, Members, UnfitError
+from convlet.cluster.members import LOST, Member, Members
+from convlet.cluster.probing import UnfitError
 from convlet.engine import Engine, Samples, Steps, Trained
 from convlet.equations import Float32
 from convlet.errors import ClusterError
 from convlet.settings import Settings
+
+ATTEMPTS = 100
+"""Of the same steps, whatever comes in their way."""
 
 REPEATS = 3
 """Calls that may fail with all workers alive, before the one that is blamed most is left out."""
@@ -96,14 +100,16 @@ class Cluster:
         vectors = (parameters, *slots)
         digest = digest_of(vectors)
         blamed: Counter[str] = Counter()
-        while True:
+        for _ in range(ATTEMPTS):
             team = self._team(settings.shards)
             calls = self._calls(team, vectors, digest, data, steps, settings, threads)
-            found = self._on_loop(self._ask(team, calls))
+            found = self._on_loop(ask(self.members, team, calls))
             self._say()
             if all(isinstance(one, Answer) for one in found):
                 return self._taken(team, vectors, found)
             self._repair(team, found, blamed)
+        words = "; ".join(str(one.words) for one in found if isinstance(one, Failure) and one.words)
+        raise ClusterError(f"the same steps failed {ATTEMPTS} times, the last time: {words}")
 
     def _team(self, most: int) -> list[Member]:
         """Workers that can take steps; waits a while for one."""
@@ -164,61 +170,6 @@ class Cluster:
             calls.append(call)
         return calls
 
-    async def _ask(self, team: list[Member], calls: list[Call]) -> list[Answer | Failure]:
-        """The answers of all; once one fails the others are told to end."""
-        tasks = [
-            asyncio.create_task(self._one(member, call))
-            for member, call in zip(team, calls, strict=True)
-        ]
-        try:
-            pending = set(tasks)
-            ending = None  # when those that were told to end are waited for no longer
-            while pending:
-                done, pending = await asyncio.wait(
-                    pending, timeout=0.2, return_when=asyncio.FIRST_COMPLETED
-                )
-                if ending is None and (
-                    any(isinstance(task.result(), Failure) for task in done)
-                    or self._stuck(team, tasks)
-                ):
-                    ending = monotonic() + self.patience
-                    alive = [m for m, t in zip(team, tasks, strict=True) if t in pending]
-                    await asyncio.gather(
-                        *(
-                            self.members.ask(m.address, worker.abort, calls[0].number, limit=ANSWER)
-                            for m in alive
-                            if not self.members.silent(m, monotonic())
-                        )
-                    )
-                if ending is not None:
-                    now = monotonic()
-                    left = [m for m, t in zip(team, tasks, strict=True) if t in pending]
-                    if now > ending or all(self.members.silent(m, now) for m in left):
-                        break
-            return [
-                task.result() if task.done() else Failure("gone", "it does not answer")
-                for task in tasks
-            ]
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    async def _one(self, member: Member, call: Call) -> Answer | Failure:
-        found = await self.members.ask(member.address, worker.work, call)
-        if isinstance(found, Answer | Failure):
-            return found
-        return Failure("gone", f"{type(found).__name__}: {found}")
-
-    def _stuck(self, team: list[Member], tasks: list[Any]) -> bool:
-        """Whether a worker is silent or lost, or all wait for one another and none computes."""
-        now = monotonic()
-        pending = [m for m, t in zip(team, tasks, strict=True) if not t.done()]
-        if any(
-            self.members.silent(m, now) or m.address not in self.members.members for m in pending
-        ):
-            return True
-        return all(m.waiting is not None and m.waiting[1] > self.patience for m in pending)
-
     def _repair(
         self, team: list[Member], found: list[Answer | Failure], blamed: Counter[str]
     ) -> None:
@@ -245,8 +196,7 @@ class Cluster:
             address = blamed.most_common(1)[0][0]
             words = "others do not reach it, or it does not reach the images"
             self.members.unfit[address] = UnfitError(words)
-            self._on_loop(self._drop(address))
-            self.members.notes.append(f"the worker {address} is left out: {words}")
+            self._on_loop(self._drop(address, f"is left out: {words}"))
             blamed.clear()
         if lost or lacking:
             self._on_loop(self._restore(lacking))
@@ -263,8 +213,8 @@ class Cluster:
         assert self.kept is not None
         await self.kept.provide(address, self.members.alive)
 
-    async def _drop(self, address: str) -> None:
-        self.members.drop(address)
+    async def _drop(self, address: str, words: str = LOST) -> None:
+        self.members.drop(address, words)
 
     def _taken(self, team: list[Member], vectors: tuple[Float32, ...], found: list[Any]) -> Trained:
         """Put the parameters and slots in place; all workers must have the same."""

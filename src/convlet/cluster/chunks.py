@@ -62,6 +62,8 @@ class Chunks(Elsewhere):
 
 def as_chunks(client: Any, x: Any, input_shape: Shape) -> Chunks:
     """A Dask array as images.  Raises `InputError`."""
+    if x.shape[1:] not in (input_shape, input_shape[:2]):  # of the whole, not of a chunk
+        arrays.arranged(np.broadcast_to(np.zeros((), x.dtype), x.shape), input_shape, "x")
     if np.isnan(x.shape[0]):
         hint = "x.compute_chunk_sizes() first"
         raise InputError("x", None, "chunks of known sizes", hint, found="has chunks of none")

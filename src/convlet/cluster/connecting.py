@@ -7,10 +7,10 @@ from typing import Any
 from convlet.errors import ClusterError, InputError, one_line
 from convlet.libraries import library
 
-WHAT, WHERE = "training on a cluster needs", '"convlet[cluster]"'
+WHAT = "training on a cluster needs"
 LIMIT = 5.0
 """Seconds that the scheduler has for its answer."""
-EXPECTED = 'a client of Dask, or the address of its scheduler, as in "tcp://10.0.0.1:8786"'
+EXPECTED = 'a client of Dask, the address of its scheduler, as "tcp://10.0.0.1:8786", or "mpi"'
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def connected(cluster: Any) -> Iterator[Any]:
 
     Raises `InputError`, `ClusterError`, `MissingDependencyError`.
     """
-    distributed = library("distributed", WHAT, WHERE, "Dask")
+    distributed = dask_library()
     if isinstance(cluster, distributed.Client):
         if cluster.asynchronous:
             raise InputError("cluster", cluster, "a client that is not asynchronous")
@@ -30,10 +30,7 @@ def connected(cluster: Any) -> Iterator[Any]:
     if not isinstance(cluster, str | distributed.deploy.Cluster):
         raise InputError("cluster", cluster, EXPECTED)
     if isinstance(cluster, str):
-        try:
-            distributed.comm.get_address_host(cluster)
-        except (ValueError, TypeError) as error:
-            raise InputError("cluster", cluster, EXPECTED, one_line(error)) from error
+        check_address(cluster)
     try:
         client = distributed.Client(cluster, timeout=LIMIT, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # TLS raises all of them
@@ -44,3 +41,22 @@ def connected(cluster: Any) -> Iterator[Any]:
         yield client
     finally:
         client.close()
+
+
+def dask_library() -> Any:
+    """Raises `MissingDependencyError`."""
+    return library("distributed", WHAT, '"convlet[cluster]"', "Dask")
+
+
+def check_address(address: str) -> None:
+    """Refuse what is no address, before anybody is asked.
+
+    Raises `InputError`, `MissingDependencyError`.
+    """
+    comm = dask_library().comm
+    try:
+        host = comm.get_address_host(address)
+    except (ValueError, TypeError) as error:
+        raise InputError("cluster", address, EXPECTED, one_line(error)) from error
+    if not host:
+        raise InputError("cluster", address, EXPECTED)

@@ -48,6 +48,11 @@ def edges_of(shards: int, weights: Sequence[int]) -> tuple[int, ...]:
     return (*edges, shards)
 
 
+def middle_of(node: Node) -> int:
+    """Where the right half of a node of two shards or more begins."""
+    return node[0] + (1 << (node[1] - node[0] - 1).bit_length() - 1)
+
+
 def rounds_of(edges: Sequence[int], worker: int) -> list[Round]:
     """The rounds of a worker, children before parents; what it sends it has by then.
 
@@ -61,7 +66,7 @@ def rounds_of(edges: Sequence[int], worker: int) -> list[Round]:
     def visit(node: Node) -> None:
         if len(owners(node)) == 1:
             return
-        middle = node[0] + (1 << (node[1] - node[0] - 1).bit_length() - 1)
+        middle = middle_of(node)
         left, right = (node[0], middle), (middle, node[1])
         visit(left)
         visit(right)
@@ -84,31 +89,56 @@ def rounds_of(edges: Sequence[int], worker: int) -> list[Round]:
 
 
 class Exchange:
-    """`Share.exchange` of a worker: called once a step, it has the sums meet."""
+    """`Share.exchange` of a worker: called once a step, it has the sums meet.
+
+    What is sent stays as it is for one step more: a sum of the next step is whole only when all
+    workers have got what they need of this one.  So two sets of arrays, in turns, are enough, and
+    none is asked of the system in a step.
+    """
 
     def __init__(self, edges: Sequence[int], worker: int, send: Send, receive: Receive) -> None:
         self.nodes = shard_nodes(edges[-1], edges[worker], edges[worker + 1])
         self.rounds = rounds_of(edges, worker)
         self.send, self.receive = send, receive
-        self.first_of = {  # of a node that is sent more than once a copy is made once
-            node for one in self.rounds for _, node in one.sends if node in self.nodes
-        }
+        self.others: dict[Node, list[int]] = {}  # who gets a node from here
+        for one in self.rounds:
+            for other, node in one.sends:
+                self.others.setdefault(node, []).append(other)
+        self.arrays: tuple[dict[Node, Float32], dict[Node, Float32]] = {}, {}
 
     def __call__(self, sums: Float32, costs: Float64, gradient: Float32) -> None:
-        held: dict[Node, Float32] = dict(zip(self.nodes, sums, strict=True))
-        for node in self.first_of:  # the core writes to its sums again while they are on their way
-            held[node] = held[node].copy()
+        arrays = self.arrays[0]
+        self.arrays = self.arrays[::-1]
+        held: dict[Node, Float32] = {}
+
+        def hold(node: Node, values: Float32) -> None:
+            """What others need goes out at once, before the round it is for: they wait less."""
+            held[node] = values
+            for other in self.others.get(node, ()):
+                self.send(other, node, costs[slice(*node)], values)
+
+        for node, values in zip(self.nodes, sums, strict=True):
+            if node in self.others:  # the core writes to its sums again while they are on their way
+                kept = _array(arrays, node, gradient)
+                np.copyto(kept, values)
+                hold(node, kept)
+            else:
+                hold(node, values)
         for one in self.rounds:
-            for other, (start, end) in one.sends:
-                self.send(other, (start, end), costs[start:end], held[start, end])
             if one.receives is not None:
-                source, (start, end) = one.receives
-                costs[start:end], held[start, end] = self.receive(source, (start, end))
+                source, node = one.receives
+                costs[slice(*node)], held[node] = self.receive(source, node)
             root = one is self.rounds[-1]
-            out = gradient if root else np.empty_like(gradient)
-            held[one.node] = np.add(held.pop(one.left), held.pop(one.right), out=out)
+            out = gradient if root else _array(arrays, one.node, gradient)
+            hold(one.node, np.add(held.pop(one.left), held.pop(one.right), out=out))
         if not self.rounds:
             gradient[:] = sums[0]
+
+
+def _array(arrays: dict[Node, Float32], node: Node, like: Float32) -> Float32:
+    if node not in arrays:
+        arrays[node] = np.empty_like(like)
+    return arrays[node]
 
 
 def places_of(count: int, size: int, shards: int, first: int, last: int) -> NDArray[np.int64]:

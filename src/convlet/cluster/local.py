@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from logging import CRITICAL
 from typing import Any
 
-from convlet.cluster.connecting import WHAT, WHERE
-from convlet.libraries import library
+from convlet.cluster.connecting import dask_library
 from convlet.threads import available
 
 
@@ -17,12 +16,12 @@ def local_cluster(workers: int, threads: int | None = None) -> Iterator[Any]:
     threads: of each worker; None shares those that this machine allows.  Raises
     `MissingDependencyError`.
     """
-    distributed = library("distributed", WHAT, WHERE, "Dask")
-    with distributed.LocalCluster(
+    with dask_library().LocalCluster(
         n_workers=workers,
         threads_per_worker=threads or max(1, available() // workers),
         processes=True,
         dashboard_address="127.0.0.1:0",
         silence_logs=CRITICAL,
+        preload="convlet.cluster.deaf",
     ) as cluster:
         yield cluster

@@ -10,25 +10,19 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from convlet._version import __version__
 from convlet.cluster import worker
+from convlet.cluster.probing import UnfitError, differences, probe, result
 from convlet.engine import Engine
 from convlet.errors import InputError
-from convlet.native import TARGET
 
 BEAT = 1.0
-"""Seconds between two beats; also between two looks for workers that joined."""
+"""Seconds between two beats, at most; also between two looks for workers that joined."""
 
 ANSWER = 5.0
 """Seconds that a worker has for its answer to a small question."""
 
 
-class UnfitError(Exception):
-    """A worker cannot take part: why, and what to do."""
-
-    def __init__(self, but: str, hint: str = "") -> None:
-        super().__init__(but)
-        self.but, self.hint = but, hint
+LOST = "is lost: training goes on without it"
 
 
 @dataclass
@@ -67,9 +61,12 @@ class Members:
     ) -> None:
         self.client, self.name, self.engine, self.provide = client, name, engine, provide
         self.patience = patience
+        self.beat_every = min(BEAT, patience / 4)  # seconds
         self.members: dict[str, Member] = {}
         self.joining: dict[str, asyncio.Task[None]] = {}
         self.unfit: dict[str, UnfitError] = {}  # workers that are not asked again, and why
+        self.later: dict[str, float] = {}  # when a worker is asked again that could not join
+        self.told: set[str] = set()  # workers of which a note says so
         self.notes: list[str] = []  # for the caller to say
         self.error: Exception | None = None  # the scheduler is lost
         self.watcher: asyncio.Task[None] | None = None
@@ -91,7 +88,8 @@ class Members:
             )
         probes = {a: asyncio.create_task(probe(self.client, a)) for a in listed}
         await asyncio.wait(probes.values(), timeout=self.patience)
-        abouts = {a: _result(a, task) for a, task in probes.items() if task.done()}
+        found = {a: result(a, task) for a, task in probes.items() if task.done()}
+        abouts = {address: about for address, about in found.items() if about is not None}
         for task in probes.values():
             task.cancel()
         if abouts:
@@ -152,9 +150,11 @@ class Members:
     def alive(self, address: str) -> bool:
         return not self.silent(self.members.get(address), monotonic())
 
-    def drop(self, address: str) -> None:
-        """A worker is lost; it may come back as one that joins."""
+    def drop(self, address: str, words: str = LOST) -> None:
+        """A worker takes part no more; it may come back as one that joins.  words: to be told."""
         if member := self.members.pop(address, None):
+            if member.ready:
+                self.notes.append(f"the worker {address} {words}")
             if member.beat is not None:
                 member.beat.cancel()
             with suppress(Exception):
@@ -184,11 +184,13 @@ class Members:
             for address in set(self.members) - set(listed):
                 self.drop(address)
             for address in set(listed) - {*self.members, *self.joining, *self.unfit}:
+                if monotonic() < self.later.get(address, 0.0):
+                    continue
                 self.joining[address] = asyncio.create_task(self._join(address))
             for member in list(self.members.values()):
                 if member.beat is None or member.beat.done():
                     member.beat = asyncio.create_task(self._beat(member))
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(self.beat_every)
 
     async def _beat(self, member: Member) -> None:
         asked = monotonic()
@@ -219,30 +221,20 @@ class Members:
             self.members[address] = member
             await self._begun(member)
             member.seen = monotonic()
-            self._compare(member)
+            self.notes += differences(address, about)
             await self.provide(address)
             member.seen, member.ready = monotonic(), True
         except UnfitError as error:
             self.unfit[address] = error
             self.notes.append(f"the worker {address} takes no part: {error.but}")
-        except Exception as error:
+        except Exception as error:  # of the network, or of a worker that leaves
             self.drop(address)
-            self.notes.append(f"the worker {address} could not join: {error}")
+            self.later[address] = monotonic() + self.patience
+            if address not in self.told:
+                self.told.add(address)
+                self.notes.append(f"the worker {address} takes no part for now: {error}")
         finally:
             self.joining.pop(address, None)
-
-    def _compare(self, member: Member) -> None:
-        """Say where a worker's bits come of another library or processor: they are the same."""
-        import numpy
-
-        mine = {"numpy": numpy.__version__, "target": TARGET.name}
-        words = {"numpy": "NumPy", "target": "the instruction set"}
-        for name, own in mine.items():
-            if (other := member.about[name]) != own:
-                self.notes.append(
-                    f"the worker {member.address} has {words[name]} {other}, this is {own}: the"
-                    " bits are the same"
-                )
 
     async def _begun(self, member: Member) -> None:
         """Wait for the long task."""
@@ -250,54 +242,8 @@ class Members:
             found = await self.ask(member.address, worker.beat, limit=self.patience)
             if isinstance(found, dict) and found["known"]:
                 return
-            if member.task.status in ("error", "lost", "cancelled"):
-                raise UnfitError(f"its task ended as {member.task.status}")
+            if member.task.status == "error":
+                raise UnfitError(f"its task failed: {await member.task.exception()}")
+            if member.task.status in ("lost", "cancelled"):
+                raise OSError(f"its task is {member.task.status}")
             await asyncio.sleep(0.02)
-
-
-def _result(address: str, task: "asyncio.Task[dict[str, Any]]") -> dict[str, Any]:
-    """Of a probe.  Raises `InputError`."""
-    try:
-        return task.result()
-    except UnfitError as error:
-        found = f"has the worker {address}"
-        raise InputError("cluster", None, found=found, but=error.but, hint=error.hint) from None
-
-
-def prober() -> Callable[[Any], dict[str, Any]]:
-    """A function that says what a worker has, which travels whole: convlet may be missing there."""
-
-    def about(dask_worker: Any) -> dict[str, Any]:
-        try:
-            import numpy
-
-            from convlet._version import __version__ as version
-            from convlet.native import TARGET as target
-        except ImportError as error:
-            return {"missing": str(error)}
-        return {
-            "convlet": version,
-            "numpy": numpy.__version__,
-            "target": target.name,
-            "threads": dask_worker.state.nthreads,
-            "memory": dask_worker.memory_manager.memory_limit,  # bytes, or None
-        }
-
-    return about
-
-
-async def probe(client: Any, address: str) -> dict[str, Any]:
-    """What a worker has.  Raises `UnfitError`."""
-    answers = await client.run(prober(), workers=[address], on_error="return")
-    about = answers[address]
-    if isinstance(about, Exception):
-        raise about
-    install = f"pip install convlet=={__version__} there"
-    if "missing" in about:
-        raise UnfitError(f"it has no convlet ({about['missing']})", install)
-    if about["convlet"] != __version__:
-        raise UnfitError(f"it has convlet {about['convlet']}, this is {__version__}", install)
-    if about["target"] is None:
-        raise UnfitError("the native engine does not run on its CPU")
-    found: dict[str, Any] = about
-    return found

@@ -14,21 +14,15 @@ from typing import Any
 import numpy as np
 
 from convlet.cluster.calls import Answer, Call, Failure, digest_of
-from convlet.cluster.exchange import Exchange, Node, places_of
+from convlet.cluster.exchange import places_of
+from convlet.cluster.exchanging import TICK, AbortedError, Exchanging
 from convlet.cluster.links import SUMS, Links, Lost, listen
 from convlet.cluster.rows import ROWS, Images, NoImagesError, give_rows, images_of
 from convlet.engine import Engine, Samples, Share, Steps
-from convlet.equations import Array, Float32, Float64
+from convlet.equations import Array, Float32
 
 FETCH = 10
 """Leases that the images of a call may take to come from other workers."""
-
-TICK = 0.5
-"""Seconds after which a thread that waits looks whether it should."""
-
-
-class AbortedError(Exception):
-    """The caller wants the call no longer, or is gone."""
 
 
 @dataclass
@@ -134,49 +128,6 @@ class Run:
         self.digest = digest_of(self.vectors)
         given = self.vectors if call.answers else None
         return Answer(trained.costs, trained.diverged, self.digest, given)
-
-
-class Exchanging:
-    """The exchanges of a call, one a step."""
-
-    def __init__(self, run: Run, call: Call) -> None:
-        self.run, self.call, self.number = run, call, 0
-        self.inbox = run.inbox(call.number)
-        self.early: dict[tuple[int, Node], tuple[Float64, Float32]] = {}
-        self.exchange = Exchange(call.edges, call.worker, self._send, self._receive)
-
-    def step(self, sums: Float32, costs: Float64, gradient: Float32) -> None:
-        if self.run.over:
-            raise AbortedError
-        self.exchange(sums, costs, gradient)
-        self.number += 1
-
-    def _send(self, other: int, node: Node, costs: Float64, values: Float32) -> None:
-        tag = (self.call.number, self.number, *node)
-        self.run.links.send(self.call.team[other], tag, costs.tobytes(), values)
-
-    def _receive(self, other: int, node: Node) -> tuple[Float64, Float32]:
-        wanted = self.number, node
-        while wanted not in self.early:
-            try:
-                item = self.inbox.get_nowait() if self.inbox.qsize() else self._wait(other)
-            except Empty:
-                if self.run.over:
-                    raise AbortedError from None
-                continue
-            if isinstance(item, Lost) and item.address not in self.call.team:
-                continue  # left behind before
-            if isinstance(item, Exception):
-                raise item
-            (_, step, start, end), costs, values = item
-            self.early[step, (start, end)] = np.frombuffer(costs), values
-        self.run.waiting = None
-        return self.early.pop(wanted)
-
-    def _wait(self, other: int) -> Any:
-        if self.run.waiting is None:
-            self.run.waiting = self.call.team[other], monotonic()
-        return self.inbox.get(timeout=TICK)
 
 
 def _spread(values: Array, rows: Array, count: int) -> Array:

@@ -1,0 +1,81 @@
+"""What a worker has, and whether it can take part."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convlet._version import __version__
+from convlet.errors import InputError, one_line
+from convlet.native import TARGET
+
+
+class UnfitError(Exception):
+    """A worker cannot take part: why, and what to do."""
+
+    def __init__(self, but: str, hint: str = "") -> None:
+        super().__init__(but)
+        self.but, self.hint = but, hint
+
+
+def result(address: str, task: "asyncio.Task[dict[str, Any]]") -> dict[str, Any] | None:
+    """Of a probe; None where the worker was lost meanwhile.  Raises `InputError`."""
+    try:
+        return task.result()
+    except OSError:
+        return None
+    except UnfitError as error:
+        found = f"has the worker {address}"
+        raise InputError("cluster", None, found=found, but=error.but, hint=error.hint) from None
+
+
+def prober() -> Callable[[Any], dict[str, Any]]:
+    """A function that says what a worker has, which travels whole: convlet may be missing there."""
+
+    def about(dask_worker: Any) -> dict[str, Any]:
+        try:
+            import numpy
+
+            from convlet._version import __version__ as version
+            from convlet.native import TARGET as target
+        except ImportError as error:
+            return {"missing": str(error)}
+        return {
+            "convlet": version,
+            "numpy": numpy.__version__,
+            "target": target.name,
+            "threads": dask_worker.state.nthreads,
+            "memory": dask_worker.memory_manager.memory_limit,  # bytes, or None
+        }
+
+    return about
+
+
+async def probe(client: Any, address: str) -> dict[str, Any]:
+    """What a worker has.  Raises `UnfitError`, `OSError` where it is lost."""
+    answers = await client.run(prober(), workers=[address], on_error="return")
+    about = answers[address]
+    if isinstance(about, OSError):
+        raise about
+    if isinstance(about, Exception):  # as of another Python, which does not read our question
+        raise UnfitError(f"it cannot say what it has ({one_line(about)})", "compare versions")
+    install = f"pip install convlet=={__version__} there"
+    if "missing" in about:
+        raise UnfitError(f"it has no convlet ({about['missing']})", install)
+    if about["convlet"] != __version__:
+        raise UnfitError(f"it has convlet {about['convlet']}, this is {__version__}", install)
+    if about["target"] is None:
+        raise UnfitError("the native engine does not run on its CPU")
+    found: dict[str, Any] = about
+    return found
+
+
+def differences(address: str, about: dict[str, Any]) -> list[str]:
+    """Sentences of where a worker's numbers come of another library or processor than here."""
+    names = {"numpy": ("NumPy", np.__version__), "target": ("the instruction set", TARGET.name)}
+    return [
+        f"the worker {address} has {words} {about[name]}, this is {own}: the bits are the same"
+        for name, (words, own) in names.items()
+        if about[name] != own
+    ]
