@@ -18,6 +18,9 @@ from convlet.equations import Array
 LOOK = 0.02
 """Seconds between two looks whether something is there."""
 
+BLOCK_LIMIT = 30.0
+"""Seconds for a block to reach a worker."""
+
 LIMIT = 600.0
 """Seconds in which Dask has to move images, or to make chunks anew."""
 
@@ -73,7 +76,7 @@ class Whole:
         copy = self.client.submit(
             _same, source, workers=[address], allow_other_workers=False, pure=False
         )
-        await finished([copy])
+        await finished([copy], again=False)
         self.copies[address] = copy
 
     async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:
@@ -101,6 +104,8 @@ class Blocks:
     futures: of arrays, lengths of each; Dask makes those again that are lost.
     """
 
+    made_again = True
+
     def __init__(self, client: Any, futures: Sequence[Any], lengths: Sequence[int]) -> None:
         self.client, self.futures = client, list(futures)
         self.edges = list(pairwise([0, *accumulate(lengths)]))
@@ -110,7 +115,7 @@ class Blocks:
         """Nothing: who joins asks others, and holds what Dask makes anew."""
 
     async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:
-        await finished(self.futures)
+        await finished(self.futures, self.made_again)
         found = await self.client.who_has(self.futures)
         self.holders = {key: tuple(filter(alive, where)) for key, where in found.items()}
 
@@ -128,6 +133,8 @@ class Blocks:
 class Divided(Blocks):
     """Images of the caller that are too many for one worker, dealt to all of them in blocks."""
 
+    made_again = False
+
     def __init__(self, client: Any, images: Array) -> None:
         step = max(1, BLOCK // images[0].nbytes)
         self.parts = [images[start : start + step] for start in range(0, len(images), step)]
@@ -141,12 +148,13 @@ class Divided(Blocks):
             there = future is not None and future.status == "finished"
             if not there or not alive(self.owners[n]):
                 self.owners[n] = team[n % len(team)]
-                self.futures[n] = await self.client.scatter(
+                scattered = self.client.scatter(
                     np.ascontiguousarray(part),
                     workers=[self.owners[n]],
                     hash=False,
                     direct=False,
                 )
+                self.futures[n] = await asyncio.wait_for(scattered, BLOCK_LIMIT)
         await super().repair(lacking, team, alive)
 
     def release(self) -> None:
@@ -154,12 +162,15 @@ class Divided(Blocks):
         super().release()
 
 
-async def finished(futures: Sequence[Any]) -> None:
-    """Wait until Dask has made them.  Raises `OSError` where it cannot, or not in `LIMIT`."""
+async def finished(futures: Sequence[Any], again: bool) -> None:
+    """Wait until Dask has made them.  again: also those that are lost, which it makes again.
+
+    Raises `OSError` where it cannot, or not in `LIMIT`.
+    """
     until = monotonic() + LIMIT
     while pending := [one for one in futures if one.status != "finished"]:
         for one in pending:
-            if one.status not in ("pending", "lost"):  # what is lost is made again
+            if one.status != "pending" and not (again and one.status == "lost"):
                 raise OSError(f"the images are {one.status} on the cluster")
         if monotonic() > until:
             raise OSError(f"the images do not come within {LIMIT:g} seconds")

@@ -198,16 +198,20 @@ class Cluster:
             self.members.unfit[address] = UnfitError(words)
             self._on_loop(self._drop(address, f"is left out: {words}"))
             blamed.clear()
-        if lost or lacking:
-            self._on_loop(self._restore(lacking))
+        if (lost or lacking) and not self._on_loop(self._restore(lacking)):
+            blamed.clear()  # it may be nobody's fault: who died a moment ago is not known yet
+            sleep(self.members.beat_every)
 
-    async def _restore(self, lacking: list[str]) -> None:
-        """Have the images where they are looked for; if that fails so does the next call."""
+    async def _restore(self, lacking: list[str]) -> bool:
+        """Have the images where they are looked for; whether that worked."""
         assert self.kept is not None
         team = [member.address for member in self.members.team(self.shards)]
-        if team:
-            with suppress(OSError):
+        try:
+            if team:
                 await self.kept.repair(lacking, team, self.members.alive)
+        except OSError:
+            return False
+        return True
 
     async def _provide(self, address: str) -> None:
         assert self.kept is not None
