@@ -29,7 +29,7 @@ from time import perf_counter
 import numpy as np
 
 from convlet import Network, Settings
-from convlet.cluster.caller import Cluster
+from convlet.cluster.caller import LONG, SHORT, TIMES
 from convlet.engine import Samples, Share, Steps, shard_start
 from cores import NETWORKS
 from families import FAMILIES
@@ -76,8 +76,6 @@ class Software:
 
 SOFTWARE = Software(message=0.25e-3, byte=0.3e-9, call=10e-3)
 
-SECONDS_PER_CALL = Cluster.seconds_per_call
-"""That the loop aims at: so many steps are in a call, one at least."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,8 @@ def step(
     exchange, images = math.ceil(math.log2(workers)) * each, 8 * fetched / link.rate
     call = software.call + 4 * link.delay + 8 * message * (1 + slots) / link.rate
     if steps is None:
-        steps = max(1, (SECONDS_PER_CALL - call) / (compute + exchange + images))
+        aim = min(max(SHORT, TIMES * call), LONG)  # as the loop does
+        steps = max(1, (aim - call) / (compute + exchange + images))
     return Parts(compute, exchange, images, call / steps)
 
 

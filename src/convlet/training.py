@@ -28,7 +28,7 @@ class Trainer(Protocol):
 
     @property
     def seconds_per_call(self) -> float:
-        """As `SECONDS_PER_CALL`."""
+        """As `SECONDS_PER_CALL`; it may change from call to call."""
 
     def train(
         self,
@@ -112,7 +112,6 @@ def _epoch(
 ) -> None:
     """The rest of one epoch, a few steps per call of the engine."""
     order = permutation(run.settings.seed, Purpose.SHUFFLE, run.network.epochs, len(data))
-    seconds = SECONDS_PER_CALL if trainer is None else trainer.seconds_per_call
     steps = 1  # in the next call
     with ahead_of(data.images) as ahead:
         while run.step < run.steps and not run.stop:
@@ -123,6 +122,7 @@ def _epoch(
             _steps(run, data, order, steps, threads, trainer)
             elapsed = perf_counter() - start
             _refuse_not_finite(run)
+            seconds = SECONDS_PER_CALL if trainer is None else trainer.seconds_per_call
             steps = max(1, min(4 * steps, int(steps * seconds / max(elapsed, 1e-6))))
             for callback in callbacks:
                 callback.on_progress(run)

@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Coroutine
 from contextlib import suppress
 from math import inf
@@ -28,6 +28,12 @@ from convlet.settings import Settings
 ATTEMPTS = 100
 """Of the same steps, whatever comes in their way."""
 
+SHORT, LONG = 0.4, 20.0
+"""Seconds of a call; a cheap one is as short as people notice."""
+
+TIMES = 10
+"""What a call costs beside its steps, the parameters' way back above all, is a tenth of it."""
+
 REPEATS = 3
 """Calls that may fail with all workers alive, before the one that is blamed most is left out."""
 
@@ -39,9 +45,6 @@ class Cluster:
     and slots that it began with.  Raises `ClusterError` where none is left.
     """
 
-    seconds_per_call = 0.4
-    """Long against what a call costs, short for who waits for progress or Ctrl-C."""
-
     def __init__(
         self, client: Any, engine: Engine, data: Samples, shards: int, patience: float
     ) -> None:
@@ -51,6 +54,7 @@ class Cluster:
         self.kept: Kept | None = None
         self.members = Members(client, self.name, engine, patience, self._provide)
         self.number = 0
+        self.costs: deque[float] = deque(maxlen=4)  # of calls, in seconds beside their steps
 
     def open(self) -> None:
         """Have the workers that are there ready.  Raises `InputError`, `ClusterError`."""
@@ -87,6 +91,11 @@ class Cluster:
         if self.kept is not None:
             self.kept.release()
 
+    @property
+    def seconds_per_call(self) -> float:
+        """Long against what the last calls cost, and short for who waits for progress."""
+        return min(max(SHORT, TIMES * min(self.costs, default=0.0)), LONG)
+
     def train(
         self,
         parameters: Float32,
@@ -103,9 +112,12 @@ class Cluster:
         for _ in range(ATTEMPTS):
             team = self._team(settings.shards)
             calls = self._calls(team, vectors, digest, data, steps, settings, threads)
+            begun = monotonic()
             found = self._on_loop(ask(self.members, team, calls))
+            elapsed = monotonic() - begun
             self._say()
             if all(isinstance(one, Answer) for one in found):
+                self.costs.append(elapsed - max(one.seconds for one in found))
                 return self._taken(team, vectors, found)
             self._repair(team, found, blamed)
         words = "; ".join(str(one.words) for one in found if isinstance(one, Failure) and one.words)

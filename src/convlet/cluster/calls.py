@@ -52,12 +52,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a call.  digest: of the vectors after it."""
+    """What came of a call.  digest: of the vectors after it.  seconds: that its steps took."""
 
     costs: Float64
     diverged: bool
     digest: str
     vectors: tuple[Float32, ...] | None
+    seconds: float
 
 
 @dataclass(frozen=True)

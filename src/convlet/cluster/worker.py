@@ -124,10 +124,12 @@ class Run:
         steps = Steps(order, call.rates, call.updates, call.epoch)
         threads = call.threads or self.worker.state.nthreads
         flat, *slots = self.vectors
+        begun = monotonic()
         trained = self.engine.train(flat, tuple(slots), data, steps, settings, threads, share)
+        seconds = monotonic() - begun
         self.digest = digest_of(self.vectors)
         given = self.vectors if call.answers else None
-        return Answer(trained.costs, trained.diverged, self.digest, given)
+        return Answer(trained.costs, trained.diverged, self.digest, given, seconds)
 
 
 def _spread(values: Array, rows: Array, count: int) -> Array:
