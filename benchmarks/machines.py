@@ -77,7 +77,6 @@ class Software:
 SOFTWARE = Software(message=0.25e-3, byte=0.3e-9, call=10e-3)
 
 
-
 @dataclass(frozen=True)
 class Parts:
     """Seconds of a step."""

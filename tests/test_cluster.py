@@ -195,6 +195,56 @@ def test_chunks_that_are_no_images(three: Client, change, words: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:the worker .* is lost:RuntimeWarning")
+def drawn(images: np.ndarray, folder: str) -> np.ndarray:
+    """Other numbers each time: the files of the folder are counted."""
+    count = len(os.listdir(folder))
+    Path(folder, str(count)).touch()
+    return images + np.uint8(count)
+
+
+@pytest.mark.filterwarnings("ignore:the worker .* is lost:RuntimeWarning")
+def test_a_chunk_that_is_made_again_to_other_numbers(three: Client, tmp_path: Path) -> None:
+    x, y = images()
+    chunked = dask.array.from_array(x, chunks=(40, 10, 10, 1))
+    chunked = chunked.map_blocks(drawn, str(tmp_path), dtype=np.uint8)
+    victim = next(iter(processes(three).values()))
+    once = Once(lambda: (os.kill(victim, signal.SIGKILL), time.sleep(1)))
+    with pytest.raises(ClusterError, match="made again to other numbers"):
+        trained(chunked, y, cluster=three, callbacks=[once], epochs=30)
+
+
+@pytest.mark.filterwarnings("ignore:the worker .* is lost:RuntimeWarning")
+def test_chunks_of_a_worker_that_is_stopped_are_made_again(three: Client) -> None:
+    x, y = images()
+    chunked = dask.array.from_array(x, chunks=(40, 10, 10, 1))
+    victim = next(iter(processes(three).values()))
+    once = Once(lambda: os.kill(victim, signal.SIGSTOP))
+    try:
+        found = trained(chunked, y, cluster=three, callbacks=[once], silence=2)[1]
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    assert found == trained()[1]
+
+
+def test_a_dask_array_and_a_cluster_without_workers() -> None:
+    x, y = images()
+    chunked = dask.array.from_array(x, chunks=(90, 10, 10, 1))
+    with (
+        cluster_of(0) as empty,
+        Client(empty, set_as_default=False) as client,
+        pytest.raises(InputError, match="no workers, for 1 second"),
+    ):
+        trained(chunked, y, cluster=client, silence=1)
+
+
+def test_a_client_that_was_closed_meanwhile() -> None:
+    with cluster_of(1) as cluster:
+        client = Client(cluster, set_as_default=False)
+        with pytest.raises(ClusterError, match="client of the cluster is clos"):
+            trained(cluster=client, callbacks=[Once(client.close)])
+
+
+@pytest.mark.filterwarnings("ignore:the worker .* is lost:RuntimeWarning")
 def test_a_lost_chunk_is_made_again(three: Client) -> None:
     x, y = images()
     chunked = dask.array.from_array(x, chunks=(40, 10, 10, 1))

@@ -15,6 +15,7 @@ import children
 import convlet
 
 HEAVY = ["sklearn", "PIL", "click", "rich", "matplotlib", "pooch", "scipy", "onnx", "hypothesis"]
+HEAVY += ["dask", "distributed", "mpi4py"]
 NEEDS_AN_EXTRA = {"CNNClassifier"}  # and is no part of "import *"
 BASE = {"numpy", "click", "rich", "markdown-it-py", "mdurl", "pygments"}
 

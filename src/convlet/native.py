@@ -136,6 +136,8 @@ class NativeEngine:
                 None if share is None else _share(share, settings.shards, len(parameters)),
             )
         except ValueError as error:  # they were checked when `fit` began
+            if share is not None:  # what the exchange raises is its own affair
+                raise
             found, hint = f"was changed during training: {error}", "a callback may only look at it"
             raise InputError("y", found=found, hint=hint) from None
         return Trained(costs[:done], diverged)

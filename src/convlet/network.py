@@ -135,7 +135,7 @@ class Network(Inference):
             told = (*told, progress_callback())
         ranks = isinstance(cluster, str) and cluster == MPI
         with client_of(None if ranks else cluster, silence) as client:
-            x, y, sample_weight = on_cluster(client, x, y, sample_weight, self.input_shape)
+            x, y, sample_weight = on_cluster(client, x, y, sample_weight, self.input_shape, silence)
             data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
             pair = arrays.as_validation(validation)
             held_out = None if pair is None else self.samples(*pair, name="validation ")

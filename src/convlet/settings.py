@@ -15,7 +15,7 @@ from convlet.text import format_dropout
 from convlet.wording import count
 
 MOST_SHARDS = 4096
-"""Of a minibatch; native/job.h has the same number."""
+"""Of a minibatch; native/kernels.h has the same number."""
 
 
 @dataclass(frozen=True)

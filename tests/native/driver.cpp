@@ -438,9 +438,10 @@ Run run(Engine& engine, const Builder& net, int threads, int steps, int batch,
     std::vector<float*> slots;
     Settings settings;
     settings.batch_size = batch, settings.seed = 3;
+    settings.shards = std::min<Index>(batch, 5);
     if (way == Way::rich) {
         settings.optimizer = {UpdateRule::Kind::adam, 0.9, 0.999, 1e-8, 0.01};
-        settings.clip_norm = 0.5, settings.label_smoothing = 0.1, settings.shards = 3;
+        settings.clip_norm = 0.5, settings.label_smoothing = 0.1;
         settings.augmentation = Augmentation{2, 0.3f, 0.1f, 0.2f, true, 20, 3, {}};
         settings.augmentation->prepare();
         slots = {m.data(), v.data()};

@@ -22,7 +22,7 @@ class Machines:
     cluster: str | None
     workers: int | None
 
-    def check(self, shards: int) -> None:
+    def check(self, shards: int, threads: int | None) -> None:
         """Refuse what is wrong before data are read.
 
         Raises `InputError`, `MissingDependencyError`.
@@ -42,6 +42,9 @@ class Machines:
                 "workers", self.workers, but=("there is a ", Name("cluster")), hint=hint
             )
         as_count(self.workers, "workers")
+        if threads is not None:
+            but = "--workers share the threads that this machine allows"
+            raise InputError("threads", threads, but=but, hint="leave it out")
         if self.workers > shards:
             but = f"a minibatch has {shards} shards, of which each takes one or more"
             raise InputError(
@@ -55,13 +58,13 @@ class Machines:
         return usual_shards(self)
 
     @contextmanager
-    def opened(self, threads: int | None) -> Iterator[Any]:
+    def opened(self) -> Iterator[Any]:
         """Inside, what `Network.fit` takes for its cluster; a local one ends with it.
 
         Raises `ClusterError`, `MissingDependencyError`.
         """
         if self.workers is not None:
-            with local_cluster(self.workers, threads) as cluster:
+            with local_cluster(self.workers) as cluster:
                 yield cluster
         else:
             yield self.cluster

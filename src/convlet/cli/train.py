@@ -62,12 +62,12 @@ def train(
     training = replace(training, shards=machines.shards(training.shards))
     choices = training.with_recipe(choices)
     choices.check(**given_settings(training))
-    machines.check(training.shards or 1)
+    machines.check(training.shards or 1, choices.threads)
     reading.check()
     training.check()
     if training.folds is not None:
         records.refuse(out, "folds", "no single network comes of it")
-        with machines.opened(choices.threads) as cluster:
+        with machines.opened() as cluster:
             cross_validate(choices, training, reading, training.folds, json, cluster)
         return
     stopping = [] if training.patience is None else [EarlyStopping(training.patience)]
@@ -87,7 +87,7 @@ def train(
             say(line)
     name = data.name if choices.data in datasets.names() else None
     with _kept(job.network, records, output):
-        with machines.opened(job.threads) as cluster, reporter(json) as report:
+        with machines.opened() as cluster, reporter(json) as report:
             told = [*stopping, *watchers, report]
             rows = job.fit(told, **records.arguments(), data_name=name, cluster=cluster)
         best = stopping[0].best_epoch if stopping else None

@@ -45,7 +45,7 @@ def client_of(cluster: Any, silence: float) -> Iterator[Any]:
 
 
 def on_cluster(
-    client: Any, x: Any, y: Any, sample_weight: Any, input_shape: Shape
+    client: Any, x: Any, y: Any, sample_weight: Any, input_shape: Shape, silence: float
 ) -> tuple[Any, Any, Any]:
     """Arrays of Dask: x as images that stay where they are, the others as arrays here.
 
@@ -55,7 +55,9 @@ def on_cluster(
         return x, y, sample_weight
     if is_dask_array(x):
         from convlet.cluster.chunks import as_chunks
+        from convlet.cluster.probing import check_workers
 
+        check_workers(client, silence)
         x = as_chunks(client, x, input_shape)
     y, sample_weight = (
         client.compute(one).result() if is_dask_array(one) else one for one in (y, sample_weight)

@@ -22,7 +22,7 @@ from convlet.cluster.members import LOST, Member, Members
 from convlet.cluster.probing import UnfitError
 from convlet.engine import Engine, Samples, Steps, Trained
 from convlet.equations import Float32
-from convlet.errors import ClusterError
+from convlet.errors import ClusterError, one_line
 from convlet.settings import Settings
 
 ATTEMPTS = 100
@@ -54,6 +54,7 @@ class Cluster:
         self.kept: Kept | None = None
         self.members = Members(client, self.name, engine, patience, self._provide)
         self.number = 0
+        self.before: set[str] = set()  # the workers of the last call
         self.costs: deque[float] = deque(maxlen=4)  # of calls, in seconds beside their steps
 
     def open(self) -> None:
@@ -86,10 +87,12 @@ class Cluster:
 
     def close(self) -> None:
         """End the run on the cluster, and let the images go."""
-        with suppress(Exception):
-            self._on_loop(self.members.close())
-        if self.kept is not None:
-            self.kept.release()
+        try:
+            with suppress(Exception):
+                self._on_loop(self.members.close())
+        finally:
+            if self.kept is not None:
+                self.kept.release()
 
     @property
     def seconds_per_call(self) -> float:
@@ -111,6 +114,10 @@ class Cluster:
         blamed: Counter[str] = Counter()
         for _ in range(ATTEMPTS):
             team = self._team(settings.shards)
+            addresses = {member.address for member in team}
+            if self.before - addresses:  # what was lost with them is where Dask made it again
+                self._on_loop(self._restore([]))
+            self.before = addresses
             calls = self._calls(team, vectors, digest, data, steps, settings, threads)
             begun = monotonic()
             found = self._on_loop(ask(self.members, team, calls))
@@ -129,6 +136,7 @@ class Cluster:
         while not (team := self.members.team(most)):
             self._refuse_lost_scheduler()
             if monotonic() > until:
+                self._refuse_lost_scheduler(ask=True)
                 self._say()
                 raise ClusterError(
                     f"no worker of the cluster is left, for {self.patience:g} seconds"
@@ -255,12 +263,19 @@ class Cluster:
         while self.members.notes:
             warnings.warn(self.members.notes.pop(0), RuntimeWarning, stacklevel=2)
 
-    def _refuse_lost_scheduler(self) -> None:
-        if self.members.error is not None:
-            raise ClusterError(f"the scheduler of the cluster is lost: {self.members.error}")
+    def _refuse_lost_scheduler(self, ask: bool = False) -> None:
+        """ask: it may be silent, not the workers."""
+        error: Any = self.members.error
+        if error is None and ask:
+            error = self._on_loop(self.members.lost_scheduler())
+        if error is not None:
+            raise ClusterError(f"the scheduler of the cluster is lost: {one_line(error)}")
 
     def _on_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run on the client's loop, and wait; an exception here ends it there."""
+        if self.client.status not in ("running", "connecting"):
+            coroutine.close()
+            raise ClusterError(f"the client of the cluster is {self.client.status}")
         task = asyncio.run_coroutine_threadsafe(coroutine, self.client.loop.asyncio_loop)
         try:
             return task.result()

@@ -1,5 +1,6 @@
 """Dask arrays of images: checked where their chunks are, and never all in one place."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,11 +8,11 @@ from numpy.typing import NDArray
 
 from convlet import arrays
 from convlet.arrays import Elsewhere
-from convlet.cluster.blocks import Blocks
+from convlet.cluster.blocks import Alive, Blocks, finished
 from convlet.cluster.mapped import digest
 from convlet.cluster.rows import split
 from convlet.equations import Array
-from convlet.errors import InputError
+from convlet.errors import ClusterError, InputError
 from convlet.shapes import Shape
 from convlet.values import Wrong, wrong_levels
 
@@ -22,6 +23,55 @@ class Seen(NamedTuple):
     digest: str
     dtype: str
     wrong: Wrong | None
+
+
+class Made(Blocks):
+    """Chunks that Dask made; those that are lost it makes again, to the same bytes or not at all.
+
+    make(n, team): a future of chunk n made anew by one of a team, where it is on nobody else but a
+    worker that is silent, of which Dask does not know.  digests: of each, as it was checked.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        futures: Sequence[Any],
+        lengths: Sequence[int],
+        digests: Sequence[str],
+        make: Callable[[int, Sequence[str]], Any],
+    ) -> None:
+        super().__init__(client, futures, lengths)
+        self.digests, self.make = digests, make
+
+    async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:
+        """Raises `ClusterError` for a chunk that is another one now."""
+        before = self.holders
+        await super().repair(lacking, team, alive)
+        nowhere = [n for n, one in enumerate(self.futures) if not self.holders[one.key]]
+        if nowhere:
+            for n in nowhere:
+                self.futures[n] = self.make(n, team)
+            await super().repair(lacking, team, alive)
+        again = [
+            n
+            for n, one in enumerate(self.futures)
+            if before and not set(before.get(one.key, ())) & set(self.holders[one.key])
+        ]
+        digests = [self.client.submit(digest, self.futures[n], pure=False) for n in again]
+        try:
+            await finished(digests, again=True)
+            found_there = await self.client.gather(digests)
+        finally:
+            for one in digests:
+                one.release()
+        for n, found in zip(again, found_there, strict=True):
+            if found != self.digests[n]:
+                start, stop = self.edges[n]
+                raise ClusterError(
+                    f"images {start} to {stop - 1} of x are not those of the first time: they were"
+                    " lost with a worker, and made again to other numbers; draw them by a seed, or"
+                    " keep them in a file"
+                )
 
 
 class Chunks(Elsewhere):
@@ -78,7 +128,16 @@ def as_chunks(client: Any, x: Any, input_shape: Shape) -> Chunks:
     ]
     seen = client.gather([client.submit(_seen, one, pure=False) for one in futures])
     _refuse(seen)
-    return Chunks(client, Blocks(client, futures, lengths), (x.shape[0], *input_shape), seen)
+
+    def make(n: int, team: Sequence[str]) -> Any:
+        from dask.graph_manipulation import clone
+
+        there = {"workers": list(team), "allow_other_workers": False}
+        chunk = client.compute(clone(parts[n]), **there)
+        return client.submit(arrays.arranged, chunk, input_shape, "x", pure=False, **there)
+
+    kept = Made(client, futures, lengths, [one.digest for one in seen], make)
+    return Chunks(client, kept, (x.shape[0], *input_shape), seen)
 
 
 def _seen(images: Array) -> Seen:

@@ -10,15 +10,14 @@ from convlet.threads import available
 
 
 @contextmanager
-def local_cluster(workers: int, threads: int | None = None) -> Iterator[Any]:
+def local_cluster(workers: int) -> Iterator[Any]:
     """Inside, a cluster of Dask with so many worker processes; they end with it.
 
-    threads: of each worker; None shares those that this machine allows.  Raises
-    `MissingDependencyError`.
+    They share the threads that this machine allows.  Raises `MissingDependencyError`.
     """
     with dask_library().LocalCluster(
         n_workers=workers,
-        threads_per_worker=threads or max(1, available() // workers),
+        threads_per_worker=max(1, available() // workers),
         processes=True,
         dashboard_address="127.0.0.1:0",
         silence_logs=CRITICAL,

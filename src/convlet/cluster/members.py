@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from convlet.cluster import worker
-from convlet.cluster.probing import UnfitError, differences, probe, result
+from convlet.cluster.probing import UnfitError, differences, no_workers, probe, result
 from convlet.engine import Engine
 from convlet.errors import InputError
 
@@ -118,12 +118,18 @@ class Members:
         until = monotonic() + self.patience
         while not (listed := await self.client.nthreads()):
             if monotonic() > until:
-                but = f"it has no workers, for {self.patience:g} seconds"
-                hint = "start some, as by: dask worker ADDRESS"
-                raise InputError("cluster", None, found="is there", but=but, hint=hint)
+                raise no_workers(self.patience)
             await asyncio.sleep(0.1)
         found: dict[str, int] = listed
         return found
+
+    async def lost_scheduler(self) -> Exception | None:
+        """Why the scheduler does not answer; None where it does."""
+        try:
+            await asyncio.wait_for(self.client.nthreads(), ANSWER)
+        except Exception as error:
+            return error if str(error) else TimeoutError(f"no answer in {ANSWER:g} seconds")
+        return None
 
     async def close(self) -> None:
         """End the run on all workers; it ends by itself on those that are silent."""
@@ -141,7 +147,8 @@ class Members:
     def team(self, most: int) -> list[Member]:
         """Those that can take steps now, `most` at most, in the order in which they came."""
         now = monotonic()
-        alive = [m for m in self.members.values() if m.ready and not self.silent(m, now)]
+        members = list(self.members.values())  # the loop may change them meanwhile
+        alive = [m for m in members if m.ready and not self.silent(m, now)]
         return alive[:most]
 
     def silent(self, member: Member | None, now: float) -> bool:

@@ -71,6 +71,31 @@ async def probe(client: Any, address: str) -> dict[str, Any]:
     return found
 
 
+def check_workers(client: Any, silence: float) -> None:
+    """Refuse a cluster without workers, or with some that cannot take part.
+
+    Raises `InputError`.
+    """
+    try:
+        client.wait_for_workers(1, timeout=silence)
+    except TimeoutError:
+        raise no_workers(silence) from None
+    for address in client.nthreads():
+        try:
+            client.sync(probe, client, address, callback_timeout=silence)
+        except UnfitError as error:
+            found = f"has the worker {address}"
+            raise InputError("cluster", None, found=found, but=error.but, hint=error.hint) from None
+        except (OSError, TimeoutError):
+            continue  # it is left behind when training begins
+
+
+def no_workers(silence: float) -> InputError:
+    but = f"it has no workers, for {silence:g} seconds"
+    hint = "start some, as by: dask worker ADDRESS"
+    return InputError("cluster", None, found="is there", but=but, hint=hint)
+
+
 def differences(address: str, about: dict[str, Any]) -> list[str]:
     """Sentences of where a worker's numbers come of another library or processor than here."""
     names = {"numpy": ("NumPy", np.__version__), "target": ("the instruction set", TARGET.name)}

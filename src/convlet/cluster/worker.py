@@ -99,7 +99,7 @@ class Run:
         finally:
             self.waiting = None
             self.done = max(self.done, call.number)
-            for number in [n for n in self.inboxes if n <= self.done]:
+            for number in [n for n in list(self.inboxes) if n <= self.done]:
                 del self.inboxes[number]
 
     def _take(self, job: Job) -> Answer | Failure:
