@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array
@@ -211,6 +212,28 @@ def test_a_chunk_that_is_made_again_to_other_numbers(three: Client, tmp_path: Pa
     once = Once(lambda: (os.kill(victim, signal.SIGKILL), time.sleep(1)))
     with pytest.raises(ClusterError, match="made again to other numbers"):
         trained(chunked, y, cluster=three, callbacks=[once], epochs=30)
+
+
+def test_levels_are_judged_of_all_chunks_together(three: Client) -> None:
+    x, y = images()
+    dark = (x > 128).astype(np.uint8)
+    dark[:40] = 0
+    for levels, words in ((dark, "never exceeds 1"), (dark * 8, "never exceeds 8")):
+        with pytest.raises(InputError, match=words):
+            trained(dask.array.from_array(levels, chunks=(20, 10, 10, 1)), y, cluster=three)
+    x[:60] //= 128  # some dark chunks among others are images
+    chunked = dask.array.from_array(x, chunks=(20, 10, 10, 1))
+    assert trained(chunked, y, cluster=three)[1] == trained(x, y)[1]
+    floats = (x / 255).astype(np.float32)
+    floats[77, 3, 4, 0] = np.nan
+    with pytest.raises(InputError, match=r"x\[77, 3, 4, 0\] is not finite"):
+        trained(dask.array.from_array(floats, chunks=(20, 10, 10, 1)), y, cluster=three)
+
+
+def test_refused_chunks_leave_nothing(three: Client) -> None:
+    x, y = images()
+    with pytest.raises(InputError, match="shards"):
+        trained(dask.array.from_array(x, chunks=(20, 10, 10, 1)), y, cluster=three, shards=2)
 
 
 @pytest.mark.filterwarnings("ignore:the worker .* is lost:RuntimeWarning")
@@ -428,7 +451,7 @@ def test_workers_that_differ_are_an_error(three: Client, monkeypatch: pytest.Mon
     real = caller.Cluster._taken
 
     def taken(self, team, vectors, found):
-        found[1] = type(found[1])(found[1].costs, False, "other", None)
+        found[1] = replace(found[1], digest="other")
         return real(self, team, vectors, found)
 
     monkeypatch.setattr(caller.Cluster, "_taken", taken)

@@ -134,9 +134,11 @@ class Network(Inference):
         if inputs.as_bool(is_interactive() if progress is None else progress, "progress"):
             told = (*told, progress_callback())
         ranks = isinstance(cluster, str) and cluster == MPI
-        with client_of(None if ranks else cluster, silence) as client:
-            x, y, sample_weight = on_cluster(client, x, y, sample_weight, self.input_shape, silence)
-            data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
+        with (
+            client_of(None if ranks else cluster, silence) as client,
+            on_cluster(client, x, y, sample_weight, self.input_shape, silence) as (x, y, omega),
+        ):
+            data = self.samples(x, y, omega, class_weight=settings.class_weight)
             pair = arrays.as_validation(validation)
             held_out = None if pair is None else self.samples(*pair, name="validation ")
             if held_out is not None:

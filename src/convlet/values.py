@@ -80,15 +80,61 @@ class Wrong(NamedTuple):
     mend: str
 
 
+class Levels(NamedTuple):
+    """What shows whether images hold levels, of all or of some of them: `of_all` joins these.
+
+    top: of uint8, the highest level, or one above the limit; otherwise None.  squares: the sum of
+    squares of floats, not finite if one is not; lowest and highest where that sum is large.
+    """
+
+    images: int
+    size: int  # numbers
+    top: int | None
+    squares: float = 0.0
+    lowest: float = inf
+    highest: float = -inf
+
+    @classmethod
+    def of_all(cls, parts: Sequence["Levels"]) -> "Levels":
+        """Of the images of all parts, which have one dtype."""
+        return cls(
+            sum(part.images for part in parts),
+            sum(part.size for part in parts),
+            max((part.top for part in parts if part.top is not None), default=None),
+            sum(part.squares for part in parts),
+            min(part.lowest for part in parts),
+            max(part.highest for part in parts),
+        )
+
+
+def levels_of(images: Array) -> Levels:
+    """Of images (n, ...) of uint8 or float32."""
+    count, size = len(images), images.size
+    if images.dtype == np.uint8:
+        return Levels(count, size, highest_level(images, DARK if count >= ENOUGH else 1))
+    squares = _squares(images)
+    if squares <= FAR**2 * size:
+        return Levels(count, size, None, squares)
+    lowest, highest = inf, -inf
+    for piece in pieces(images):
+        lowest, highest = min(lowest, float(piece.min())), max(highest, float(piece.max()))
+    return Levels(count, size, None, squares, lowest, highest)
+
+
 def wrong_levels(images: Array, name: str) -> Wrong | None:
     """What is wrong with the levels of images, None if nothing is.
 
     images: (n, ...) of uint8 that never exceeds 1, or of many images 32, or of float32 far above 1,
     or not finite, are wrong.  name: of the parameter.
     """
-    if images.dtype == np.uint8:
-        limit = DARK if len(images) >= ENOUGH else 1
-        top = highest_level(images, limit)
+    return wrong(levels_of(images), name)
+
+
+def wrong(levels: Levels, name: str) -> Wrong | None:
+    """The same of what was seen."""
+    if levels.top is not None:
+        limit = DARK if levels.images >= ENOUGH else 1
+        top = levels.top
         if not 0 < top <= limit:
             return None
         name = in_code(name)
@@ -97,11 +143,9 @@ def wrong_levels(images: Array, name: str) -> Wrong | None:
             as_dark = f"{name} / numpy.float32(255) if they are that dark"
             mend = f"{name} * {255 // top} if {top} is white, {as_dark}"
         return Wrong(f"uint8 that never exceeds {top}", "white as 255", mend)
-    if _squares(images) <= FAR**2 * images.size:
+    if levels.squares <= FAR**2 * levels.size:
         return None
-    lowest, highest = inf, -inf
-    for piece in pieces(images):
-        lowest, highest = min(lowest, float(piece.min())), max(highest, float(piece.max()))
+    lowest, highest = levels.lowest, levels.highest
     found = f"floats from {lowest:g} to {highest:g}"
     return Wrong(found, "black as 0 and white as 1", division(lowest, highest, in_code(name)))
 

@@ -44,25 +44,35 @@ def client_of(cluster: Any, silence: float) -> Iterator[Any]:
         yield client
 
 
+@contextmanager
 def on_cluster(
     client: Any, x: Any, y: Any, sample_weight: Any, input_shape: Shape, silence: float
-) -> tuple[Any, Any, Any]:
-    """Arrays of Dask: x as images that stay where they are, the others as arrays here.
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Inside, arrays of Dask: x as images that stay where they are, the others as arrays here.
 
-    Without a client, and for other arrays, what was given.  Raises `InputError`.
+    Without a client, and for other arrays, what was given.  Raises `InputError`, `ClusterError`.
     """
-    if client is None:
-        return x, y, sample_weight
-    if is_dask_array(x):
-        from convlet.cluster.chunks import as_chunks
-        from convlet.cluster.probing import check_workers
+    if client is None or not any(map(is_dask_array, (x, y, sample_weight))):
+        yield x, y, sample_weight
+        return
+    from convlet.cluster.chunks import as_chunks, gathered
+    from convlet.cluster.probing import check_workers
 
-        check_workers(client, silence)
-        x = as_chunks(client, x, input_shape)
+    team = check_workers(client, silence)
     y, sample_weight = (
-        client.compute(one).result() if is_dask_array(one) else one for one in (y, sample_weight)
+        gathered(client, [client.compute(one, workers=team, allow_other_workers=False)])[0]
+        if is_dask_array(one)
+        else one
+        for one in (y, sample_weight)
     )
-    return x, y, sample_weight
+    if not is_dask_array(x):
+        yield x, y, sample_weight
+        return
+    chunks = as_chunks(client, x, input_shape, team)
+    try:
+        yield chunks, y, sample_weight
+    finally:
+        chunks.kept.release()
 
 
 def is_dask_array(x: Any) -> bool:

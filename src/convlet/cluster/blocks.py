@@ -67,7 +67,7 @@ class Whole:
     async def provide(self, address: str, alive: Alive) -> None:
         self.copies.pop(address, None)
         async with self.first:  # two may not both be the first
-            source = self._source(alive)
+            giver, source = self._source(alive)
             if source is None:
                 self.copies[address] = await self.client.scatter(
                     self.images, workers=[address], hash=False, direct=False
@@ -76,7 +76,11 @@ class Whole:
         copy = self.client.submit(
             _same, source, workers=[address], allow_other_workers=False, pure=False
         )
-        await finished([copy], again=False)
+        try:
+            await finished([copy], again=False, alive=lambda: alive(giver))
+        except OSError:
+            copy.release()
+            raise
         self.copies[address] = copy
 
     async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:
@@ -91,11 +95,12 @@ class Whole:
         for copy in self.copies.values():
             copy.release()
 
-    def _source(self, alive: Alive) -> Any:
+    def _source(self, alive: Alive) -> tuple[str, Any]:
+        """Who can give it to others: an address and the future there; None for nobody."""
         for address, copy in self.copies.items():
             if copy.status == "finished" and alive(address):
-                return copy
-        return None
+                return address, copy
+        return "", None
 
 
 class Blocks:
@@ -162,8 +167,12 @@ class Divided(Blocks):
         super().release()
 
 
-async def finished(futures: Sequence[Any], again: bool) -> None:
-    """Wait until Dask has made them.  again: also those that are lost, which it makes again.
+async def finished(
+    futures: Sequence[Any], again: bool, alive: Callable[[], bool] = lambda: True
+) -> None:
+    """Wait until Dask has made them, while who gives them is alive.
+
+    again: also those that are lost, which it makes again.
 
     Raises `OSError` where it cannot, or not in `LIMIT`.
     """
@@ -172,6 +181,8 @@ async def finished(futures: Sequence[Any], again: bool) -> None:
         for one in pending:
             if one.status != "pending" and not (again and one.status == "lost"):
                 raise OSError(f"the images are {one.status} on the cluster")
+        if not alive():
+            raise OSError("the worker that should give the images is silent")
         if monotonic() > until:
             raise OSError(f"the images do not come within {LIMIT:g} seconds")
         await asyncio.sleep(LOOK)

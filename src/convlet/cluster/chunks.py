@@ -1,6 +1,8 @@
 """Dask arrays of images: checked where their chunks are, and never all in one place."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,21 +10,22 @@ from numpy.typing import NDArray
 
 from convlet import arrays
 from convlet.arrays import Elsewhere
-from convlet.cluster.blocks import Alive, Blocks, finished
+from convlet.cluster.blocks import LIMIT, LOOK, Alive, Blocks, finished
 from convlet.cluster.mapped import digest
 from convlet.cluster.rows import split
 from convlet.equations import Array
 from convlet.errors import ClusterError, InputError
 from convlet.shapes import Shape
-from convlet.values import Wrong, wrong_levels
+from convlet.values import DARK, Levels, highest_level, levels_of, wrong
 
 
 class Seen(NamedTuple):
-    """What was found in a chunk: its digest, and which levels are no images'."""
+    """What was found in a chunk: its digest, its levels, and where a number is not finite."""
 
     digest: str
     dtype: str
-    wrong: Wrong | None
+    levels: Levels
+    bad: tuple[int, ...] | None
 
 
 class Made(Blocks):
@@ -97,7 +100,7 @@ class Chunks(Elsewhere):
             self.client.submit(_rows, self.kept.futures[place], inside, pure=False)
             for place, _, inside in parts
         ]
-        for (_, part, _), some in zip(parts, self.client.gather(rows), strict=True):
+        for (_, part, _), some in zip(parts, gathered(self.client, rows), strict=True):
             found[part] = some
         images: Array = found[back.reshape(-1)]
         return images
@@ -110,8 +113,8 @@ class Chunks(Elsewhere):
         return f"{whole} over {len(self.seen)} chunks"
 
 
-def as_chunks(client: Any, x: Any, input_shape: Shape) -> Chunks:
-    """A Dask array as images.  Raises `InputError`."""
+def as_chunks(client: Any, x: Any, input_shape: Shape, team: Sequence[str]) -> Chunks:
+    """A Dask array as images, on workers that answer.  Raises `InputError`, `ClusterError`."""
     if x.shape[1:] not in (input_shape, input_shape[:2]):  # of the whole, not of a chunk
         arrays.arranged(np.broadcast_to(np.zeros((), x.dtype), x.shape), input_shape, "x")
     if np.isnan(x.shape[0]):
@@ -122,37 +125,67 @@ def as_chunks(client: Any, x: Any, input_shape: Shape) -> Chunks:
     lengths = [length for length in x.chunks[0] if length]
     x = x.rechunk({n: -1 for n in range(1, x.ndim)})
     parts = [part for part, n in zip(x.to_delayed().reshape(-1), x.chunks[0], strict=True) if n]
+    there = {"workers": list(team), "allow_other_workers": False}
     futures = [
-        client.submit(arrays.arranged, chunk, input_shape, "x", pure=False)
-        for chunk in client.compute(parts)
+        client.submit(arrays.arranged, chunk, input_shape, "x", pure=False, **there)
+        for chunk in client.compute(parts, **there)
     ]
-    seen = client.gather([client.submit(_seen, one, pure=False) for one in futures])
-    _refuse(seen)
+    looks = [client.submit(_seen, one, pure=False, **there) for one in futures]
+    try:
+        seen = gathered(client, looks)
+        _refuse(seen, list(pairwise([0, *accumulate(lengths)])))
+    except BaseException:
+        for one in (*looks, *futures):
+            one.release()
+        raise
 
     def make(n: int, team: Sequence[str]) -> Any:
         from dask.graph_manipulation import clone
 
-        there = {"workers": list(team), "allow_other_workers": False}
-        chunk = client.compute(clone(parts[n]), **there)
-        return client.submit(arrays.arranged, chunk, input_shape, "x", pure=False, **there)
+        those = {"workers": list(team), "allow_other_workers": False}
+        chunk = client.compute(clone(parts[n]), **those)
+        return client.submit(arrays.arranged, chunk, input_shape, "x", pure=False, **those)
 
     kept = Made(client, futures, lengths, [one.digest for one in seen], make)
     return Chunks(client, kept, (x.shape[0], *input_shape), seen)
 
 
+def gathered(client: Any, futures: Sequence[Any]) -> list[Any]:
+    """What they are.  Raises `ClusterError` where they do not come."""
+    until = monotonic() + LIMIT
+    while any(one.status == "pending" for one in futures):
+        if monotonic() > until:
+            words = f"the images do not come within {LIMIT:g} seconds"
+            raise ClusterError(f"{words}: a worker that has some may be silent")
+        sleep(LOOK)
+    found: list[Any] = client.gather(futures)
+    return found
+
+
 def _seen(images: Array) -> Seen:
-    return Seen(digest(images), images.dtype.str, wrong_levels(images, "x"))
+    floats = images.dtype != np.uint8
+    where = None
+    if floats and not np.isfinite(images).all():
+        where = tuple(map(int, np.argwhere(~np.isfinite(images))[0]))
+    levels = levels_of(images)
+    if not floats:  # a few images may be darker than many, and all chunks together are many
+        levels = levels._replace(top=highest_level(images, DARK))
+    return Seen(digest(images), images.dtype.str, levels, where)
 
 
 def _rows(images: Array, inside: NDArray[np.int64]) -> Array:
     return images[inside]
 
 
-def _refuse(seen: list[Seen]) -> None:
-    """Raise `InputError` for levels that are no images': a dark chunk may be, if others are not."""
+def _refuse(seen: list[Seen], edges: Sequence[tuple[int, int]]) -> None:
+    """Raise `InputError` for numbers that are no images', as of all chunks together."""
     if len({one.dtype for one in seen}) > 1:
         raise InputError("x", None, "one dtype", found="has chunks of uint8 and of floats")
-    wrong = [one.wrong for one in seen if one.wrong is not None]
-    if wrong and (seen[0].dtype != "|u1" or len(wrong) == len(seen)):
-        first = wrong[0]
-        raise InputError("x", None, first.expected, first.mend, found=f"holds {first.found}")
+    for one, (start, _) in zip(seen, edges, strict=True):
+        if one.bad is not None:
+            where = [start + one.bad[0], *one.bad[1:]]
+            hint = "clean it first, as in dask.array.nan_to_num(x)"
+            found, expected = "is not finite", "finite float32 numbers"
+            raise InputError("x", None, expected, hint, subject=f"x{where}", found=found)
+    if no := wrong(Levels.of_all([one.levels for one in seen]), "x"):
+        raise InputError("x", None, no.expected, no.mend, found=f"holds {no.found}")

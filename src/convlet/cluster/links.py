@@ -70,15 +70,20 @@ class Links:
                 self.worker.rpc.reuse(address, comm)
 
 
-async def listen(comm: Any, run: Any, sender: str) -> str:
-    """Put the sums of a connection where the run's thread waits for them."""
-    if run is not None:
-        try:
-            while True:
-                message = await comm.read()
-                number = message["tag"][0]
-                run.inbox(number).put((tuple(message["tag"]), message["costs"], message["sum"]))
-        except OSError as error:  # CommClosedError is one
+async def listen(comm: Any, run_now: Callable[[], Any], sender: str) -> str:
+    """Put the sums of a connection where the run's thread waits for them.
+
+    run_now: the run as the worker knows it; one that was left behind comes back as another.
+    """
+    try:
+        while (run := run_now()) is not None:
+            message = await comm.read()
+            if (run := run_now()) is None:
+                break
+            number = message["tag"][0]
+            run.inbox(number).put((tuple(message["tag"]), message["costs"], message["sum"]))
+    except OSError as error:  # CommClosedError is one
+        if (run := run_now()) is not None:
             run.lost(sender, f"{type(error).__name__}: {error}")
     with suppress(OSError):
         comm.abort()

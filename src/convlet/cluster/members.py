@@ -13,7 +13,7 @@ from typing import Any
 from convlet.cluster import worker
 from convlet.cluster.probing import UnfitError, differences, no_workers, probe, result
 from convlet.engine import Engine
-from convlet.errors import InputError
+from convlet.errors import ClusterError, InputError
 
 BEAT = 1.0
 """Seconds between two beats, at most; also between two looks for workers that joined."""
@@ -116,11 +116,20 @@ class Members:
     async def _listed(self) -> dict[str, int]:
         """The workers of the cluster.  Raises `InputError` where none comes."""
         until = monotonic() + self.patience
-        while not (listed := await self.client.nthreads()):
+        while not (listed := await self._asked()):
             if monotonic() > until:
                 raise no_workers(self.patience)
             await asyncio.sleep(0.1)
         found: dict[str, int] = listed
+        return found
+
+    async def _asked(self) -> dict[str, int]:
+        """Raises `ClusterError` for a scheduler that is silent."""
+        try:
+            found: dict[str, int] = await asyncio.wait_for(self.client.nthreads(), self.patience)
+        except TimeoutError:
+            words = f"the scheduler of the cluster does not answer, for {self.patience:g} seconds"
+            raise ClusterError(words) from None
         return found
 
     async def lost_scheduler(self) -> Exception | None:

@@ -71,11 +71,12 @@ async def probe(client: Any, address: str) -> dict[str, Any]:
     return found
 
 
-def check_workers(client: Any, silence: float) -> None:
-    """Refuse a cluster without workers, or with some that cannot take part.
+def check_workers(client: Any, silence: float) -> list[str]:
+    """The addresses of the workers that answer and can take part.
 
-    Raises `InputError`.
+    Raises `InputError` for a cluster without any, or with one that cannot.
     """
+    answering = []
     try:
         client.wait_for_workers(1, timeout=silence)
     except TimeoutError:
@@ -83,11 +84,15 @@ def check_workers(client: Any, silence: float) -> None:
     for address in client.nthreads():
         try:
             client.sync(probe, client, address, callback_timeout=silence)
+            answering.append(address)
         except UnfitError as error:
             found = f"has the worker {address}"
             raise InputError("cluster", None, found=found, but=error.but, hint=error.hint) from None
         except (OSError, TimeoutError):
             continue  # it is left behind when training begins
+    if not answering:
+        raise no_workers(silence)
+    return answering
 
 
 def no_workers(silence: float) -> InputError:

@@ -149,7 +149,7 @@ def runs_of(worker: Any) -> dict[str, Run]:
     found: dict[str, Run] = worker.extensions.setdefault("convlet", {})
 
     async def sums(comm: Any, run: str, sender: str) -> str:
-        return await listen(comm, found.get(run), sender)
+        return await listen(comm, lambda: found.get(run), sender)
 
     async def rows(key: Any, index: Array) -> dict[str, Any]:
         return give_rows(worker, key, index)
