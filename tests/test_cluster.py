@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -17,6 +15,7 @@ import pytest
 from distributed import Client
 from distributed.security import Security
 
+import children
 import convlet
 from clusters import (
     EPOCHS,
@@ -391,8 +390,7 @@ class Kill(convlet.Callback):
 trained(cluster={three.scheduler.address!r}, callbacks=[Kill()], checkpoint={str(tmp_path)!r},
         silence=2)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, timeout=60)
-    assert done.returncode == -signal.SIGKILL
+    assert children.python(code).returncode == -signal.SIGKILL
     assert_nothing_is_left(three)
     assert trained(cluster=three, checkpoint=tmp_path, resume=True)[1] == trained()[1]
 

@@ -253,7 +253,7 @@ def test_a_share_is_checked() -> None:
         replace(good, rows=np.arange(9)),
         replace(good, totals=np.ones(2)),
     ):
-        with pytest.raises(InputError, match="share"):
+        with pytest.raises(ValueError, match="share"):
             net.engine.train(net.flat, (), samples, steps, settings, None, wrong)
 
 
