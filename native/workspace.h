@@ -53,9 +53,8 @@ struct Arena {
     Buffer<float> factor, cost;                       // (samples)
     Buffer<float> mask;                               // of dropout, one sample
     Buffer<float> bordered, field[2], scratch_field;  // of augmentation
-    Buffer<float>
-        partial[2];  // of the four blocks of a chunk at most: sums that wait
-    Buffer<float> shards;  // sums of (8) of a shard each that wait for theirs
+    Buffer<float> partial[2];  // blocks of a chunk, four at most, that wait for their sibling
+    Buffer<float> shards;      // sums of (8) of a shard each that wait for theirs
 
     // Room for augmented images of this size, their fields smoothed to this radius.
     void prepare_augmentation(int rows, int columns, int channels, int radius) {

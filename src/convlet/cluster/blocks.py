@@ -126,9 +126,13 @@ class Blocks:
 
     def blocks(self, address: str) -> tuple[Block, ...]:
         return tuple(
-            Block(start, stop, future.key, self.holders.get(future.key, ()))
+            Block(start, stop, *self._place(future))
             for (start, stop), future in zip(self.edges, self.futures, strict=True)
         )
+
+    def _place(self, future: Any) -> tuple[Any, tuple[str, ...]]:
+        """The key of a block and who holds it; a block that nobody took yet has none."""
+        return (None, ()) if future is None else (future.key, self.holders.get(future.key, ()))
 
     def release(self) -> None:
         for future in self.futures:
@@ -152,15 +156,22 @@ class Divided(Blocks):
             future = self.futures[n]
             there = future is not None and future.status == "finished"
             if not there or not alive(self.owners[n]):
-                self.owners[n] = team[n % len(team)]
-                scattered = self.client.scatter(
-                    np.ascontiguousarray(part),
-                    workers=[self.owners[n]],
-                    hash=False,
-                    direct=False,
-                )
-                self.futures[n] = await asyncio.wait_for(scattered, BLOCK_LIMIT)
+                await self._deal(n, part, [*team[n % len(team) :], *team[: n % len(team)]])
         await super().repair(lacking, team, alive)
+
+    async def _deal(self, n: int, part: Array, team: Sequence[str]) -> None:
+        """Give a block to the first of these that takes it.  Raises `OSError` where nobody does."""
+        part, words = np.ascontiguousarray(part), ""
+        for address in team:
+            scattered = self.client.scatter(part, workers=[address], hash=False, direct=False)
+            try:
+                self.futures[n] = await asyncio.wait_for(scattered, BLOCK_LIMIT)
+            except Exception as error:  # whatever Dask says of a worker that died a moment ago
+                words = f"{type(error).__name__}: {error}"
+                continue
+            self.owners[n] = address
+            return
+        raise OSError(f"no worker takes the images: {words}")
 
     def release(self) -> None:
         self.futures = [future for future in self.futures if future is not None]

@@ -83,7 +83,8 @@ class Cluster:
             kind = Whole if images.nbytes <= SHARE * room else Divided
             self.kept = kind(self.client, images)
         if isinstance(self.kept, Blocks):
-            await self.kept.repair([], addresses, lambda address: True)
+            with suppress(OSError):  # the first call will lack them, and have it done again
+                await self.kept.repair([], addresses, lambda address: True)
 
     def close(self) -> None:
         """End the run on the cluster, and let the images go."""
