@@ -14,8 +14,8 @@ import children
 import mpi_program
 from command_line import assert_refused
 from convlet import MissingDependencyError, Network
-from convlet.cluster.exchange import middle_of
 from convlet.cluster.mpi import _tag
+from convlet.engine import middle_of
 
 FOLDER = Path(__file__).parent
 

@@ -71,6 +71,11 @@ def shard_start(shard: int, shards: int, size: int) -> int:
     return shard * size // shards
 
 
+def middle_of(node: tuple[int, int]) -> int:
+    """Where the right half of a node of two shards or more begins."""
+    return node[0] + (1 << (node[1] - node[0] - 1).bit_length() - 1)
+
+
 def shard_nodes(shards: int, first: int, last: int) -> list[tuple[int, int]]:
     """The largest nodes [a, b) of the tree over shards that lie in [first, last), in their order.
 

@@ -8,7 +8,16 @@ from numpy.typing import NDArray
 from convlet import backprop
 from convlet import equations as eq
 from convlet.augmentation import Augmentation, apply
-from convlet.engine import Samples, Share, Steps, Trained, as_floats, shard_nodes, shard_start
+from convlet.engine import (
+    Samples,
+    Share,
+    Steps,
+    Trained,
+    as_floats,
+    middle_of,
+    shard_nodes,
+    shard_start,
+)
 from convlet.equations import Array, Float32
 from convlet.layers import Dropout
 from convlet.randomness import kept
@@ -165,7 +174,7 @@ def _node(sums: dict[int, Float32], node: tuple[int, int]) -> Float32:
     start, end = node
     if end - start == 1:
         return sums[start]
-    half = start + (1 << (end - start - 1).bit_length() - 1)
+    half = middle_of(node)
     return _node(sums, (start, half)) + _node(sums, (half, end))
 
 

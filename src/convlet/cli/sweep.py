@@ -124,9 +124,9 @@ def _client(cluster: str | None, workers: int | None) -> AbstractContextManager[
     """A client of who trains; None for this process."""
     if cluster is None and workers is None:
         return nullcontext()
-    from convlet.cluster.clients import client_of
+    from convlet.cluster.clients import client_for_trials
 
-    return client_of(cluster, workers)
+    return client_for_trials(cluster, workers)
 
 
 def _check_trials(plan: Plan, data: Dataset) -> None:

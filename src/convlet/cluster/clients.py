@@ -14,7 +14,7 @@ PATIENCE = 15.0
 
 
 @contextmanager
-def client_of(address: str | None, workers: int | None) -> Iterator[Any]:
+def client_for_trials(address: str | None, workers: int | None) -> Iterator[Any]:
     """Inside, a client of the cluster at an address, or of so many processes of this machine.
 
     These share its CPUs, and end with the client.  Raises `ClusterError` for a cluster that does

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.engine import shard_nodes, shard_start
+from convlet.engine import middle_of, shard_nodes, shard_start
 from convlet.equations import Float32, Float64
 
 Node = tuple[int, int]
@@ -46,11 +46,6 @@ def edges_of(shards: int, weights: Sequence[int]) -> tuple[int, ...]:
         at = round(shards * int(end) / int(ends[-1]))
         edges.append(min(max(at, edges[-1] + 1), shards - len(weights) + n))
     return (*edges, shards)
-
-
-def middle_of(node: Node) -> int:
-    """Where the right half of a node of two shards or more begins."""
-    return node[0] + (1 << (node[1] - node[0] - 1).bit_length() - 1)
 
 
 def rounds_of(edges: Sequence[int], worker: int) -> list[Round]:

@@ -14,8 +14,8 @@ import numpy as np
 
 from convlet import threads as team
 from convlet.cluster.calls import digest_of
-from convlet.cluster.exchange import Exchange, Node, edges_of, middle_of
-from convlet.engine import Engine, Samples, Share, Steps, Trained
+from convlet.cluster.exchange import Exchange, Node, edges_of
+from convlet.engine import Engine, Samples, Share, Steps, Trained, middle_of
 from convlet.equations import Float32, Float64
 from convlet.errors import ClusterError, InputError, MissingDependencyError
 from convlet.libraries import library
