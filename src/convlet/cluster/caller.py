@@ -3,7 +3,8 @@
 import asyncio
 import warnings
 from collections import Counter, deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
 from math import inf
 from time import monotonic, sleep
@@ -59,7 +60,7 @@ class Cluster:
 
     def open(self) -> None:
         """Have the workers that are there ready.  Raises `InputError`, `ClusterError`."""
-        self._on_loop(self.members.open(self.shards, self._choose))
+        self._on_loop(self.members.open, self.shards, self._choose)
         self._say()
 
     async def _choose(self, abouts: dict[str, dict[str, Any]]) -> None:
@@ -90,7 +91,7 @@ class Cluster:
         """End the run on the cluster, and let the images go."""
         try:
             with suppress(Exception):
-                self._on_loop(self.members.close())
+                self._on_loop(self.members.close)
         finally:
             if self.kept is not None:
                 self.kept.release()
@@ -117,11 +118,11 @@ class Cluster:
             team = self._team(settings.shards)
             addresses = {member.address for member in team}
             if self.before - addresses:  # what was lost with them is where Dask made it again
-                self._on_loop(self._restore([]))
+                self._on_loop(self._restore, [])
             self.before = addresses
             calls = self._calls(team, vectors, digest, data, steps, settings, threads)
             begun = monotonic()
-            found = self._on_loop(ask(self.members, team, calls))
+            found = self._on_loop(ask, self.members, team, calls)
             elapsed = monotonic() - begun
             self._say()
             if all(isinstance(one, Answer) for one in found):
@@ -205,7 +206,7 @@ class Cluster:
                 raise ClusterError(f"the worker {member.address} failed: {one.words}")
             if one.kind == "gone":
                 lost = True
-                self._on_loop(self._drop(member.address))
+                self._on_loop(self._drop, member.address)
             if one.kind == "data":
                 lacking.append(member.address)
                 blamed[member.address] += 1
@@ -217,9 +218,9 @@ class Cluster:
             address = blamed.most_common(1)[0][0]
             words = "others do not reach it, or it does not reach the images"
             self.members.unfit[address] = UnfitError(words)
-            self._on_loop(self._drop(address, f"is left out: {words}"))
+            self._on_loop(self._drop, address, f"is left out: {words}")
             blamed.clear()
-        if (lost or lacking) and not self._on_loop(self._restore(lacking)):
+        if (lost or lacking) and not self._on_loop(self._restore, lacking):
             blamed.clear()  # it may be nobody's fault: who died a moment ago is not known yet
             sleep(self.members.beat_every)
 
@@ -268,18 +269,40 @@ class Cluster:
         """ask: it may be silent, not the workers."""
         error: Any = self.members.error
         if error is None and ask:
-            error = self._on_loop(self.members.lost_scheduler())
+            error = self._on_loop(self.members.lost_scheduler)
         if error is not None:
             raise ClusterError(f"the scheduler of the cluster is lost: {one_line(error)}")
 
-    def _on_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run on the client's loop, and wait; an exception here ends it there."""
+    def _on_loop(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
+        """Run on the client's loop, and wait; an exception here ends it there.
+
+        The coroutine is made there, too: a signal that strikes here leaves none that nobody awaits.
+        """
         if self.client.status not in ("running", "connecting"):
-            coroutine.close()
             raise ClusterError(f"the client of the cluster is {self.client.status}")
-        task = asyncio.run_coroutine_threadsafe(coroutine, self.client.loop.asyncio_loop)
+        loop = self.client.loop.asyncio_loop
+        answer: Future[Any] = Future()
+        tasks: list[asyncio.Task[Any]] = []
+
+        def begin() -> None:
+            tasks.append(loop.create_task(function(*args)))
+            tasks[0].add_done_callback(settle)
+
+        def settle(task: asyncio.Task[Any]) -> None:
+            if task.cancelled():
+                answer.cancel()
+            elif (error := task.exception()) is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(task.result())
+
+        def end() -> None:
+            for task in tasks:
+                task.cancel()
+
         try:
-            return task.result()
+            loop.call_soon_threadsafe(begin)
+            return answer.result()
         except BaseException:
-            task.cancel()
+            loop.call_soon_threadsafe(end)  # after `begin`
             raise
