@@ -67,8 +67,9 @@ def fit(
     _begin(run, callbacks)
     try:
         checkpoints.start(run, callbacks)
+        pace = 1
         while run.epoch <= run.epochs and not run.stop:
-            _epoch(run, data, callbacks, threads, checkpoints, trainer)
+            pace = _epoch(run, data, callbacks, threads, checkpoints, trainer, pace)
             if run.step < run.steps:  # stopped inside the epoch
                 break
             checkpoints.close(run, callbacks)
@@ -109,13 +110,16 @@ def _epoch(
     threads: int | None,
     checkpoints: Checkpoints,
     trainer: Trainer | None,
-) -> None:
-    """The rest of one epoch, a few steps per call of the engine."""
+    pace: int,
+) -> int:
+    """The rest of one epoch, a few steps per call of the engine.
+
+    pace: as many as the time of a call allows -> the same for the next epoch.
+    """
     order = permutation(run.settings.seed, Purpose.SHUFFLE, run.network.epochs, len(data))
-    steps = 1  # in the next call
     with ahead_of(data.images) as ahead:
         while run.step < run.steps and not run.stop:
-            steps = min(steps, checkpoints.steps_left(run))
+            steps = min(pace, checkpoints.steps_left(run), run.steps - run.step)
             end = run.seen + steps * run.settings.batch_size
             ahead.read(order[end : 2 * end - run.seen])
             start = perf_counter()
@@ -123,11 +127,12 @@ def _epoch(
             elapsed = perf_counter() - start
             _refuse_not_finite(run)
             seconds = SECONDS_PER_CALL if trainer is None else trainer.seconds_per_call
-            steps = max(1, min(4 * steps, int(steps * seconds / max(elapsed, 1e-6))))
+            pace = max(1, min(4 * pace, int(steps * seconds / max(elapsed, 1e-6))))
             for callback in callbacks:
                 callback.on_progress(run)
             if run.step < run.steps:
                 checkpoints.save(run, callbacks)
+    return pace
 
 
 def _refuse_not_finite(run: Run) -> None:

@@ -8,11 +8,8 @@ import numpy as np
 
 from convlet.cluster.calls import Call
 from convlet.cluster.exchange import Exchange, Node
-from convlet.cluster.links import Links, Lost
+from convlet.cluster.links import TICK, Links, Lost
 from convlet.equations import Float32, Float64
-
-TICK = 0.5
-"""Seconds after which a thread that waits looks whether it should."""
 
 
 class AbortedError(Exception):
@@ -49,8 +46,18 @@ class Exchanging:
         self.number += 1
 
     def _send(self, other: int, node: Node, costs: Float64, values: Float32) -> None:
-        tag = (self.call.number, self.number, *node)
-        self.run.links.send(self.call.team[other], tag, costs.tobytes(), values)
+        tag, address = (self.call.number, self.number, *node), self.call.team[other]
+
+        def look() -> None:
+            """It takes time; it may be for nothing."""
+            self._wait_for(address)
+            if self.run.over:
+                raise AbortedError
+            while self.inbox.qsize():
+                self._take(self.inbox.get_nowait())
+
+        self.run.links.send(address, tag, costs.tobytes(), values, look)
+        self.run.waiting = None
 
     def _receive(self, other: int, node: Node) -> tuple[Float64, Float32]:
         wanted = self.number, node
@@ -61,16 +68,23 @@ class Exchanging:
                 if self.run.over:
                     raise AbortedError from None
                 continue
-            if isinstance(item, Lost) and item.address not in self.call.team:
-                continue  # left behind before
-            if isinstance(item, Exception):
-                raise item
-            (_, step, start, end), costs, values = item
-            self.early[step, (start, end)] = np.frombuffer(costs), values
+            self._take(item)
         self.run.waiting = None
         return self.early.pop(wanted)
 
+    def _take(self, item: Any) -> None:
+        """Keep a sum until it is asked for; raise what came in its place."""
+        if isinstance(item, Lost) and item.address not in self.call.team:
+            return  # left behind before
+        if isinstance(item, Exception):
+            raise item
+        (_, step, start, end), costs, values = item
+        self.early[step, (start, end)] = np.frombuffer(costs), values
+
     def _wait(self, other: int) -> Any:
-        if self.run.waiting is None:
-            self.run.waiting = self.call.team[other], monotonic()
+        self._wait_for(self.call.team[other])
         return self.inbox.get(timeout=TICK)
+
+    def _wait_for(self, address: str) -> None:
+        if self.run.waiting is None:
+            self.run.waiting = address, monotonic()

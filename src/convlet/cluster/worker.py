@@ -15,8 +15,8 @@ import numpy as np
 
 from convlet.cluster.calls import Answer, Call, Failure, digest_of
 from convlet.cluster.exchange import places_of
-from convlet.cluster.exchanging import TICK, AbortedError, Exchanging
-from convlet.cluster.links import SUMS, Links, Lost, listen
+from convlet.cluster.exchanging import AbortedError, Exchanging
+from convlet.cluster.links import SUMS, TICK, Links, Lost, listen
 from convlet.cluster.rows import ROWS, Images, NoImagesError, give_rows, images_of
 from convlet.engine import Engine, Samples, Share, Steps
 from convlet.equations import Array, Float32
@@ -51,7 +51,8 @@ class Run:
     digest: str = ""
 
     def __post_init__(self) -> None:
-        self.links = Links(self.worker, self.name, self.lost)
+        self.links = Links(self.worker, self.name)
+        self.parameters = sum(stage.parameter_count for stage in self.engine.stages)
         self.renew()
 
     def renew(self) -> None:
@@ -148,8 +149,8 @@ def runs_of(worker: Any) -> dict[str, Run]:
     """The runs on a worker of Dask; the first one brings the handlers."""
     found: dict[str, Run] = worker.extensions.setdefault("convlet", {})
 
-    async def sums(comm: Any, run: str, sender: str) -> str:
-        return await listen(comm, lambda: found.get(run), sender)
+    async def sums(comm: Any, run: str, sender: str, raw: bool) -> str:
+        return await listen(comm, lambda: found.get(run), sender, raw)
 
     async def rows(key: Any, index: Array) -> dict[str, Any]:
         return give_rows(worker, key, index)
@@ -176,7 +177,7 @@ def serve(name: str, engine: Engine, lease: float) -> None:
         run.work()
     finally:
         del runs[name]
-        worker.loop.add_callback(run.links.close)
+        run.links.close()
 
 
 async def work(name: str, call: Call, dask_worker: Any) -> Answer | Failure:
