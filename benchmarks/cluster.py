@@ -25,13 +25,13 @@ CASES = {
         "conv 32 5, relu, pool 2, conv 64 5, relu, pool 2, flatten, dense 128, relu, dense 10,"
         " softmax",
         256,
-        10_240,
+        30_720,
     ),
     "narrow": (
         "conv 8 5, relu, pool 2, conv 16 5, relu, pool 2, flatten, dense 128, relu, dense 10,"
         " softmax",
         256,
-        20_480,
+        61_440,
     ),
     "dense": ("flatten, dense 256, relu, dense 10, softmax", 256, 51_200),
     "overhead": ("flatten, dense 10, softmax", 8, 16_000),

@@ -18,15 +18,16 @@ import convlet
 
 SHAPE = (10, 10, 1)
 LAYERS = "conv 3 3, relu, pool 2, flatten, dropout 0.3, dense 8, relu, dense 4, softmax"
+LARGE = "flatten, dense 3000, relu, dense 4, softmax"
 EPOCHS, SIZE, SHARDS = 4, 23, 5
 
 
 @contextmanager
-def cluster_of(workers: int, **options: Any) -> Iterator[LocalCluster]:
+def cluster_of(workers: int, processes: bool = True, **options: Any) -> Iterator[LocalCluster]:
     with LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
-        processes=True,
+        processes=processes,
         dashboard_address="127.0.0.1:0",
         silence_logs=CRITICAL,
         **options,
@@ -56,17 +57,19 @@ def trained(
 
 
 class Once(convlet.Callback):
-    """Does something in another thread once, in the second epoch."""
+    """Does something in another thread once, in the second epoch; it is done before the fourth."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
         self.act: Callable[[], Any] | None = act
         self.thread: threading.Thread | None = None
 
     def on_progress(self, run: convlet.Run) -> None:
-        if self.act is not None and run.epoch == 2:
+        if self.act is not None and run.epoch >= 2:
             self.thread = threading.Thread(target=self.act)
             self.act = None
             self.thread.start()
+        if self.thread is not None and run.epoch > 3:
+            self.thread.join()
 
     def on_end(self, run: convlet.Run) -> None:
         assert self.thread is not None

@@ -19,6 +19,8 @@ import children
 import convlet
 from clusters import (
     EPOCHS,
+    LARGE,
+    LAYERS,
     SHAPE,
     Once,
     assert_nothing_is_left,
@@ -287,11 +289,14 @@ def test_a_worker_that_is_killed(three: Client) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:the worker .* is lost:RuntimeWarning")
-def test_a_worker_that_is_stopped_and_goes_on(three: Client) -> None:
+@pytest.mark.parametrize("layers", [LAYERS, LARGE])
+def test_a_worker_that_is_stopped_and_goes_on(three: Client, layers: str) -> None:
+    """The sums of the larger network are more than a connection takes in while nobody reads."""
     victim = next(iter(processes(three).values()))
     once = Once(lambda: os.kill(victim, signal.SIGSTOP))
     try:
-        assert trained(cluster=three, callbacks=[once], silence=2)[1] == trained()[1]
+        found = trained(layers=layers, cluster=three, callbacks=[once], silence=2)[1]
+        assert found == trained(layers=layers)[1]
     finally:
         os.kill(victim, signal.SIGCONT)
 
@@ -299,7 +304,7 @@ def test_a_worker_that_is_stopped_and_goes_on(three: Client) -> None:
 def swallow(dask_worker: object) -> None:
     """On a worker: what others send it is lost, as by a network that is broken one way."""
 
-    async def sums(comm, run: str, sender: str) -> str:
+    async def sums(comm, run: str, sender: str, raw: bool) -> str:
         try:
             while True:
                 await comm.read()

@@ -43,7 +43,7 @@ def meet(edges: tuple[int, ...], leaves: np.ndarray) -> tuple[dict, int]:
     def work(me: int) -> None:
         def send(other: int, node: tuple[int, int], costs: np.ndarray, values: np.ndarray) -> None:
             box = boxes.setdefault((me, other, step, node), SimpleQueue())
-            box.put((costs.copy(), values, chains[step, me]))  # the values travel as they are
+            box.put((costs.copy(), values.copy(), chains[step, me]))
 
         def receive(other: int, node: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
             box = boxes.setdefault((other, me, step, node), SimpleQueue())

@@ -16,7 +16,7 @@ Node = tuple[int, int]
 """The shards a..b-1 of the tree that `engine.shard_nodes` describes."""
 
 Send = Callable[[int, Node, Float64, Float32], None]
-"""Give a worker the costs and the sum of a node.  It keeps the array, and does not wait."""
+"""Give a worker the costs and the sum of a node, which stay as they are until the step ends."""
 
 Receive = Callable[[int, Node], tuple[Float64, Float32]]
 """Wait for the costs and the sum of a node from a worker."""
@@ -84,12 +84,7 @@ def rounds_of(edges: Sequence[int], worker: int) -> list[Round]:
 
 
 class Exchange:
-    """`Share.exchange` of a worker: called once a step, it has the sums meet.
-
-    What is sent stays as it is for one step more: a sum of the next step is whole only when all
-    workers have got what they need of this one.  So two sets of arrays, in turns, are enough, and
-    none is asked of the system in a step.
-    """
+    """`Share.exchange` of a worker: called once a step, it has the sums meet."""
 
     def __init__(self, edges: Sequence[int], worker: int, send: Send, receive: Receive) -> None:
         self.nodes = shard_nodes(edges[-1], edges[worker], edges[worker + 1])
@@ -99,11 +94,9 @@ class Exchange:
         for one in self.rounds:
             for other, node in one.sends:
                 self.others.setdefault(node, []).append(other)
-        self.arrays: tuple[dict[Node, Float32], dict[Node, Float32]] = {}, {}
+        self.arrays: dict[Node, Float32] = {}  # kept: none is asked of the system in a step
 
     def __call__(self, sums: Float32, costs: Float64, gradient: Float32) -> None:
-        arrays = self.arrays[0]
-        self.arrays = self.arrays[::-1]
         held: dict[Node, Float32] = {}
 
         def hold(node: Node, values: Float32) -> None:
@@ -113,27 +106,21 @@ class Exchange:
                 self.send(other, node, costs[slice(*node)], values)
 
         for node, values in zip(self.nodes, sums, strict=True):
-            if node in self.others:  # the core writes to its sums again while they are on their way
-                kept = _array(arrays, node, gradient)
-                np.copyto(kept, values)
-                hold(node, kept)
-            else:
-                hold(node, values)
+            hold(node, values)
         for one in self.rounds:
             if one.receives is not None:
                 source, node = one.receives
                 costs[slice(*node)], held[node] = self.receive(source, node)
             root = one is self.rounds[-1]
-            out = gradient if root else _array(arrays, one.node, gradient)
+            out = gradient if root else self._array(one.node, gradient)
             hold(one.node, np.add(held.pop(one.left), held.pop(one.right), out=out))
         if not self.rounds:
             gradient[:] = sums[0]
 
-
-def _array(arrays: dict[Node, Float32], node: Node, like: Float32) -> Float32:
-    if node not in arrays:
-        arrays[node] = np.empty_like(like)
-    return arrays[node]
+    def _array(self, node: Node, like: Float32) -> Float32:
+        if node not in self.arrays:
+            self.arrays[node] = np.empty_like(like)
+        return self.arrays[node]
 
 
 def places_of(count: int, size: int, shards: int, first: int, last: int) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from convlet.equations import Float32
+from convlet.settings import MOST_SHARDS
 
 SUMS = "convlet_sums"
 """The operation of a worker's server that reads sums until the connection ends."""
@@ -66,7 +67,7 @@ class Links:
         self.links: dict[str, _Socket | _Messages] = {}
 
     def send(self, address: str, tag: Tag, costs: bytes, values: Float32, look: Look) -> None:
-        """Send a sum, which stays as it is for one step more.
+        """Send a sum, which may change when this returns.
 
         look: called now and then while nothing moves.  Raises what it raises, and `Lost`.
         """
@@ -155,7 +156,7 @@ class _Messages(_Link):
 
         if self.sending is not None:
             _waited(self.sending, look)
-        message = {"tag": tag, "costs": costs, "sum": to_serialize(values)}
+        message = {"tag": tag, "costs": costs, "sum": to_serialize(values.copy())}
         loop = self.worker.loop.asyncio_loop
         self.sending = asyncio.run_coroutine_threadsafe(self.comm.write(message), loop)
 
@@ -238,8 +239,9 @@ def _read_sums(own: socket.socket, run_now: Callable[[], Receiver | None]) -> No
         call, step, start, end, size = HEAD.unpack(head)
         if (run := run_now()) is None:
             return
-        if size != run.parameters or not 0 <= start < end <= 4096:
-            raise OSError(f"a sum of {size} parameters, expected {run.parameters}")
+        if size != run.parameters or not 0 <= start < end <= MOST_SHARDS:
+            words = f"a sum of {size} parameters and shards {start} to {end - 1}"
+            raise OSError(f"{words} came, expected {run.parameters}")
         costs = bytearray(8 * (end - start))
         _read(own, memoryview(costs), look)
         turns = arrays.setdefault((start, end), [np.empty(size, np.float32) for _ in range(2)])
