@@ -18,7 +18,6 @@ from distributed.security import Security
 import children
 import convlet
 from clusters import (
-    EPOCHS,
     LARGE,
     LAYERS,
     SHAPE,
@@ -472,5 +471,23 @@ def test_encryption() -> None:
             trained(cluster=cluster.scheduler_address)
 
 
-def test_epochs_are_enough_for_what_happens_in_them() -> None:
-    assert EPOCHS >= 3
+def listening(dask_worker: object) -> set[int]:
+    """On a worker: the ports on which its process listens."""
+    import psutil
+
+    found = psutil.Process().net_connections(kind="inet")
+    return {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN}
+
+
+def test_nothing_listens_but_dask() -> None:
+    ports: list[dict[str, set[int]]] = []
+
+    class Look(convlet.Callback):
+        def on_epoch(self, run: convlet.Run, row: convlet.Row) -> None:
+            ports.append(client.run(listening))
+
+    with cluster_of(2) as cluster, Client(cluster, set_as_default=False) as client:
+        before = client.run(listening)
+        trained(cluster=client, epochs=2, callbacks=[Look()])
+    assert all(before.values())
+    assert ports == [before, before]

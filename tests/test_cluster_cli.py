@@ -53,3 +53,11 @@ def test_no_worker_outlives_the_command(number: signal.Signals, tmp_path: Path) 
         assert child.returncode == 130
         assert said.startswith("convlet: interrupted: what was learned is saved in")
         assert said.count("\n") == 1
+
+
+def test_the_script_of_random_faults() -> None:
+    """A short version of what docs/testing.md has the last whole run of."""
+    script = Path(__file__).parents[1] / "scripts" / "test_cluster"
+    done = children.run([sys.executable, script, "--teams", "1", "--runs", "3", "--callers", "1"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 runs and 1 callers, 0 wrong" in done.stdout
