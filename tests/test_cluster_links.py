@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from clusters import LARGE, cluster_of, trained
 from distributed import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clusters import LARGE, cluster_of, trained
 from convlet.cluster import links
 
 SIZE = 300_000

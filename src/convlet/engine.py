@@ -3,7 +3,7 @@
 Both engines, native.py and reference.py, know stages and one flat float32 vector only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from convlet.augmentation import Augmentation
 from convlet.equations import Array, Float32, Float64
 from convlet.settings import Settings
+from convlet.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,9 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def stages(self) -> Sequence[Stage]: ...
 
     def predict(self, parameters: Float32, images: Array, threads: int | None = None) -> Float32:
         """Images (n, rows, columns, channels) -> probabilities (n, M)."""

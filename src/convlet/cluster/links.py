@@ -90,7 +90,7 @@ class Links:
         opening = asyncio.run_coroutine_threadsafe(
             self._connected(address), self.worker.loop.asyncio_loop
         )
-        link = _waited(opening, look)
+        link: _Socket | _Messages = _waited(opening, look)
         link.begin(look)
         return link
 
@@ -137,7 +137,7 @@ class _Socket(_Link):
         _read(self.socket, memoryview(bytearray(READY)), look)
 
     def write(self, tag: Tag, costs: bytes, values: Float32, look: Look) -> None:
-        for part in HEAD.pack(*tag, values.size) + costs, values:
+        for part in HEAD.pack(*tag, values.size) + costs, values.data:
             left = memoryview(part).cast("B")
             while left:
                 try:
@@ -246,7 +246,7 @@ def _read_sums(own: socket.socket, run_now: Callable[[], Receiver | None]) -> No
         _read(own, memoryview(costs), look)
         turns = arrays.setdefault((start, end), [np.empty(size, np.float32) for _ in range(2)])
         turns.reverse()
-        _read(own, memoryview(turns[0]).cast("B"), look)
+        _read(own, turns[0].data.cast("B"), look)
         if (run := run_now()) is not None:
             run.inbox(call).put(((call, step, start, end), costs, turns[0]))
 
