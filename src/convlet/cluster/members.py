@@ -142,16 +142,21 @@ class Members:
 
     async def close(self) -> None:
         """End the run on all workers; it ends by itself on those that are silent."""
-        tasks = [self.watcher, *self.joining.values(), *(m.beat for m in self.members.values())]
-        for task in tasks:
-            if task is not None:
+        while tasks := self._unended():
+            for task in tasks:
                 task.cancel()
+            await asyncio.wait(tasks, timeout=0.1)
         alive = [address for address in self.members if self.alive(address)]
         await asyncio.gather(*(self.ask(a, worker.stop, limit=ANSWER) for a in alive))
         for member in self.members.values():
             if member.task is not None:
                 with suppress(Exception):
                     member.task.release()
+
+    def _unended(self) -> "list[asyncio.Task[None]]":
+        """What goes on here.  `asyncio.wait_for` of Python 3.11 may lose that it was cancelled."""
+        tasks = [self.watcher, *self.joining.values(), *(m.beat for m in self.members.values())]
+        return [task for task in tasks if task is not None and not task.done()]
 
     def team(self, most: int) -> list[Member]:
         """Those that can take steps now, `most` at most, in the order in which they came."""
