@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ModelFileError,
     )
     from convlet.estimator import CNNClassifier as CNNClassifier
+    from convlet.explaining import Address, Explanation, explain
     from convlet.inference import Evaluation
     from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
     from convlet.loading import from_keras, from_onnx, from_torch, load, load_checkpoint
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     from convlet.settings import Settings
     from convlet.stopping import EarlyStopping
     from convlet.text import format_layers, parse_layers
+    from convlet.tracing import StageActivations, StageErrors
 
 __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Address",
     "ArchitectureError",
     "Augmentation",
     "Callback",
@@ -56,6 +59,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Evaluation",
+    "Explanation",
     "FileError",
     "Flatten",
     "History",
@@ -72,12 +76,15 @@ __all__ = [
     "Run",
     "Settings",
     "Softmax",
+    "StageActivations",
+    "StageErrors",
     "StepDecay",
     "WarmUp",
     "__version__",
     "comparison",
     "datasets",
     "equations",
+    "explain",
     "format_layers",
     "from_keras",
     "from_onnx",
@@ -97,6 +104,7 @@ _HOMES = (  # of the other names
     "augmentation",
     "callbacks",
     "errors",
+    "explaining",
     "inference",
     "layers",
     "loading",
@@ -109,6 +117,7 @@ _HOMES = (  # of the other names
     "settings",
     "stopping",
     "text",
+    "tracing",
 )
 _WITH_EXTRAS = {"CNNClassifier": "convlet.estimator"}
 """Names that need a library of their own to be there at all: no "import *" asks for them."""

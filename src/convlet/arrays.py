@@ -39,6 +39,18 @@ def as_images(x: Any, input_shape: Shape, name: str = "x") -> Array:
     return images
 
 
+def as_image(image: Any, input_shape: Shape, name: str = "image") -> Array:
+    """One image (rows, columns, channels), as in x[0], as a minibatch (1, rows, columns, channels).
+
+    Takes (rows, columns) for one channel; otherwise as `as_images`.
+    """
+    image = values.as_array(image, name, str(input_shape))
+    if image.shape != input_shape and not (input_shape[2] == 1 and image.shape == input_shape[:2]):
+        found, hint = f"has shape {image.shape}", "one image, as in x[0]"
+        raise InputError(name, image.shape, str(input_shape), hint, found=found)
+    return as_images(image[None], input_shape, name)
+
+
 def arranged(x: Any, input_shape: Shape, name: str) -> Array:
     """x as C-ordered uint8 or float32 (n, rows, columns, channels), whatever its numbers."""
     x = shaped(values.as_array(x, name, f"(n, {_commas(input_shape)})"), input_shape, name)
@@ -140,6 +152,18 @@ def as_labels(
             hint += f", counted from 0, as {values.in_code(name)} - 1 is"
         raise _wrong_label(name, bad[0], y, f"0 to {classes - 1}", hint)
     return np.ascontiguousarray(y, np.int32)
+
+
+def as_label(y: Any, classes: int, name: str = "y", names: Sequence[str] | None = None) -> Array:
+    """The label of one image, a class or a distribution (classes,), as of a minibatch of one."""
+    expected = f"a class, 0 to {classes - 1}, or a distribution ({classes},)"
+    y = values.as_array(y, name, expected)
+    if y.shape not in ((), (classes,)):
+        raise InputError(name, y.shape, expected, found=f"has shape {y.shape}")
+    try:
+        return as_labels(y[None], 1, classes, name, names)
+    except InputError as error:
+        raise error.remade(subject="") from None
 
 
 def _wrong_label(name: str, place: int, y: Array, expected: str, hint: str = "") -> InputError:

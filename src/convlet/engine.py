@@ -131,6 +131,19 @@ class Engine(Protocol):
     ) -> tuple[float, Float32]:
         """Cost (13) of one minibatch and its derivative, a flat vector like parameters."""
 
+    def trace(
+        self, parameters: Float32, images: Array, threads: int | None = None
+    ) -> list[tuple[Float32, Float32]]:
+        """z^l (n, *z_shape) and x^{l+1} (n, *output_shape) of every stage l, outside training."""
+
+    def errors(
+        self, parameters: Float32, images: Array, targets: Array, threads: int | None = None
+    ) -> list[tuple[Float32, Float32]]:
+        """dE/dz^l (n, *z_shape) and dE/dx^l (n, *x_shape) of every stage l, by (19), (20).
+
+        E is each sample's own cost E^n (14): there is no 1 / B.  targets: as those of `Samples`.
+        """
+
     def train(
         self,
         parameters: Float32,

@@ -14,7 +14,7 @@ import numpy as np
 from convlet import backprop
 from convlet import equations as eq
 from convlet.backprop import Arrays
-from convlet.differences import CheckRow, Draws, compare, inner
+from convlet.differences import KINK_STEPS, CheckRow, Draws, compare, inner, stays
 from convlet.enginecheck import native_rows
 from convlet.equations import Array
 from convlet.inputs import as_input_shape, as_seed
@@ -25,7 +25,6 @@ from convlet.text import as_layers
 
 SAMPLES = 3
 STEP = 1e-3
-KINK_STEPS = [1e-4 * 0.25**n for n in range(8)]  # down to 6e-9: J loses no more than 8 of 16 digits
 
 
 def check_network(
@@ -192,27 +191,20 @@ class _Point:
 
     def step(self, name: str, v: Array) -> float:
         """The largest step for which every ReLU and every pool stays on one side of its kinks."""
-        here = self.sides(name, 0 * v)
+        here = self.layers(name, 0 * v)
         for h in KINK_STEPS:
-            around = (self.sides(name, s * v) for s in (-2 * h, -h, h, 2 * h))
-            if all(all(map(np.array_equal, here, there)) for there in around):
+            around = (self.layers(name, s * v) for s in (-2 * h, -h, h, 2 * h))
+            if all(stays(here, there) for there in around):
                 return h
         return KINK_STEPS[-1]
 
-    def sides(self, name: str, displacement: Array) -> list[Array]:
-        """Which linear piece each layer is on: signs under ReLU, winners under a pool."""
-        sides = []
-        for stage, trace in zip(self.stages, self.forward(name, displacement), strict=True):
-            for layer, z in zip(stage.sigma, trace.inputs, strict=True):
-                match layer:
-                    case ReLU():
-                        sides.append(np.sign(z))
-                    case MaxPool2D(size=size, stride=stride):
-                        windows = np.moveaxis(eq.patches(z, size, stride), -1, -3)
-                        sides.append(windows.reshape(*windows.shape[:-2], -1).argmax(axis=-1))
-                    case _ if not layer.smooth:
-                        raise AssertionError(f"nobody knows the sides of {layer}")
-        return sides
+    def layers(self, name: str, displacement: Array) -> list[tuple[Sigma, Array]]:
+        """The layers of every sigma with what enters them."""
+        return [
+            (layer, z)
+            for stage, trace in zip(self.stages, self.forward(name, displacement), strict=True)
+            for layer, z in zip(stage.sigma, trace.inputs, strict=True)
+        ]
 
 
 def is_this_case(stages: Sequence[Stage]) -> bool:

@@ -30,6 +30,7 @@ from convlet.shapes import Shape
 from convlet.stages import Stage, group, parameter_shapes, views
 from convlet.tables import Table
 from convlet.text import as_layers, format_layers
+from convlet.tracing import StageActivations, StageErrors, activations, errors
 from convlet.values import Scale, as_scale, check_scale
 from convlet.wording import count, size
 
@@ -310,6 +311,41 @@ class Inference(Exports, DeviceExports):
         batch = self.samples(x, y, sample_weight)
         _, flat = self.engine.gradients(self.flat, batch, inputs.as_threads(threads))
         return views(flat, self.shapes)
+
+    def activations(self, x: Any, *, threads: int | None = None) -> list[StageActivations]:
+        """Every number of the forward pass, outside training: x^l, z^l and each output of sigma^l.
+
+        x (n, rows, columns, channels) -> a `StageActivations` a stage, of all images at once, so
+        take a few.  threads: as in `fit`.  Raises `InputError`.
+        """
+        images = self._images(x)
+        return activations(self.engine, self.flat, self.stages, images, inputs.as_threads(threads))
+
+    def errors(self, x: Any, y: Any, *, threads: int | None = None) -> list[StageErrors]:
+        """Every error of the way back (19), (20): dE/dz^l, dE/dx^l and those between them.
+
+        E is each image's own cost E^n (14): no 1 / B.  x (n, rows, columns, channels), y (n,)
+        classes or (n, classes) distributions -> a `StageErrors` a stage, of all images at once, so
+        take a few.  threads: as in `fit`.  Raises `InputError`.
+        """
+        data = self._seen_in_training(x, y)
+        return errors(self.engine, self.flat, self.stages, data, inputs.as_threads(threads))
+
+    def input_gradient(self, x: Any, y: Any, *, threads: int | None = None) -> Float32:
+        """dE^n/dx^0: how the cost (14) of each image changes with its pixels, white being 1.
+
+        x (n, rows, columns, channels), y as for `errors` -> like x, float32.  threads: as in `fit`.
+        Raises `InputError`.
+        """
+        data, count = self._seen_in_training(x, y), inputs.as_threads(threads)
+        found = self.engine.errors(self.flat, data.images, data.targets, count)
+        return found[0][1].reshape(data.images.shape)
+
+    def _seen_in_training(self, x: Any, y: Any) -> Samples:
+        """Images, on the scale of training, with their labels.  Raises `InputError`."""
+        data = self.samples(x, y)
+        check_scale(data.images, self.scale, "x")
+        return data
 
     def samples(
         self, x: Any, y: Any, sample_weight: Any = None, name: str = "", class_weight: Any = None

@@ -16,6 +16,7 @@ from convlet.equations import Array, Float32
 from convlet.errors import InputError
 from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sigma, Softmax
 from convlet.optimizers import SGD, Adam, Optimizer
+from convlet.reference import ReferenceEngine
 from convlet.settings import Settings
 from convlet.stages import Stage, parameter_shapes
 
@@ -102,6 +103,21 @@ class NativeEngine:
             parameters, batch.images, batch.targets, batch.weight, gradient, chosen
         )
         return cost, gradient
+
+    def trace(
+        self, parameters: Float32, images: Array, threads: int | None = None
+    ) -> list[tuple[Float32, Float32]]:
+        return self._equations.trace(parameters, images, threads)
+
+    def errors(
+        self, parameters: Float32, images: Array, targets: Array, threads: int | None = None
+    ) -> list[tuple[Float32, Float32]]:
+        return self._equations.errors(parameters, images, targets, threads)
+
+    @property
+    def _equations(self) -> ReferenceEngine:
+        """Whoever computes what the core keeps to itself: the numbers inside a pass."""
+        return ReferenceEngine(self.stages)
 
     def train(
         self,

@@ -57,6 +57,26 @@ class ReferenceEngine:
         return self._gradients(parameters, self.inputs(batch.images), batch.targets, batch.weight)
 
     @quiet
+    def trace(
+        self, parameters: Float32, images: Array, threads: int | None = None
+    ) -> list[tuple[Float32, Float32]]:
+        traces = backprop.forward(self.stages, views(parameters, self.shapes), self.inputs(images))
+        return [(trace.z, trace.output) for trace in traces]
+
+    @quiet
+    def errors(
+        self, parameters: Float32, images: Array, targets: Array, threads: int | None = None
+    ) -> list[tuple[Float32, Float32]]:
+        arrays = views(parameters, self.shapes)
+        traces = backprop.forward(self.stages, arrays, self.inputs(images))
+        error = eq.cross_entropy_dz(backprop.logits(traces), targets)  # (15) of each E^n
+        deltas = backprop.errors(self.stages, arrays, traces, error)
+        return [
+            (delta, backprop.affine_dx(stage, delta, arrays))  # e^l of (20)
+            for stage, delta in zip(self.stages, deltas, strict=True)
+        ]
+
+    @quiet
     def train(
         self,
         parameters: Float32,

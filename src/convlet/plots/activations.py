@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet import backprop
-from convlet.arrays import as_images
+from convlet.arrays import as_image
 from convlet.engine import as_floats
-from convlet.errors import InputError
 from convlet.inference import refuse_not_finite
 from convlet.measures import as_network
 from convlet.network import Network
@@ -26,7 +25,6 @@ from convlet.plots.style import (
 )
 from convlet.plots.tiles import as_rgb, heat, mosaic
 from convlet.stages import Stage
-from convlet.values import as_array
 from convlet.wording import label, percent, size
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ def activations(network: Network, image: Any) -> "Figure":
     `MissingDependencyError`.
     """
     require_matplotlib()
-    x = one_image(as_network(network), image)
+    x = as_image(image, as_network(network).input_shape)
     *hidden, last = trace(network, x)
     refuse_not_finite(last.values[None])
     grids = [_grid(found) for found in hidden]
@@ -92,16 +90,6 @@ def activations(network: Network, image: Any) -> "Figure":
     names = class_names(network.classes, network.class_count)
     _answers(rows[-1], last.values, names, last.title)
     return drawing
-
-
-def one_image(network: Network, image: Any) -> NDArray[Any]:
-    """One image as a minibatch (1, rows, columns, channels).  Raises `InputError`."""
-    shape = network.input_shape
-    image = as_array(image, "image", str(shape))
-    if image.shape != shape and not (shape[2] == 1 and image.shape == shape[:2]):
-        found, hint = f"has shape {image.shape}", "one image, as in x[0]"
-        raise InputError("image", image.shape, str(shape), hint, found=found)
-    return as_images(image[None], shape, "image")
 
 
 def trace(network: Network, x: NDArray[Any]) -> list[Activation]:
