@@ -15,6 +15,7 @@ from convlet.plots.curves import training_curves
 from convlet.plots.filters import filters
 from convlet.plots.mistakes import mistakes
 from convlet.plots.rates import learning_rates
+from convlet.plots.saliency import class_activation, saliency
 from convlet.plots.sheet import contact_sheet
 from convlet.plots.style import save
 from convlet.plots.sweep import sweep
@@ -22,12 +23,14 @@ from convlet.plots.sweep import sweep
 __all__ = [
     "activations",
     "augmented",
+    "class_activation",
     "confusion_matrix",
     "contact_sheet",
     "filters",
     "learning_rates",
     "mistakes",
     "reliability",
+    "saliency",
     "save",
     "sweep",
     "training_curves",

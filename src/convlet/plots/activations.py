@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet import backprop
 from convlet.arrays import as_image
-from convlet.engine import as_floats
 from convlet.inference import refuse_not_finite
 from convlet.measures import as_network
 from convlet.network import Network
@@ -94,13 +92,11 @@ def activations(network: Network, image: Any) -> "Figure":
 
 def trace(network: Network, x: NDArray[Any]) -> list[Activation]:
     """What every stage hands on.  x (1, rows, columns, channels), checked."""
-    floats = as_floats(x).reshape(1, *network.stages[0].x_shape)
     found = []
-    with np.errstate(all="ignore"):  # the caller's choice is for the caller's numbers
-        traces = backprop.forward(network.stages, network.parameters, floats)
-    for stage, step in zip(network.stages, traces, strict=True):
-        spatial = [values for values in (*step.inputs, step.output) if values.ndim == 4]
-        found.append(Activation(stage, (spatial[-1] if spatial else step.output)[0]))
+    for passed in network.activations(x):
+        spatial = [values for values in (passed.z, *passed.outputs) if values.ndim == 4]
+        values = (spatial[-1] if spatial else passed.output)[0]
+        found.append(Activation(passed.stage, values))
     return found
 
 
