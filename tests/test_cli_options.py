@@ -154,6 +154,7 @@ WRONG = {
         "seed": ["-1", "x"],
         "out": PICTURE,
         "image": ["-1", "x"],
+        "label": ["-1", "x", "0"],
         "count": ["0", "401", "x"],
     },
     "report": {

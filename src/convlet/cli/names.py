@@ -31,6 +31,7 @@ _OPTIONS = (
     "hold_out",
     "image",
     "input",
+    "label",
     "label_smoothing",
     "labels",
     "layers",

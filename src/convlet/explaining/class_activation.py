@@ -54,14 +54,12 @@ def last_convolution(network: Network) -> Stage:
 
 def behind(stage: Stage) -> int:
     """How many layers of sigma^l make the maps: up to its last ReLU."""
-    spatial = [n for n, layer in enumerate(stage.sigma) if isinstance(layer, ReLU)]
-    shape, flat = stage.z_shape, len(stage.sigma)
+    shape, count = stage.z_shape, 0
     for n, layer in enumerate(stage.sigma):
         shape = layer.output_shape(shape)
-        if len(shape) == 1:
-            flat = n
-            break
-    return max((n + 1 for n in spatial if n < flat), default=0)
+        if isinstance(layer, ReLU) and len(shape) == 3:
+            count = n + 1
+    return count
 
 
 def on_image(found: Float32, network: Network, stage: Stage, layers: int) -> Float32:
@@ -70,16 +68,13 @@ def on_image(found: Float32, network: Network, stage: Stage, layers: int) -> Flo
     Linear between these, constant beyond them.
     """
     rows, columns, _ = network.input_shape
-    down, right = (middles(network, stage, layers, axis) for axis in (0, 1))
-    tall = np.stack(
-        [np.interp(range(rows), down[: len(found)], column) for column in found.T], axis=1
-    )
-    return np.stack([np.interp(range(columns), right[: len(row)], row) for row in tall]).astype(
-        np.float32
-    )
+    down, right = (middles(network, stage, layers, axis, found.shape[axis]) for axis in (0, 1))
+    tall = np.stack([np.interp(range(rows), down, column) for column in found.T], axis=1)
+    wide = [np.interp(range(columns), right, row) for row in tall]
+    return np.stack(wide).astype(np.float32)
 
 
-def middles(network: Network, stage: Stage, layers: int, axis: int) -> list[float]:
+def middles(network: Network, stage: Stage, layers: int, axis: int, count: int) -> list[float]:
     """Where in the image the pixels of a map have the middles of their windows, along one axis."""
     start, step = 0.0, 1
     for one in network.stages[: stage.index + 1]:
@@ -91,4 +86,4 @@ def middles(network: Network, stage: Stage, layers: int, axis: int) -> list[floa
             if isinstance(layer, MaxPool2D):
                 start += step * (layer.size[axis] - 1) / 2
                 step *= layer.stride[axis]
-    return [start + step * n for n in range(stage.z_shape[axis])]
+    return [start + step * n for n in range(count)]

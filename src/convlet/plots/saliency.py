@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 2.3  # inches of an image
-FAINT = 0.35
-"""The share of the image under a class activation."""
+COVER = 0.75
+"""The share of the colour where a class activation on an image is greatest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +107,10 @@ def gradient(network: Network, x: Array, label: int) -> Saliency:
 
 
 def over(image: Array, fine: Float32) -> Bytes:
-    """A map as colours on the faint grey image, both (rows, columns, ...)."""
+    """A map as colours on the grey image, both (rows, columns, ...): more of it hides more."""
+    share = COVER * fine[..., None] / (float(fine.max()) or 1)
     grey = as_rgb(image).mean(axis=-1, keepdims=True)
-    return np.asarray(np.rint(FAINT * grey + (1 - FAINT) * heat(fine)), np.uint8)
+    return np.asarray(np.rint((1 - share) * grey + share * heat(fine)), np.uint8)
 
 
 def _label(network: Network, x: Array, label: int | None) -> int:

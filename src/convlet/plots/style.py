@@ -44,7 +44,9 @@ def heading(drawing: "Figure", words: str) -> None:
     width, height = drawing.get_size_inches()
     lines = textwrap.wrap(words, max(int(width / LETTER), 1))
     drawing.set_size_inches(width, height + 0.2 * len(lines))
-    drawing.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=LARGE, color=INK)
+    drawing.suptitle(
+        "\n".join(lines), x=0.01, ha="left", fontsize=LARGE, color=INK, parse_math=False
+    )
 
 
 def plain(axes: "Axes", title: str = "", x: str = "", y: str = "") -> None:

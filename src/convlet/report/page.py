@@ -28,6 +28,7 @@ SECTIONS = (
     ("calibration", "Calibration"),
     ("filters", "Filters"),
     ("activations", "Activations"),
+    ("saliency", "Pixels that matter"),
     ("mistakes", "Mistakes"),
 )
 
@@ -87,6 +88,7 @@ def _results(network: Network, found: Predictions) -> dict[str, Html]:
         "confusion": results.confusions(counts, names),
         "calibration": results.calibration(found),
         "activations": results.examples(network, found, names),
+        "saliency": results.saliency(network, found, names),
         "mistakes": results.mistakes(found, names),
     }
 

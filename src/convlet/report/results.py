@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 
 from convlet import measures
 from convlet.datasets.encoded.pictures import pillow
+from convlet.explaining.class_activation import class_activation
+from convlet.layers import Conv2D
 from convlet.measures import Predictions
 from convlet.network import Network
 from convlet.plots import calibration as reliability
 from convlet.plots import confusion
 from convlet.plots.activations import ANSWERS, maps, strip, trace
+from convlet.plots.saliency import gradient, over
 from convlet.plots.style import figure
 from convlet.plots.tiles import as_rgb, mosaic
 from convlet.report.html import (
@@ -144,19 +147,22 @@ def calibration(found: Predictions) -> Html:
 
 def examples(network: Network, found: Predictions, names: Names) -> Html:
     """What every stage makes of the first image of each class that is recognised."""
-    right = found.predicted == found.labels
     pieces = [
         note(
             "The first image of each class that is recognised (or the first one, if none is), and"
             " what each stage hands on: brighter is more, on a scale for each stage."
         )
     ]
-    for k in range(len(names)):
-        places = np.flatnonzero(found.labels == k)
-        if len(places) and len(pieces) <= EXAMPLES:
-            n = int(places[right[places].argmax()])
-            pieces.append(_example(network, found, n, names, is_open=len(pieces) == 1))
+    for n in _chosen(found, len(names)):
+        pieces.append(_example(network, found, n, names, is_open=len(pieces) == 1))
     return section("activations", "Activations", *pieces)
+
+
+def _chosen(found: Predictions, classes: int) -> list[int]:
+    """The first image of each class that is recognised, or the first one, of some classes."""
+    right = found.predicted == found.labels
+    each = (np.flatnonzero(found.labels == k) for k in range(classes))
+    return [int(places[right[places].argmax()]) for places in each if len(places)][:EXAMPLES]
 
 
 def _example(network: Network, found: Predictions, n: int, names: Names, is_open: bool) -> Html:
@@ -183,6 +189,34 @@ def _example(network: Network, found: Predictions, n: int, names: Names, is_open
                 inside.append(note(f"The first {MAPS} of {count} maps."))
     attributes = {"open": "open"} if is_open else {}
     return tag("details", *inside, **attributes)
+
+
+def saliency(network: Network, found: Predictions, names: Names) -> Html:
+    """The same images, which of their pixels change the cost, and what speaks for their class."""
+    words = (
+        "The same images. Second: ∂E/∂x⁰, how the cost (14) of the true class changes with each"
+        " pixel, by the errors (2), (7) down to the image, added over its channels: brighter there"
+        " lowers the cost, purple, or raises it, orange."
+    )
+    spatial = any(isinstance(stage.affine, Conv2D) for stage in network.stages)
+    if spatial:
+        words += (
+            " Third: what speaks for the class (Selvaraju and others, 2017), the maps of the last"
+            " convolution, each times the mean derivative by it of what enters the softmax, added."
+        )
+    cards = []
+    for n in _chosen(found, len(names)):
+        x, k = found.images[n : n + 1], int(found.labels[n])
+        tiles = [as_rgb(x[0]), gradient(network, x, k).by_brightness]
+        if spatial:
+            tiles.append(over(x[0], class_activation(network, x, k)[1]))
+        pixels = mosaic(np.stack([thumbnail(tile, SIDE) for tile in tiles]), len(tiles), 2)
+        words_of = f"{found.name(n)}, and which of its pixels matter"
+        seen = image(pixels, words_of, "min(100%, 18rem)")
+        caption = tag("figcaption", tag("b", text(names[k])), " ", _which(found, n))
+        cards.append(tag("li", tag("figure", seen, caption)))
+    what = note(words)
+    return section("saliency", "Pixels that matter", what, tag("ul", *cards, class_="cards triple"))
 
 
 def _bars(probabilities: NDArray[Any], names: Names) -> Html:
