@@ -46,6 +46,8 @@ def draw(network: Network, history: History, data: Dataset) -> None:
         "confusion.svg": plots.confusion_matrix(network, *test),
         "filters.png": plots.filters(network),
         "activations.png": plots.activations(network, data.test.images[0]),
+        "saliency.png": plots.saliency(network, data.test.images[0]),
+        "class-activation.png": plots.class_activation(network, data.test.images[0]),
         "mistakes.png": plots.mistakes(network, *test),
         "reliability.svg": plots.reliability(network, *test),
     }

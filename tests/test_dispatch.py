@@ -1,12 +1,24 @@
 """Closed dispatch: a kind of layer, optimiser or bias that nobody knows is refused everywhere."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
 import pytest
 
-from convlet import ArchitectureError, Network, ReLU, backprop, gradcheck, native, reference
+from convlet import (
+    Address,
+    ArchitectureError,
+    Network,
+    ReLU,
+    backprop,
+    differences,
+    gradcheck,
+    native,
+    reference,
+)
+from convlet.explaining import backward, forward, words
 from convlet.forms import Form
 from convlet.layerbase import LayerBase
 from convlet.layers import KINDS, Conv2D, Layer, Softmax
@@ -29,6 +41,14 @@ class Doubling(LayerBase):
 
 
 @dataclass(frozen=True)
+class Bent(LayerBase):
+    """One with a kink."""
+
+    smooth = False
+    form = Form("bend", "bend")
+
+
+@dataclass(frozen=True)
 class Mixing(LayerBase):
     """An affine map that nobody knows."""
 
@@ -44,6 +64,7 @@ class Mixing(LayerBase):
 X = np.ones((2, 3))
 BYTES = np.ones((2, 3), np.int8)
 STAGE = Stage(0, Mixing(), (), (3,), (3,), (3,))
+UNKNOWN = SimpleNamespace(stages=[Stage(0, Mixing(), (Doubling(),), (3,), (3,), (3,))])
 
 REFUSALS = {
     "the network": lambda: Network([Conv2D(2, 3), Doubling(), Softmax()], (3, 3, 1)),
@@ -61,13 +82,19 @@ REFUSALS = {
     "sigma in whole numbers": lambda: quantised.handed_on(
         Stage(0, parse_layers("dense 3")[0], (Doubling(),), (3,), (3,), (3,)), BYTES
     ),
+    "an explanation of z": lambda: forward.weighted(UNKNOWN, Address("z", 0, None, (0,))),
+    "of its way back": lambda: backward.by_input(UNKNOWN, Address("dx", 0, None, (0,))),
+    "of its weights": lambda: backward.by_weight(UNKNOWN, Address("w", 0, None, (0,)), 0.1),
+    "of sigma": lambda: forward.passed(UNKNOWN, Address("out", 0, 0, (0,))),
+    "its letter": lambda: words.output([Doubling()], 0),
+    "its sides": lambda: differences.stays([(Bent(), X)], [(Bent(), X)]),
     "the stages of the native engine": lambda: native.stage_specs([STAGE]),
 }
 
 
 @pytest.mark.parametrize("who", REFUSALS)
 def test_a_kind_of_layer_that_nobody_knows_is_refused(who):
-    with pytest.raises((ArchitectureError, AssertionError), match=r"Doubling|Mixing"):
+    with pytest.raises((ArchitectureError, AssertionError), match=r"Doubling|Mixing|bend"):
         REFUSALS[who]()
 
 
@@ -78,7 +105,11 @@ def test_the_text_form_of_a_layer_that_nobody_knows_is_refused():
 
 def test_every_kind_of_layer_is_in_the_one_table():
     affine, sigma = get_args(Layer)[:2], get_args(Layer)[2:]
-    assert set(KINDS) == {*affine, *sigma} == set(LayerBase.__subclasses__()) - {Doubling, Mixing}
+    assert (
+        set(KINDS)
+        == {*affine, *sigma}
+        == set(LayerBase.__subclasses__()) - {Doubling, Bent, Mixing}
+    )
     assert set(FORMS) == {kind.form.name for kind in KINDS}
 
 

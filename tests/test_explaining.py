@@ -513,6 +513,21 @@ def test_formulas_have_the_indices_of_their_number():
         assert explain(network, image, 1, what).formula == formula
 
 
+def test_an_explanation_as_text():
+    network = example()
+    told = explain(network, IMAGE, 1, "w/0/1,0,0,0", differences=True, learning_rate=0.5)
+    assert str(told).splitlines() == [
+        "w/0/1,0,0,0: (3) conv 1 2: a tap from channel 0 to map 0",
+        "∂E/∂w⁰[1, 0, 0, 0] = Σ over i, j of δ⁰[i, j, 0] · x⁰[i, j+1, 0]",
+        "11 by the engine, 11 from its terms",
+        "11 by central differences, on a kink",  # of the z that is 0
+        "a step of 0.5: -2 -> -7.5",
+    ]
+    assert repr(told) == "<Explanation w/0/1,0,0,0: 11>"
+    pixel = explain(network, IMAGE, None, "x/0/0,2,0")
+    assert str(pixel).startswith("x/0/0,2,0: a pixel of the image\nx⁰[0, 2, 0]\n3 by the engine")
+
+
 def test_a_formula_is_what_its_numbers_are():
     """The taps and pixels that the text of (2), (3) names are those of the terms."""
     network = Network(ROOMY, (7, 6, 2), seed=1)

@@ -717,6 +717,8 @@ def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
         lambda: plots.confusion_matrix(network, x, [0]),
         lambda: plots.filters(network),
         lambda: plots.activations(network, x[0]),
+        lambda: plots.saliency(network, x[0]),
+        lambda: plots.class_activation(network, x[0]),
         lambda: plots.mistakes(network, x, [0]),
         lambda: plots.reliability(network, x, [0]),
     ):
@@ -750,6 +752,7 @@ def test_the_callers_choice_for_floating_point_errors_is_not_ours():
         found = measures.predict(network, x, [0, 0])
         plots.mistakes(network, x, [0, 0])
         plots.activations(network, x[0])
+        plots.saliency(network, x[0])
     assert found.loss == expected.loss
     assert_array_equal(found.probabilities, expected.probabilities)
 
@@ -789,6 +792,7 @@ def saved(tmp_path_factory):
         ("confusion", ["4 of 6 right"]),
         ("filters", ["w0 of dense 3"]),
         ("activations", ["stage 0: dense 3, softmax → 3"]),
+        ("saliency", ["image", "|∂E/∂x⁰|: brighter is more"]),
         ("mistakes", ["2 of 6 images wrong", "is 0"]),
         ("reliability", ["share that is right"]),
     ],

@@ -12,7 +12,7 @@ from convlet.explaining.address import Address
 from convlet.explaining.records import Explanation, Step, Term
 from convlet.explaining.seen import Seen, input_address
 from convlet.explaining.words import at, of_stage, output
-from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
 from convlet.shapes import Pair
 from convlet.stages import Stage
 from convlet.tracing import below_softmax
@@ -100,7 +100,7 @@ def through(seen: Seen, address: Address) -> Explanation:
     over = "Σ over windows of " if MaxPool2D in kinds else ""
     formula = f"{at(name, *address.place)} = {over}{' · '.join(letters)}"
     words = ", ".join(str(layer) for layer in reversed(layers[first:]))
-    title = f"the error of stage {index}, back through {words}"
+    title = f"the error of {here}, back through {words}"
     return Explanation(
         address, equation, title, formula, tuple(terms), seen.value(address), float(products.sum())
     )
@@ -132,8 +132,10 @@ def _behind(seen: Seen, stage: Stage, n: int, path: Path) -> Iterator[Path]:
             yield path.on((int(np.ravel_multi_index(place, x.shape)),))
         case Dropout():
             yield path.on(place)
-        case _:  # the softmax, which no error passes
-            raise AssertionError(f"an error does not pass {stage.sigma[n]}")
+        case Softmax():
+            raise AssertionError("an error enters below the softmax (15)")
+        case _ as layer:
+            assert_never(layer)
 
 
 def _windows(

@@ -128,6 +128,22 @@ class Explanation:
     step: Step | None = None
     difference: CentralDifference | None = None
 
+    def __str__(self) -> str:
+        """In a few lines: what it is, its formula, its value twice, what was compared, the step."""
+        number = "" if self.equation is None else f"({self.equation}) "
+        lines = [f"{self.what}: {number}{self.title}", self.formula]
+        lines.append(f"{self.value:.6g} by the engine, {self.summed:.6g} from its terms")
+        if self.difference is not None:
+            kink = ", on a kink" if self.difference.kink else ""
+            lines.append(f"{self.difference.value:.6g} by central differences{kink}")
+        if self.step is not None:
+            step = self.step
+            lines.append(f"a step of {step.learning_rate:g}: {step.before:.6g} -> {step.after:.6g}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Explanation {self.what}: {self.value:.6g}>"
+
     @property
     def places(self) -> Iterator[Address]:
         """Every number that this one was made of, which can be asked for in turn."""

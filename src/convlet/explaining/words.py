@@ -1,11 +1,11 @@
 """The letters of docs/equations.md, in plain text."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from convlet.layers import Dropout, Flatten, MaxPool2D, ReLU, Sigma, Softmax
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-MAPS: dict[type[Sigma], str] = {MaxPool2D: "P", ReLU: "R", Flatten: "F", Softmax: "S"}
 
 
 def of_stage(letter: str, stage: int) -> str:
@@ -14,12 +14,27 @@ def of_stage(letter: str, stage: int) -> str:
 
 
 def output(layers: Sequence[Sigma], stage: int) -> str:
-    """What layers make of z^l, as in P(R(z⁰)).  Dropout changes nothing outside training."""
+    """What layers make of z^l, as in P(R(z⁰))."""
     letter = of_stage("z", stage)
     for layer in layers:
-        if not isinstance(layer, Dropout):
-            letter = f"{MAPS[type(layer)]}({letter})"
+        letter = _applied(layer, letter)
     return letter
+
+
+def _applied(layer: Sigma, letter: str) -> str:
+    match layer:
+        case MaxPool2D():
+            return f"P({letter})"
+        case ReLU():
+            return f"R({letter})"
+        case Flatten():
+            return f"F({letter})"
+        case Softmax():
+            return f"S({letter})"
+        case Dropout():  # outside training it changes nothing
+            return letter
+        case _:
+            assert_never(layer)
 
 
 def at(letter: str, *indices: object) -> str:
