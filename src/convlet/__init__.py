@@ -104,7 +104,6 @@ _HOMES = (  # of the other names
     "augmentation",
     "callbacks",
     "errors",
-    "explaining",
     "inference",
     "layers",
     "loading",
@@ -118,6 +117,7 @@ _HOMES = (  # of the other names
     "stopping",
     "text",
     "tracing",
+    "explaining",  # which loads most of the others
 )
 _WITH_EXTRAS = {"CNNClassifier": "convlet.estimator"}
 """Names that need a library of their own to be there at all: no "import *" asks for them."""

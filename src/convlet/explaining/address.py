@@ -86,8 +86,8 @@ class Address:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers with commas between them; none where a text is anything else."""
-    well = re.fullmatch(rf"\d{{1,{MOST_DIGITS}}}(,\d{{1,{MOST_DIGITS}}})*", text, re.A)
+    """One to four whole numbers with commas between them; none where a text is anything else."""
+    well = re.fullmatch(rf"\d{{1,{MOST_DIGITS}}}(,\d{{1,{MOST_DIGITS}}}){{0,3}}", text, re.A)
     return tuple(map(int, text.split(","))) if well else ()
 
 
