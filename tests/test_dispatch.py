@@ -18,7 +18,7 @@ from convlet import (
     native,
     reference,
 )
-from convlet.explaining import backward, forward, words
+from convlet.explaining import affine, forward, words
 from convlet.forms import Form
 from convlet.layerbase import LayerBase
 from convlet.layers import KINDS, Conv2D, Layer, Softmax
@@ -83,8 +83,8 @@ REFUSALS = {
         Stage(0, parse_layers("dense 3")[0], (Doubling(),), (3,), (3,), (3,)), BYTES
     ),
     "an explanation of z": lambda: forward.weighted(UNKNOWN, Address("z", 0, None, (0,))),
-    "of its way back": lambda: backward.by_input(UNKNOWN, Address("dx", 0, None, (0,))),
-    "of its weights": lambda: backward.by_weight(UNKNOWN, Address("w", 0, None, (0,)), 0.1),
+    "of its way back": lambda: affine.by_input(UNKNOWN, Address("dx", 0, None, (0,))),
+    "of its weights": lambda: affine.by_weight(UNKNOWN, Address("w", 0, None, (0,)), 0.1),
     "of sigma": lambda: forward.passed(UNKNOWN, Address("out", 0, 0, (0,))),
     "its letter": lambda: words.output([Doubling()], 0),
     "its sides": lambda: differences.stays([(Bent(), X)], [(Bent(), X)]),

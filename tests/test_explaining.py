@@ -211,6 +211,38 @@ def test_a_window_and_its_pixels_know_the_same_winner(flat):
         }
 
 
+def test_pools_behind_each_other_follow_the_winners_only():
+    network = Network(
+        "conv 1 1, pool 2 stride 1, pool 2 stride 1, flatten, dense 2, softmax", (4, 4)
+    )
+    network.parameters["w0"][...] = 1
+    network.parameters["w1"][...] = [[2, 0], [4, 0], [6, 0], [8, 0]]
+    network.parameters["b1"][0] = -20
+    image = np.zeros((4, 4), np.float32)
+    image[1, 1] = 1  # it wins four windows, and each of these one more
+    told = explain(network, image, 1, "delta/0/1,1,0")
+    assert told.value == told.summed == 1 + 2 + 3 + 4
+    first, second = (term.values for term in told.terms if term.role == "winners")
+    assert first.tolist() == [1] * 9  # its windows' windows: 1, 2, 2 and 4
+    assert second.sum() == 4
+    told = explain(network, image, 1, "delta/0/3,3,0")
+    assert told.value == told.summed == 0
+    assert told.term("products").values.size == 0
+
+
+def test_too_many_windows_are_refused():
+    layers = "conv 1 1, pool 30 stride 1, pool 30 stride 1, flatten, dense 2, softmax"
+    network = Network(layers, (90, 90, 1), seed=1)
+    image = np.zeros((90, 90), np.float32)
+    image[45, 45] = 1
+    network.parameters["w0"][...] = 1
+    with pytest.raises(
+        InputError, match="what is 'delta/0/45,45,0', but more than 65536 windows of"
+    ):
+        explain(network, image, 1, "delta/0/45,45,0")
+    explain(network, image, 1, "dx/0/45,45,0")  # of the errors, which are there
+
+
 def test_zeros_of_the_padding_have_no_place():
     network = Network(ROOMY, (5, 5, 1), seed=1)
     image = some_levels(network, 1)[0]

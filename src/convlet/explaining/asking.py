@@ -5,7 +5,7 @@ from typing import Any
 
 from convlet import arrays
 from convlet.errors import InputError
-from convlet.explaining import backward, forward
+from convlet.explaining import affine, backward, forward, softmax
 from convlet.explaining.address import DERIVATIVES, LABELLED, Address, located
 from convlet.explaining.checked import compared
 from convlet.explaining.records import Explanation
@@ -75,17 +75,17 @@ def _told(seen: Seen, address: Address, rate: float) -> Explanation:
         case "out":
             return forward.passed(seen, address)
         case "cost":
-            return forward.cost(seen, address)
+            return softmax.cost(seen, address)
         case "error" if address.layer is None:
-            return backward.entering(seen, address)
+            return softmax.entering(seen, address)
         case "error" | "delta":
             return backward.through(seen, address)
         case "dx":
-            return backward.by_input(seen, address)
+            return affine.by_input(seen, address)
         case "w":
-            return backward.by_weight(seen, address, rate)
+            return affine.by_weight(seen, address, rate)
         case _:
-            return backward.by_bias(seen, address, rate)
+            return affine.by_bias(seen, address, rate)
 
 
 def usual_rate(network: Network) -> float:

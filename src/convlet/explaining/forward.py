@@ -7,7 +7,8 @@ import numpy as np
 from convlet import equations as eq
 from convlet.explaining.address import Address
 from convlet.explaining.records import Bias, Explanation, Term
-from convlet.explaining.seen import Seen, input_address, input_shape
+from convlet.explaining.seen import Seen, input_address
+from convlet.explaining.softmax import probability
 from convlet.explaining.words import at, moved, of_stage, output
 from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Softmax
 from convlet.stages import Stage
@@ -118,7 +119,7 @@ def passed(seen: Seen, address: Address) -> Explanation:
         case Flatten() | Dropout():
             return _renamed(seen, address, stage, n)
         case Softmax():
-            return _probability(seen, address, stage, n)
+            return probability(seen, address, stage, n)
         case _ as layer:
             assert_never(layer)
 
@@ -163,98 +164,16 @@ def _renamed(seen: Seen, address: Address, stage: Stage, n: int) -> Explanation:
     """Flatten gives a number another place; dropout, outside training, not even that."""
     place, letter = address.place, output(stage.sigma[:n], stage.index)
     here = output(stage.sigma[: n + 1], stage.index)
-    shape = input_shape(stage, n)
-    from_place = tuple(
-        map(
-            int,
-            np.unravel_index(
-                np.ravel_multi_index(
-                    place, (*(shape if len(place) == len(shape) else (int(np.prod(shape)),)),)
-                ),
-                shape,
-            ),
-        )
-    )
-    x = seen.forward[stage.index].inputs[n][0][from_place]
-    terms = (Term("inputs", letter, "what enters", x, lambda: input_address(stage, n, from_place)),)
-    formula = f"{at(here, *place)} = {at(letter, *from_place)}"
+    x = seen.forward[stage.index].inputs[n][0]
     flat = isinstance(stage.sigma[n], Flatten)
-    title = (
-        "flatten: the same number in another place"
-        if flat
-        else ("dropout: changes nothing outside training")
-    )
-    return Explanation(
-        address, 5 if flat else None, title, formula, terms, seen.value(address), float(x)
-    )
-
-
-def _probability(seen: Seen, address: Address, stage: Stage, n: int) -> Explanation:
-    (i,) = address.place
-    letter = output(stage.sigma[:n], stage.index)
-    z = seen.forward[stage.index].inputs[n][0]
-    exponentials = np.exp(eq.below_maximum(z.astype(np.float64)))
-    shares = exponentials / exponentials.sum()
+    is_new = len(place) < x.ndim  # a vector may be flattened, too: it stays as it is
+    from_place = tuple(map(int, np.unravel_index(place[0], x.shape))) if is_new else place
+    value = x[from_place]
     terms = (
-        Term("inputs", letter, "what enters", z, lambda k: input_address(stage, n, (k,))),
-        Term(
-            "exponentials",
-            f"exp({letter} - max)",
-            "their exponentials, the greatest as 1",
-            exponentials,
-        ),
-        Term(
-            "probabilities",
-            f"S({letter})",
-            "their shares of the sum",
-            shares,
-            lambda k: address.moved(k),
-        ),
+        Term("inputs", letter, "what enters", value, lambda: input_address(stage, n, from_place)),
     )
-    formula = f"{at(f'S({letter})', i)} = exp {at(letter, i)} / Σ over k of exp {at(letter, 'k')}"
-    title = f"softmax: the probability of class {i}"
-    return Explanation(address, 11, title, formula, terms, seen.value(address), float(shares[i]))
-
-
-def cost(seen: Seen, address: Address) -> Explanation:
-    """E^n (14), by log-sum-exp."""
-    stage = seen.stages[-1]
-    index, n = stage.index, len(stage.sigma) - 1
-    z, y = seen.forward[index].inputs[n][0].astype(np.float64), seen.y
-    below = eq.below_maximum(z)
-    exponentials = np.exp(below)
-    logarithms = below - np.log(exponentials.sum())
-    products = np.zeros_like(z)
-    np.multiply(-y.astype(np.float64), logarithms, out=products, where=y != 0)
-    letter, xs = output(stage.sigma[:n], index), of_stage("x", index + 1)
-    terms = (
-        Term("labels", "y", "the label", y),
-        Term("inputs", letter, "what enters softmax", z, lambda k: input_address(stage, n, (k,))),
-        Term(
-            "exponentials",
-            f"exp({letter} - max)",
-            "their exponentials, the greatest as 1",
-            exponentials,
-        ),
-        Term(
-            "logarithms",
-            f"log {xs}",
-            "logarithm of each probability, z less log-sum-exp",
-            logarithms,
-            lambda k: Address("out", index, n, (k,)),
-        ),
-        Term("products", f"-y · log {xs}", "label times logarithm", products),
-    )
-    formula = (
-        f"E = -Σ over i of y[i] · log {at(xs, 'i')}"
-        f" = Σ over i of y[i] · (log Σ over k of exp {at(letter, 'k')} - {at(letter, 'i')})"
-    )
-    return Explanation(
-        address,
-        14,
-        "cross-entropy: the cost of this image",
-        formula,
-        terms,
-        seen.value(address),
-        float(products.sum()),
-    )
+    formula = f"{at(here, *place)} = {at(letter, *from_place)}"
+    moves = "flatten: the same number in another place"
+    title = moves if flat else "dropout: changes nothing outside training"
+    equation = 5 if flat else None
+    return Explanation(address, equation, title, formula, terms, seen.value(address), float(value))

@@ -7,9 +7,8 @@ import numpy as np
 
 from convlet.engine import Samples
 from convlet.equations import Array, Float32
-from convlet.explaining.address import Address, output_shapes
+from convlet.explaining.address import Address
 from convlet.network import Network
-from convlet.shapes import Shape
 from convlet.stages import Stage, views
 from convlet.tracing import StageActivations, StageErrors, activations, errors
 
@@ -125,8 +124,3 @@ def input_address(stage: Stage, n: int, place: tuple[int, ...]) -> Address:
     return (
         Address("out", stage.index, n - 1, place) if n else Address("z", stage.index, None, place)
     )
-
-
-def input_shape(stage: Stage, n: int) -> Shape:
-    """Of what enters layer n of sigma^l."""
-    return output_shapes(stage)[n - 1] if n else stage.z_shape
