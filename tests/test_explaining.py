@@ -127,6 +127,11 @@ def test_the_other_numbers_of_the_example(engine):
     unit = explain(network, IMAGE, None, "z/1/0")
     assert (unit.equation, unit.value, unit.summed, unit.bias.value) == (6, 0, 0, -10)
     assert_array_equal(numbers(unit, "products"), [0, 12, -2, 0])
+    assert [*map(str, unit.places)] == [
+        *(f"out/0/1/{i}" for i in range(4)),
+        *(f"w/1/{i},0" for i in range(4)),
+        "b/1/0",
+    ]
     share = explain(network, IMAGE, None, "out/1/0/1")
     assert (share.equation, share.value, share.summed) == (11, 0.5, 0.5)
     cost = explain(network, IMAGE, 1, "cost")

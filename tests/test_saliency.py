@@ -227,6 +227,18 @@ def test_the_report_has_the_pixels_that_matter(layers, tiles_of):
     assert 'id="saliency"' not in report(network)
 
 
+def test_the_report_says_which_image_whatever_it_is_called():
+    from convlet.report import report
+
+    network = Network(CONV, (8, 8, 1), seed=4)
+    names = ['"><b>\u202e\ud800.png'] * 4  # a lone surrogate stands for a byte that is no UTF-8
+    page = report(network, some_levels(network, 4), [0, 1, 2, 3], names=names)
+    assert page.encode()
+    shown = "&quot;&gt;&lt;b&gt;\\u202e\\ud800.png"
+    assert page.count(f'alt="Which pixels matter in {shown}"') == 4
+    assert f'alt="{shown}"' in page
+
+
 @pytest.mark.parametrize("kind", ["saliency", "class-activation"])
 def test_the_command_draws_it(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -16,6 +16,7 @@ from convlet.explaining.seen import Seen
 from convlet.layers import Sigma
 from convlet.stages import Stage
 
+EPSILON = 2.0**-52  # of float64
 Layers = list[tuple[Sigma, Array]]
 """Layers of sigma with what entered them, in order."""
 
@@ -66,7 +67,7 @@ def compared(seen: Seen, address: Address) -> CentralDifference:
         epsilon=h,
         value=value,
         relative_error=abs(ours - value) / scale if scale else 0.0,
-        rounding=4 * np.finfo(float).eps * max(1.0, float(np.abs(here.z).max())) / h,
+        rounding=4 * EPSILON * max(1.0, float(np.abs(here.z).max())) / h,
         kink=not (smooth and stays(core, here.layers)),
     )
 

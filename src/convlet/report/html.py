@@ -110,14 +110,17 @@ def box(inside: Html, name: str, kind: str = "box") -> Html:
 
 
 def image(pixels: NDArray[Any], alt: str, width: str) -> Html:
-    """Pixels (rows, columns, 3 or 4) uint8 as a PNG in the page.  width: of CSS, at most 100 %."""
+    """Pixels (rows, columns, 3 or 4) uint8 as a PNG in the page.
+
+    alt: words for it, which may have the name of a file.  width: of CSS, at most 100 %.
+    """
     stream = io.BytesIO()
     pillow().fromarray(pixels).save(stream, "PNG", optimize=True)
     data = base64.b64encode(stream.getvalue()).decode()
     rows, columns = pixels.shape[:2]
     source = f"data:image/png;base64,{data}"
     return Html(
-        f'<img src="{source}" alt="{html.escape(alt)}" width="{columns}" height="{rows}"'
+        f'<img src="{source}" alt="{file_text(alt)}" width="{columns}" height="{rows}"'
         f' style="width:{width}">'
     )
 

@@ -211,8 +211,8 @@ def saliency(network: Network, found: Predictions, names: Names) -> Html:
         if spatial:
             tiles.append(over(x[0], class_activation(network, x, k)[1]))
         pixels = mosaic(np.stack([thumbnail(tile, SIDE) for tile in tiles]), len(tiles), 2)
-        words_of = f"{found.name(n)}, and which of its pixels matter"
-        seen = image(pixels, words_of, "min(100%, 18rem)")
+        alt = f"Which pixels matter in {found.name(n)}"
+        seen = image(pixels, alt, "min(100%, 18rem)")
         caption = tag("figcaption", tag("b", text(names[k])), " ", _which(found, n))
         cards.append(tag("li", tag("figure", seen, caption)))
     what = note(words)
