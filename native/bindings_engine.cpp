@@ -106,6 +106,44 @@ double gradients(Engine& engine, Array<float, 1> parameters, AnyImages images, A
     return cost;
 }
 
+// What passes through the network; each array (n, numbers), a list of them a stage.
+void trace(Engine& engine, Array<float, 1> parameters, AnyImages images, AnyTargets targets,
+           const std::vector<Output<float, 2>>& z, const std::vector<Output<float, 2>>& out,
+           const std::vector<Output<float, 2>>& delta, const std::vector<Output<float, 2>>& dx) {
+    const Plan& plan = engine.plan();
+    const Samples data = samples_of(images, targets, {}, plan);
+    require(static_cast<Index>(parameters.size()) == plan.parameters, "parameters: wrong size");
+    const std::size_t n = images.shape(0), stages = plan.convs.size() + plan.denses.size();
+    require(z.size() == stages && out.size() == stages && delta.size() == stages &&
+                dx.size() == stages,
+            "an array a stage");
+    std::vector<Traced> traced;
+    for (std::size_t l = 0; l < stages; ++l) {
+        const auto is = [&](const Output<float, 2>& array, Index size) {
+            require(array.shape(0) == n && static_cast<Index>(array.shape(1)) == size,
+                    "an array of the wrong size");
+            return array.data();
+        };
+        if (l < plan.convs.size()) {
+            const ConvPlan& c = plan.convs[l];
+            const StageSpec& s = c.spec;
+            const Index size = Index(s.I) * s.J * s.K;
+            traced.push_back({is(z[l], size), is(out[l], Index(c.rows) * c.columns * s.K),
+                              is(delta[l], size), is(dx[l], l == 0 ? 0 : Index(s.H) * s.W * s.R)});
+        } else {
+            const DensePlan& s = plan.denses[l - plan.convs.size()];
+            traced.push_back(
+                {is(z[l], s.M), is(out[l], s.M), is(delta[l], s.M), is(dx[l], s.N)});
+        }
+    }
+    {
+        Unlocked unlocked;
+        engine.trace(parameters.data(), data, static_cast<Index>(n), traced,
+                     [&] { return unlocked.interrupted(); });
+    }
+    rethrow();
+}
+
 // What the core uses of Python's `Settings`, which has checked them.
 Settings settings_of(nb::handle settings, const Optimizer& optimizer,
                      std::optional<Augmentation> augmentation) {
@@ -368,6 +406,8 @@ void bind_engine(nb::module_& m) {
         .def("gradients", gradients, "parameters"_a.noconvert(), "images"_a.noconvert(),
              "targets"_a.noconvert(), "weight"_a.noconvert().none(), "gradient"_a.noconvert(),
              "threads"_a)
+        .def("trace", trace, "parameters"_a.noconvert(), "images"_a.noconvert(),
+             "targets"_a.noconvert(), "z"_a, "out"_a, "delta"_a, "dx"_a)
         .def("train", train, "parameters"_a.noconvert(), "slots"_a.noconvert(),
              "images"_a.noconvert(), "targets"_a.noconvert(), "weight"_a.noconvert().none(),
              "order"_a.noconvert(), "rates"_a.noconvert(), "updates"_a, "epoch"_a, "settings"_a,

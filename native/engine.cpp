@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "prediction.h"
-#include "step.h"
+#include "trace.h"
 
 namespace convlet {
 namespace {
@@ -72,6 +72,15 @@ double Engine::gradients(const float* parameters, const Samples& data, Index n, 
     const double cost = step.cost();
     give_back(std::move(space));
     return cost;
+}
+
+void Engine::trace(const float* parameters, const Samples& data, Index n,
+                   std::span<const Traced> stages, const Interrupted& interrupted) {
+    auto space = borrow(1, 1);
+    Trace trace(kernels_, plan_, parameters, *space, data);
+    Stop stop(interrupted);
+    for (Index image = 0; image < n && !stop(0); ++image) trace.image(image, stages, stop);
+    give_back(std::move(space));
 }
 
 Trained Engine::train(float* parameters, std::span<float* const> slots, const Samples& data,

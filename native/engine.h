@@ -35,6 +35,10 @@ public:
     double gradients(const float* parameters, const Samples& data, Index n, float* gradient,
                      int threads, const Interrupted& interrupted);
 
+    // n images, one after the other, there and back; data has no weights.
+    void trace(const float* parameters, const Samples& data, Index n,
+               std::span<const Traced> stages, const Interrupted& interrupted);
+
     // Steps (21); the cost (13) of each goes to `costs`.  A step is applied wholly or not at all.
     // Each of the slots that the optimiser has is like the flat vector.  share: of a worker that has
     // part of the minibatches; null: all is here.

@@ -109,4 +109,10 @@ struct Trained {
     bool diverged = false;  // the next one has a cost or a gradient that is not finite
 };
 
+// Of one stage and all images, (n, numbers) each: z^l, x^{l+1}, and of each image's own cost E^n
+// dE/dz^l and dE/dx^l; dx is null where the core computes none, in a first stage that convolves.
+struct Traced {
+    float *z, *out, *delta, *dx;
+};
+
 }  // namespace convlet

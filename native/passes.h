@@ -126,7 +126,6 @@ public:
 
     // From the errors below the softmax, in the rows of the last stage, down to the features.
     void backward_dense(const Arena& arena, const DenseRows& rows, Index row, int count) const {
-        const int lanes = static_cast<int>(round_up(count, sample_lanes));
         for (std::size_t d = plan_.denses.size(); d-- > 0;) {
             const DensePlan& s = plan_.denses[d];
             float* delta = rows.delta[d].get() + row * s.z_row;
@@ -136,17 +135,25 @@ public:
                 k_.relu_backward(rows.z[d].get() + row * s.z_row, std::ldexp(1.0f, -s.relus),
                                  count * s.z_row, delta);  // (19), (20)
             if (d == 0 && plan_.convs.empty()) return;
-            k_.transpose(delta, s.z_row, count, s.M, arena.lanes[0].get(), lanes);
-            // rows of w that stay in the cache while they meet all samples
-            const int step = static_cast<int>(round_up(65536 / s.M + 1, 8));
-            for (int i = 0; i < s.N; i += step)
-                k_.product({parameters_ + s.w + Index(i) * s.M, s.M, 1}, std::min(step, s.N - i),
-                           s.M, arena.lanes[0].get(), lanes, lanes, nullptr,
-                           arena.lanes[1].get() + Index(i) * lanes, lanes);  // (7)
             float* below =
                 d == 0 ? arena.features_error.get() : rows.delta[d - 1].get() + row * x_row(d);
-            k_.transpose(arena.lanes[1].get(), lanes, s.N, count, below, x_row(d));
+            dense_error(arena, d, delta, count, below);
         }
+    }
+
+    // dJ/dx of a dense stage, from the rows of its dJ/dz.
+    void dense_error(const Arena& arena, std::size_t d, const float* delta, int count,
+                     float* below) const {
+        const DensePlan& s = plan_.denses[d];
+        const int lanes = static_cast<int>(round_up(count, sample_lanes));
+        k_.transpose(delta, s.z_row, count, s.M, arena.lanes[0].get(), lanes);
+        // rows of w that stay in the cache while they meet all samples
+        const int step = static_cast<int>(round_up(65536 / s.M + 1, 8));
+        for (int i = 0; i < s.N; i += step)
+            k_.product({parameters_ + s.w + Index(i) * s.M, s.M, 1}, std::min(step, s.N - i), s.M,
+                       arena.lanes[0].get(), lanes, lanes, nullptr,
+                       arena.lanes[1].get() + Index(i) * lanes, lanes);  // (7)
+        k_.transpose(arena.lanes[1].get(), lanes, s.N, count, below, x_row(d));
     }
 
     // (20), (21) of one sample through the convolutional stages, into a block's partial gradient.
@@ -219,6 +226,43 @@ public:
         return (Index(s.rows - 1 - p) * s.columns + (s.columns - 1 - q)) * s.R * s.K;
     }
 
+    // z^l of (17) alone, from the frame of x^l: (I, J) pixels of K channels, rounded up to 8.
+    void affine(const Arena& arena, std::size_t l, int slot, Grid z) const {
+        const ConvPlan& c = plan_.convs[l];
+        convolve(arena, c, Fused::none, arena.frames[l].get() + slot * c.frame,
+                 c.bias(parameters_, space_.zeros.get()), z, nullptr);
+    }
+
+    // Where x^{l+1} goes.
+    Grid output(const Arena& arena, std::size_t l, int slot, float* features) const {
+        const ConvPlan& c = plan_.convs[l];
+        if (l + 1 == plan_.convs.size()) return {features, Index(c.columns) * c.spec.K, c.spec.K};
+        const ConvPlan& next = plan_.convs[l + 1];
+        return {arena.frames[l + 1].get() + slot * next.frame + next.interior, next.shape.x_row,
+                next.shape.x_pixel};
+    }
+
+    // dJ/dz behind a pool, where it is not 0; db (K) += its sums, which may be null.
+    Survivors survivors(const Arena& arena, std::size_t l, int slot, float* db) const {
+        const ConvPlan& c = plan_.convs[l];
+        const Survivors list{arena.offset.get(), arena.delta.get(), arena.count.get(),
+                             survivors_stride(Index(c.rows) * c.columns)};
+        k_.survivors(c.shape, winners(arena, l, slot), error(arena, l, slot), c.rows, c.columns,
+                     scale(c), list, db);
+        return list;
+    }
+
+    // Calls use(i, j, k, error) for each.
+    template <class Use>
+    static void each_survivor(const ConvPlan& c, const Survivors& list, const Use& use) {
+        const Index columns = c.shape.x_row / c.shape.x_pixel;
+        for (int k = 0; k < c.spec.K; ++k)
+            for (Index e = k * list.stride; e < k * list.stride + list.count[k]; ++e) {
+                const Index place = list.offset[e] / c.shape.x_pixel;
+                use(place / columns / c.spec.s1, place % columns / c.spec.s2, k, list.delta[e]);
+            }
+    }
+
 private:
     void turn(const ConvPlan& c, int first, int last) const {
         k_.winograd_taps(c.shape, parameters_ + c.spec.w, first, last, space_.taps.get() + c.taps);
@@ -250,14 +294,6 @@ private:
         const ConvPlan& c = plan_.convs[0];
         return {arena.frames[0].get() + slot * c.frame + c.interior, c.shape.x_row,
                 c.shape.x_pixel};
-    }
-
-    Grid output(const Arena& arena, std::size_t l, int slot, float* features) const {
-        const ConvPlan& c = plan_.convs[l];
-        if (l + 1 == plan_.convs.size()) return {features, Index(c.columns) * c.spec.K, c.spec.K};
-        const ConvPlan& next = plan_.convs[l + 1];
-        return {arena.frames[l + 1].get() + slot * next.frame + next.interior, next.shape.x_row,
-                next.shape.x_pixel};
     }
 
     Grid error(const Arena& arena, std::size_t l, int slot) const {
@@ -292,11 +328,9 @@ private:
     void backward_survivors(const Arena& arena, std::size_t l, int slot, bool first,
                             float* partial) const {
         const ConvPlan& c = plan_.convs[l];
-        const Survivors list{arena.offset.get(), arena.delta.get(), arena.count.get(),
-                             survivors_stride(Index(c.rows) * c.columns)};
         float* db = partial + c.db;
-        k_.survivors(c.shape, winners(arena, l, slot), error(arena, l, slot), c.rows, c.columns,
-                     scale(c), list, c.spec.bias == Bias::channel ? db : nullptr);
+        const Survivors list =
+            survivors(arena, l, slot, c.spec.bias == Bias::channel ? db : nullptr);
         if (c.spec.bias == Bias::position) add_position_bias(c, list, db);
         const float* x = arena.frames[l].get() + slot * c.frame;
         if (l == 0) return k_.conv_dw(c.shape, x, list, first, partial + c.dw);  // (3)
@@ -390,13 +424,9 @@ private:
     }
 
     static void add_position_bias(const ConvPlan& c, const Survivors& list, float* db) {
-        const Index columns = c.shape.x_row / c.shape.x_pixel;
-        for (int k = 0; k < c.spec.K; ++k)
-            for (Index e = k * list.stride; e < k * list.stride + list.count[k]; ++e) {
-                const Index place = list.offset[e] / c.shape.x_pixel;
-                const Index i = place / columns / c.spec.s1, j = place % columns / c.spec.s2;
-                db[(i * c.spec.J + j) * c.spec.K + k] += list.delta[e];  // (18)
-            }
+        each_survivor(c, list, [&](Index i, Index j, int k, float delta) {
+            db[(i * c.spec.J + j) * c.spec.K + k] += delta;  // (18)
+        });
     }
 
     const Kernels& k_;

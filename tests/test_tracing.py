@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import example as such_as
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from convlet import InputError, Network, backprop
+from convlet import InputError, MaxPool2D, Network, backprop
 from convlet import equations as eq
 from convlet.engine import Engine
 from networks import networks, some_levels
@@ -202,3 +203,41 @@ def test_a_network_that_is_not_finite_has_such_errors_and_says_nothing(engine):
     with np.errstate(all="raise"):
         found = network.errors(np.ones((1, 7, 6, 1), np.float32), [0])
     assert not all(np.isfinite(one.delta).all() for one in found)
+
+
+WINOGRAD = "conv 16 3 padding same, relu, conv 32 3 padding same, relu, pool 2, conv 32 5, pool 3 stride 2, relu"
+
+
+@given(networks())
+@such_as(Network(f"{WINOGRAD}, flatten, dense 9, relu, dense 4, softmax", (22, 19, 1), seed=2))
+def test_what_is_traced_is_what_a_pass_computes(network):
+    """Bit for bit: sigma of its z is what the next stage has, its errors are those of a step."""
+    network.engine = "native"
+    x, stages = some_levels(network, 3), network.stages
+    y = np.arange(3, dtype=np.int32) % network.class_count
+    images = network.samples(x, y).images
+    traced = network.engine.trace(network.flat, images)
+    for stage, (z, out) in zip(stages[:-1], traced[:-1], strict=True):
+        values = z
+        for layer in stage.sigma:
+            values = backprop.sigma(layer, values)
+        assert_array_equal(out, values)
+    logits = traced[-1][0]
+    for layer in stages[-1].sigma[:-1]:
+        logits = backprop.sigma(layer, logits)
+    assert_array_equal(logits, network.engine.logits(network.flat, images))
+    assert_array_equal(traced[-1][1], network.engine.predict(network.flat, images))
+    found = network.engine.errors(network.flat, images, y)
+    for n in range(3):
+        one = network.gradients(x[n : n + 1], y[n : n + 1])
+        for stage, (delta, _) in zip(stages, found, strict=True):
+            if stage.b_shape == stage.z_shape:  # of a dense stage, or one for each position
+                assert_array_equal(one[stage.b_name], delta[n])
+    for below, (z, _), (delta, _), (_, above) in zip(
+        stages, traced, found, found[1:], strict=False
+    ):
+        if not any(isinstance(layer, MaxPool2D) for layer in below.sigma):
+            inputs = [z]
+            for layer in below.sigma:
+                inputs.append(backprop.sigma(layer, inputs[-1]))
+            assert_array_equal(delta, backprop.through_sigma(below.sigma, inputs[:-1], above))

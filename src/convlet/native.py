@@ -3,12 +3,13 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import radians
+from math import prod, radians
 from typing import assert_never
 
 import numpy as np
 
 import convlet._native as _native
+from convlet import backprop
 from convlet import threads as team
 from convlet.augmentation import Augmentation
 from convlet.engine import Samples, Share, Steps, Trained, shard_nodes, shard_start
@@ -16,9 +17,8 @@ from convlet.equations import Array, Float32
 from convlet.errors import InputError
 from convlet.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sigma, Softmax
 from convlet.optimizers import SGD, Adam, Optimizer
-from convlet.reference import ReferenceEngine
 from convlet.settings import Settings
-from convlet.stages import Stage, parameter_shapes
+from convlet.stages import Stage, parameter_shapes, views
 
 BLOCK = 8
 """Samples whose convolution gradients are one chain of sums: the least share of a thread."""
@@ -107,17 +107,36 @@ class NativeEngine:
     def trace(
         self, parameters: Float32, images: Array, threads: int | None = None
     ) -> list[tuple[Float32, Float32]]:
-        return self._equations.trace(parameters, images, threads)
+        z, out, _, _ = self._traced(parameters, images, np.zeros(len(images), np.int32))
+        out[-1] = self.predict(parameters, images, threads)  # x^L: behind the softmax
+        return list(zip(z, out, strict=True))
 
     def errors(
         self, parameters: Float32, images: Array, targets: Array, threads: int | None = None
     ) -> list[tuple[Float32, Float32]]:
-        return self._equations.errors(parameters, images, targets, threads)
+        _, _, deltas, dx = self._traced(parameters, images, targets)
+        first, arrays = self.stages[0], views(parameters, parameter_shapes(self.stages))
+        if isinstance(first.affine, Conv2D):  # no step asks for the error of an image
+            dx[0] = backprop.affine_dx(first, deltas[0], arrays)
+        return list(zip(deltas, dx, strict=True))
 
-    @property
-    def _equations(self) -> ReferenceEngine:
-        """Whoever computes what the core keeps to itself: the numbers inside a pass."""
-        return ReferenceEngine(self.stages)
+    def _traced(
+        self, parameters: Float32, images: Array, targets: Array
+    ) -> tuple[list[Float32], ...]:
+        """z^l, x^{l+1} below the softmax, dE/dz^l, dE/dx^l of every stage, by a step's own passes."""
+        count = len(images)
+        shapes = [
+            [stage.z_shape for stage in self.stages],
+            [stage.output_shape for stage in self.stages],
+            [stage.z_shape for stage in self.stages],
+            [stage.x_shape for stage in self.stages],
+        ]
+        found = [[np.zeros((count, *shape), np.float32) for shape in of] for of in shapes]
+        rows = [[array.reshape(count, prod(array.shape[1:])) for array in of] for of in found]
+        if isinstance(self.stages[0].affine, Conv2D):
+            rows[3][0] = np.empty((count, 0), np.float32)
+        self.core.trace(parameters, images, targets, *rows)
+        return tuple(found)
 
     def train(
         self,

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -454,6 +455,39 @@ Run run(Engine& engine, const Builder& net, int threads, int steps, int batch,
     return result;
 }
 
+// Everything that passes through the network for a few images, there and back.
+std::vector<float> traced(Engine& engine, const Builder& net) {
+    Random random(78);
+    const Plan& plan = engine.plan();
+    const int n = 3;
+    std::vector<std::uint8_t> bytes(n * plan.input);
+    for (auto& level : bytes)
+        level = static_cast<std::uint8_t>(random.below(4) ? random.word() : 0);
+    const std::vector<std::int32_t> classes{1, 0, 1};
+    const std::vector<float> parameters = random.numbers(net.parameters, 0.25f);
+    const auto [rows, columns, channels] = net.input;
+    std::vector<Index> sizes;
+    for (const ConvPlan& c : plan.convs) {
+        const StageSpec& s = c.spec;
+        const Index z = Index(s.I) * s.J * s.K;
+        sizes.insert(sizes.end(), {z, Index(c.rows) * c.columns * s.K, z,
+                                   sizes.empty() ? 0 : Index(s.H) * s.W * s.R});
+    }
+    for (const DensePlan& s : plan.denses) sizes.insert(sizes.end(), {s.M, s.M, s.M, s.N});
+    std::vector<float> all(n * std::accumulate(sizes.begin(), sizes.end(), Index(0)));
+    std::vector<Traced> stages;
+    float* at = all.data();
+    for (std::size_t l = 0; l < sizes.size(); l += 4) {
+        float* of[4];
+        for (int which = 0; which < 4; ++which) of[which] = at, at += n * sizes[l + which];
+        stages.push_back({of[0], of[1], of[2], of[3]});
+    }
+    engine.trace(parameters.data(),
+                 {{bytes.data(), nullptr, rows, columns, channels}, {classes.data(), nullptr, nullptr}},
+                 n, stages, {});
+    return all;
+}
+
 void engines(const Kernels& k) {
     int number = 0;
     for (const Builder& net : networks()) {
@@ -466,6 +500,9 @@ void engines(const Kernels& k) {
                 hash(result.costs);
                 std::printf("engine %d on %d threads: %016llx\n", number, threads, hash.value());
             }
+        Hash hash;
+        hash(traced(engine, net));
+        std::printf("engine %d traced: %016llx\n", number, hash.value());
         ++number;
     }
 }

@@ -149,6 +149,16 @@ class Engine:
         gradient: Float32,
         threads: int,
     ) -> float: ...
+    def trace(
+        self,
+        parameters: Float32,
+        images: Array,
+        targets: Array,
+        z: Sequence[Float32],
+        out: Sequence[Float32],
+        delta: Sequence[Float32],
+        dx: Sequence[Float32],
+    ) -> None: ...
     def train(
         self,
         parameters: Float32,
