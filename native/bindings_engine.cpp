@@ -114,9 +114,9 @@ void trace(Engine& engine, Array<float, 1> parameters, AnyImages images, AnyTarg
     const Samples data = samples_of(images, targets, {}, plan);
     require(static_cast<Index>(parameters.size()) == plan.parameters, "parameters: wrong size");
     const std::size_t n = images.shape(0), stages = plan.convs.size() + plan.denses.size();
-    require(z.size() == stages && out.size() == stages && delta.size() == stages &&
-                dx.size() == stages,
-            "an array a stage");
+    require(
+        z.size() == stages && out.size() == stages && delta.size() == stages && dx.size() == stages,
+        "an array a stage");
     std::vector<Traced> traced;
     for (std::size_t l = 0; l < stages; ++l) {
         const auto is = [&](const Output<float, 2>& array, Index size) {
@@ -132,8 +132,7 @@ void trace(Engine& engine, Array<float, 1> parameters, AnyImages images, AnyTarg
                               is(delta[l], size), is(dx[l], l == 0 ? 0 : Index(s.H) * s.W * s.R)});
         } else {
             const DensePlan& s = plan.denses[l - plan.convs.size()];
-            traced.push_back(
-                {is(z[l], s.M), is(out[l], s.M), is(delta[l], s.M), is(dx[l], s.N)});
+            traced.push_back({is(z[l], s.M), is(out[l], s.M), is(delta[l], s.M), is(dx[l], s.N)});
         }
     }
     {

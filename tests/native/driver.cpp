@@ -482,9 +482,10 @@ std::vector<float> traced(Engine& engine, const Builder& net) {
         for (int which = 0; which < 4; ++which) of[which] = at, at += n * sizes[l + which];
         stages.push_back({of[0], of[1], of[2], of[3]});
     }
-    engine.trace(parameters.data(),
-                 {{bytes.data(), nullptr, rows, columns, channels}, {classes.data(), nullptr, nullptr}},
-                 n, stages, {});
+    engine.trace(
+        parameters.data(),
+        {{bytes.data(), nullptr, rows, columns, channels}, {classes.data(), nullptr, nullptr}}, n,
+        stages, {});
     return all;
 }
 
