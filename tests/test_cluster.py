@@ -429,7 +429,7 @@ trained(cluster={three.scheduler.address!r}, callbacks=[Kill()], checkpoint={str
 
 
 def test_what_is_no_cluster_is_refused() -> None:
-    with pytest.raises(InputError, match="cluster is 7, expected a client of Dask"):
+    with pytest.raises(InputError, match="cluster is 7, expected a client or a cluster of Dask"):
         trained(cluster=7)
     with pytest.raises(InputError, match="cluster is 'foo://x', expected a client"):
         trained(cluster="foo://x")

@@ -1,8 +1,12 @@
 """`convlet sweep`: the trials are those of `convlet train`, kept one by one, and gone on with."""
 
 import csv
+import errno
 import json
+import os
 import shlex
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,7 @@ import convlet
 from command_line import assert_refused
 from convlet.cli import main
 from convlet.cli.trials import Plan
-from convlet.sweeps.folder import RESULTS, TRIALS, read
+from convlet.sweeps.folder import RESULTS, TRIALS, SweepFolder, read
 from convlet.sweeps.outcomes import Outcome, Trial, best, ranked
 
 LAYERS = "conv 3 3, relu, pool 2, flatten, dense 3, softmax"
@@ -247,6 +251,78 @@ def test_what_diverges_is_a_row_and_not_the_end(images, capsys):
     assert "4 of 4 trials are in" in capsys.readouterr().out  # it would diverge again
 
 
+def outcomes(count):
+    return [Outcome(Trial(n % 3, n // 3), n / count, 0.5, 1.0) for n in range(count)]
+
+
+def test_a_trial_is_a_line_behind_those_before(tmp_path, monkeypatch):
+    """So many bytes as it has are written, and they are on the disk."""
+    identity = {"grid": {"batch_size": ["1", "2", "3"]}, "trials": 4}
+    path, synchronised, whole = tmp_path / TRIALS, [], []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: synchronised.append(file) or fsync(file))
+    with closing(SweepFolder(tmp_path, identity)) as folder:
+        for n, outcome in enumerate(outcomes(12)):
+            begun = len(synchronised)
+            folder.add(outcome)
+            assert len(synchronised) > begun
+            whole.append((path.stat().st_ino, path.read_bytes()))
+            assert read(tmp_path)[1] == outcomes(12)[: n + 1]
+        assert not (tmp_path / RESULTS).exists()
+    assert len({number for number, _ in whole}) == 1
+    assert all(after.startswith(before) for (_, before), (_, after) in pairwise(whole))
+    rows = list(csv.DictReader((tmp_path / RESULTS).read_text().splitlines()))
+    assert [row["batch_size"] for row in rows] == ["3", "2", "1"]
+
+
+def test_a_last_line_that_a_crash_cut_is_forgiven(tmp_path):
+    identity = {"grid": {"batch_size": ["1", "2", "3"]}, "trials": 4}
+    with closing(SweepFolder(tmp_path, identity)) as folder:
+        for outcome in outcomes(3):
+            folder.add(outcome)
+    path = tmp_path / TRIALS
+    whole = path.read_bytes()
+    last = whole.rindex(b"\n", 0, -1) + 1
+    for end in range(last, len(whole)):
+        path.write_bytes(whole[:end])
+        assert read(tmp_path)[1] == outcomes(3)[:2]
+        with closing(SweepFolder(tmp_path, identity)) as folder:
+            assert folder.outcomes == outcomes(3)[:2]
+            folder.add(outcomes(3)[2])
+        assert path.read_bytes() == whole
+    path.write_bytes(whole[: last - 3] + b"\n" + whole[last:])  # not the last one
+    with pytest.raises(convlet.DataError, match="line 3"):
+        read(tmp_path)
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
+    identity = {"grid": {"batch_size": ["1", "2", "3"]}, "trials": 4}
+    with closing(SweepFolder(tmp_path, identity)) as folder:
+        folder.add(outcomes(2)[0])
+        kept, write = (tmp_path / TRIALS).read_bytes(), os.write
+
+        def full(file, data):
+            if len(data) < 9:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return write(file, data[:9])
+
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(convlet.FileError, match="No space left"):
+            folder.add(outcomes(2)[1])
+        assert (tmp_path / TRIALS).read_bytes() == kept
+        assert folder.outcomes == outcomes(2)[:1]
+        monkeypatch.setattr(os, "write", write)
+
+
+def test_of_a_trial_that_ran_again_the_last_line_counts(tmp_path):
+    identity = {"grid": {"batch_size": ["1"]}, "trials": 1}
+    lost = Outcome(Trial(0, 0), error="the machine is gone", again=True)
+    with closing(SweepFolder(tmp_path, identity)) as folder:
+        for outcome in (lost, outcomes(1)[0]):
+            folder.add(outcome)
+            assert folder.outcomes == read(tmp_path)[1] == [outcome]
+
+
 def test_two_sweeps_do_not_write_to_one_folder(images, capsys):
     from convlet.checkpoint.lock import Lock
 
@@ -318,6 +394,8 @@ def test_a_wrong_grid_is_refused_before_work(grid, words, capsys):
         (["--cluster", "tcp://127.0.0.1:1", "--workers", "2"], "--workers is 2"),
         (["--workers", "0"], "--workers is 0"),
         (["--workers", "2", "--threads", "2"], "--threads is 2, but a trial has all threads"),
+        (["--cluster", "mpi"], "--cluster is 'mpi', but each rank would print everything"),
+        (["--cluster", "here"], "--cluster is 'here', expected the address of a scheduler, as"),
         (["--out", "/dev/null"], "--out is '/dev/null'"),
         (["--picture", "p.gif"], "--picture is 'p.gif'"),
     ],

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +15,14 @@ from distributed import Client, LocalCluster, get_worker
 
 import convlet
 from command_line import assert_refused
-from convlet.cli import main
-from convlet.cluster import clients, connecting
+from convlet.cli import main, placed_trials
+from convlet.cli.choices import Choices
+from convlet.cli.placed_trials import Source, run_on_worker
+from convlet.cli.train_options import TrainOptions
+from convlet.cli.trials import Plan, _parts, marks
+from convlet.cluster import connecting, probing
 from convlet.cluster.placing import Placed
+from convlet.sweeps.outcomes import Trial
 
 LAYERS = "conv 3 3, relu, pool 2, flatten, dense 3, softmax"
 GRID = "learning_rate=0.002,0.02; batch_size=8,16"
@@ -152,18 +158,20 @@ def test_a_task_that_fails_says_why(client):
     assert one.why == "OSError: no room"
 
 
-def test_a_trial_that_nobody_waits_for_ends(images, client):
-    from convlet.cli.choices import Choices
-    from convlet.cli.train_options import TrainOptions
-    from convlet.cli.trials import Plan, Source, run_on_worker
-    from convlet.sweeps.outcomes import Trial
-
+def one_trial(images, epochs):
+    """A plan of one trial, and where its data are."""
     options = dict.fromkeys(Choices.__dataclass_fields__)
     options |= {"data": str(images), "layers": LAYERS, "recipe": "plain", "seed": 0}
     options |= {"engine": "auto", "label_smoothing": 0.0}
-    training = TrainOptions(**{**dict.fromkeys(TrainOptions.__dataclass_fields__), "epochs": 10**6})
+    training = TrainOptions(
+        **{**dict.fromkeys(TrainOptions.__dataclass_fields__), "epochs": epochs}
+    )
     plan = Plan({0: (Choices(**options), training)}, (0,), None, 10, None)
-    source = Source.of(str(images), {}, convlet.datasets.load(images))
+    return plan, Source.of(str(images), {}, convlet.datasets.load(images))
+
+
+def test_a_trial_that_nobody_waits_for_ends(images, client):
+    plan, source = one_trial(images, epochs=10**6)
     worker = next(iter(client.nthreads()))
     future = client.submit(
         run_on_worker, plan, Trial(0, 0), source, None, workers=[worker], pure=False
@@ -189,16 +197,18 @@ def test_a_cluster_that_is_none_is_refused(images, cluster, capsys, monkeypatch)
     command = ["sweep", str(images), "--grid", GRID, "--cluster"]
     assert_refused([*command, "tcp://127.0.0.1:1"], capsys, "--cluster: there is no cluster at")
     assert_refused([*command, "here"], capsys, "--cluster is 'here', expected")
-    monkeypatch.setattr(clients, "__version__", "99")
-    words = f"has convlet {convlet.__version__}", "install convlet 99 there"
+    worker = next(iter(cluster.scheduler_info["workers"]))
+    assert_refused([*command, worker], capsys, "a worker is there", "name its scheduler")
+    monkeypatch.setattr(probing, "__version__", "99")
+    words = f"has convlet {convlet.__version__}", "pip install convlet==99 there"
     assert_refused([*command, cluster.scheduler_address], capsys, *words)
 
 
 def test_a_cluster_without_workers_is_refused(images, capsys, monkeypatch):
-    monkeypatch.setattr(clients, "PATIENCE", 0.5)
+    monkeypatch.setattr(sys.modules["convlet.cli.sweep"], "USUAL_SILENCE", 0.5)
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", silence_logs=50) as empty:
         command = ["sweep", str(images), "--grid", GRID, "--cluster", empty.scheduler_address]
-        assert_refused(command, capsys, "has no worker", "dask worker ADDRESS")
+        assert_refused(command, capsys, "has no workers", "dask worker ADDRESS")
 
 
 def test_a_dask_array_is_predicted_where_its_chunks_are(client):
@@ -216,13 +226,67 @@ def test_a_dask_array_is_predicted_where_its_chunks_are(client):
     assert error.value.parameter == "x"
 
 
-def test_a_worker_that_does_not_answer_is_refused(images, cluster, client, capsys, monkeypatch):
-    monkeypatch.setattr(clients, "PATIENCE", 0.5)
+def test_a_worker_that_does_not_answer_has_no_part(images, cluster, client, capsys, monkeypatch):
+    for module in ("sweep", "placed_trials"):
+        monkeypatch.setattr(sys.modules[f"convlet.cli.{module}"], "USUAL_SILENCE", 0.5)
     worker, process = next(iter(client.run(os.getpid).items()))
     os.kill(process, signal.SIGSTOP)
     try:
-        command = ["sweep", str(images), "--grid", GRID, "--cluster", cluster.scheduler_address]
-        assert_refused(command, capsys, "--cluster", "does not answer, within 0.5 seconds")
+        assert sweep(images, "--cluster", cluster.scheduler_address) == 0
     finally:
         os.kill(process, signal.SIGCONT)
+    out, err = capsys.readouterr()
+    assert err.count(f"the worker {worker} takes no part for now: it does not answer") == 1
+    assert len(out.splitlines()) == 8 + 1
     assert client.run(os.getpid, workers=[worker]) == {worker: process}
+
+
+def test_a_worker_of_another_version_that_joins_has_no_part(client, monkeypatch):
+    said = []
+    fit = probing.Fit(client, 5.0, said.append)
+    first, second = client.nthreads()
+    assert fit(first)
+    monkeypatch.setattr(probing, "prober", lambda: lambda: {"convlet": "0.0.1"})
+    assert fit(first)
+    assert not fit(second)
+    assert not fit(second)
+    (line,) = said
+    assert line.startswith(f"the worker {second} takes no part: it has convlet 0.0.1")
+
+
+def test_data_that_are_too_large_are_not_sent(images, cluster, capsys, monkeypatch):
+    monkeypatch.setattr(placed_trials, "MOST_SENT", 60 * 36 - 1)
+    load = convlet.datasets.load
+
+    def loaded(*given, **more):
+        found = load(*given, **more)
+        Path("moved.npz").unlink()
+        return found
+
+    Path("moved.npz").write_bytes(images.read_bytes())
+    monkeypatch.setattr(convlet.datasets, "load", loaded)
+    command = ["sweep", "moved.npz", "--grid", GRID, *HOW, "--cluster", cluster.scheduler_address]
+    words = "--cluster has the worker", "cannot open the data (", "GB of images are more than"
+    assert_refused(command, capsys, *words, "put DATA where the workers find it")
+
+
+def test_a_worker_keeps_the_data_for_the_next_trial_and_no_longer(images, monkeypatch):
+    """Whatever becomes of the caller: nobody tells the worker here."""
+    plan, source = one_trial(images, epochs=1)
+    loads, load = [], convlet.datasets.load
+    monkeypatch.setattr(
+        convlet.datasets, "load", lambda *given, **more: loads.append(1) or load(*given, **more)
+    )
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as here,
+        Client(here, set_as_default=False) as client,
+    ):
+        for kept in (60.0, 0.2):
+            monkeypatch.setattr(placed_trials, "KEPT", kept)
+            client.submit(run_on_worker, plan, Trial(0, 0), source, None, pure=False).result()
+            assert placed_trials.opened.cache_info().currsize == 1
+        assert len(loads) == 1
+        deadline = time.monotonic() + 30
+        while any(one.cache_info().currsize for one in (placed_trials.opened, marks, _parts)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

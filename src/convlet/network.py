@@ -9,7 +9,7 @@ from convlet import arrays, inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.callbacks import Callback, as_callbacks
 from convlet.checkpoint import Folder
-from convlet.cluster import MPI, client_of, on_cluster, usual_shards, workers_of
+from convlet.cluster import MPI, USUAL_SHARDS, client_of, on_cluster, workers_of
 from convlet.engine import Samples, as_floats
 from convlet.equations import Float32
 from convlet.errors import InputError
@@ -76,16 +76,17 @@ class Network(Inference):
         take some each, to the same bits; 1 is one sum in the order of its own.  None is 1, and with
         a cluster 8, however many workers it has: the bits depend on it, and on nobody's workers.
 
-        cluster: whose workers take the steps: a client of Dask, or the address of a scheduler, as
-        "tcp://10.0.0.1:8786"; everything else happens here as without one.  Each worker sums some
-        of the shards, on as many threads as Dask gives it; threads is another number.  Workers that
-        are lost are done without, those that come later take part: the bits stay the same.  x may
-        be a Dask array there, divided along its first axis, and y one, too: images stay where they
-        are, and nobody has all of them; a memory map of a file is opened by workers that read it.
-        "mpi": the ranks of MPI, each of which makes this call with the same arguments; callbacks
-        and checkpoints are those of rank 0, and all end with the same network.
+        cluster: whose workers take the steps: a client or a cluster of Dask, or the address of a
+        scheduler, as "tcp://10.0.0.1:8786"; everything else happens here as without one.  Each
+        worker sums some of the shards, on as many threads as Dask gives it; threads is another
+        number.  Workers that are lost are done without, those that come later take part: the bits
+        stay the same.  x may be a Dask array there, divided along its first axis, and y one, too:
+        images stay where they are, and nobody has all of them; those of validation come here.  A
+        memory map of a file is opened by workers that read it.  "mpi": the ranks of MPI, each of
+        which makes this call with the same arguments; callbacks and checkpoints are those of rank
+        0, and all end with the same network.
         silence: seconds without a sign of life after which a worker is left behind; so long the
-        workers wait for this process, too.
+        workers wait for this process, too.  MPI waits by its own rules.
 
         sample_weight: omega of (13), (n,) or None.  class_weight: a factor of it for every class,
         as a dict {class or its name: weight}, or "balanced", by which all classes weigh the same.
@@ -116,7 +117,7 @@ class Network(Inference):
         settings = Settings(
             epochs=epochs,
             batch_size=batch_size,
-            shards=usual_shards(cluster) if shards is None else shards,
+            shards=(1 if cluster is None else USUAL_SHARDS) if shards is None else shards,
             learning_rate=learning_rate,
             seed=seed,
             optimizer=optimizer,

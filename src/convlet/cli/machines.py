@@ -1,4 +1,4 @@
-"""--cluster and --workers of `convlet train`: whose processes take the steps."""
+"""--cluster and --workers: whose processes take the steps, or train a network each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from convlet.cli.options import together, whole
-from convlet.cluster import MPI, usual_shards
-from convlet.cluster.connecting import check_address, dask_library
+from convlet.cluster import MPI, USUAL_SHARDS
+from convlet.cluster.connecting import ADDRESS, check_address, dask_library
 from convlet.cluster.local import local_cluster
 from convlet.errors import InputError, Name
 from convlet.inputs import as_count
@@ -22,17 +22,22 @@ class Machines:
     cluster: str | None
     workers: int | None
 
-    def check(self, shards: int, threads: int | None) -> None:
+    @property
+    def elsewhere(self) -> bool:
+        """Whether this process leaves the steps to others."""
+        return self.cluster is not None or self.workers is not None
+
+    def check(self, threads: int | None) -> None:
         """Refuse what is wrong before data are read.
 
         Raises `InputError`, `MissingDependencyError`.
         """
         if self.cluster == MPI:
-            but = "each rank would print everything and save a model"
+            but = "each rank would print everything and write the files"
             hint = "call fit in a script, as docs/machines.md shows"
             raise InputError("cluster", self.cluster, but=but, hint=hint)
         if self.cluster is not None:
-            check_address(self.cluster)
+            check_address(self.cluster, ADDRESS)
         if self.workers is None:
             return
         dask_library()
@@ -45,7 +50,10 @@ class Machines:
         if threads is not None:
             but = "--workers share the threads that this machine allows"
             raise InputError("threads", threads, but=but, hint="leave it out")
-        if self.workers > shards:
+
+    def check_shards(self, shards: int) -> None:
+        """Refuse more workers than there are shards.  Raises `InputError`."""
+        if self.workers is not None and self.workers > shards:
             but = f"a minibatch has {shards} shards, of which each takes one or more"
             raise InputError(
                 "workers", self.workers, but=but, hint=("take fewer, or more ", Name("shards"))
@@ -53,9 +61,7 @@ class Machines:
 
     def shards(self, given: int | None) -> int | None:
         """Where nobody says, the number that a cluster has."""
-        if given is not None or (self.cluster is None and self.workers is None):
-            return given
-        return usual_shards(self)
+        return USUAL_SHARDS if given is None and self.elsewhere else given
 
     @contextmanager
     def opened(self) -> Iterator[Any]:

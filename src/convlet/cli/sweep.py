@@ -1,7 +1,7 @@
 """`convlet sweep`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,23 @@ from convlet import plots
 from convlet.callbacks import Callback
 from convlet.cli import choices as chosen
 from convlet.cli import grid as grids
-from convlet.cli import options, places, reading, sweep_options
+from convlet.cli import machines, options, places, reading, sweep_options
 from convlet.cli.choices import Choices
 from convlet.cli.console import say, say_json
 from convlet.cli.help import Command
+from convlet.cli.machines import Machines
 from convlet.cli.models import load_data
 from convlet.cli.names import call
-from convlet.cli.options import whole
 from convlet.cli.pictures import PictureFile
-from convlet.cli.placed_trials import on_cluster
+from convlet.cli.placed_trials import trials_there
 from convlet.cli.reading import Reading
 from convlet.cli.sweep_options import SweepOptions
 from convlet.cli.sweep_screen import Screen, say_results, screen
 from convlet.cli.train import WITHOUT_RECIPE
 from convlet.cli.trials import Plan, marks
+from convlet.cluster import USUAL_SILENCE, client_of
 from convlet.datasets import Dataset
-from convlet.errors import InputError, Name
-from convlet.inputs import as_count
+from convlet.errors import InputError
 from convlet.run import Run
 from convlet.sweeps.folder import SweepFolder
 from convlet.sweeps.outcomes import Grid, Outcome, Result, Trial, best, described
@@ -55,8 +55,7 @@ EXAMPLE = f"Example: convlet sweep mnist --grid {grids.EXAMPLE} --folds 5"
     show_default="convlet-sweep-DATA",
 )
 @options.file("--picture", help="Draw the accuracies: a .png, .svg or .pdf file.")
-@click.option("--cluster", metavar="ADDRESS", help="Train on the workers of this Dask cluster.")
-@whole("--workers", help="Train in N processes of this machine.")
+@machines.OPTIONS
 @options.JSON
 def sweep(
     grid: Sequence[str],
@@ -65,8 +64,7 @@ def sweep(
     reading: Reading,
     out: Path | None,
     picture: Path | None,
-    cluster: str | None,
-    workers: int | None,
+    machines: Machines,
     json: bool,
 ) -> int:
     """Try settings, and say which is best on images that are held out.
@@ -81,14 +79,15 @@ def sweep(
     tried = grids.parse(grid)
     sweep.check()
     reading.check()
-    _check_place(choices, cluster, workers)
+    _check_threads(choices, machines)
+    machines.check(choices.threads)
     made = grids.chosen(tried, choices, sweep.training)
     out = Path(f"convlet-sweep-{places.stem_of(choices.data)}") if out is None else out
     places.refuse_unwritable_folder(out, "out")
     places.refuse_inside(picture, choices.data, "picture")
     drawing = None if picture is None else PictureFile(picture, name="picture")
     with ExitStack() as stack:
-        client = stack.enter_context(_client(cluster, workers))
+        client = stack.enter_context(_client(machines))
         data = load_data(choices.data, json, seed=choices.seed, **reading.arguments())
         seeds = tuple(range(choices.seed, choices.seed + sweep.seeds))
         plan = Plan(dict(enumerate(made)), seeds, sweep.folds, sweep.hold_out, sweep.limit)
@@ -108,25 +107,26 @@ def sweep(
 Runner = Callable[[Sequence[Trial], Screen], Iterator[Outcome]]
 
 
-def _check_place(choices: Choices, cluster: str | None, workers: int | None) -> None:
-    """Refuse two places at once, and threads beside workers that have theirs."""
-    if cluster is not None and workers is not None:
-        taken = (Name("cluster"), " is given")
-        raise InputError("workers", workers, but=taken, hint="leave one of them out")
-    if workers is not None:
-        as_count(workers, "workers", 1, 1024)
-    if choices.threads is not None and (cluster is not None or workers is not None):
+def _check_threads(choices: Choices, machines: Machines) -> None:
+    """Refuse threads beside workers that have theirs."""
+    if choices.threads is not None and machines.elsewhere:
         but = "a trial has all threads of its worker"
         raise InputError("threads", choices.threads, but=but, hint="leave it out")
 
 
-def _client(cluster: str | None, workers: int | None) -> AbstractContextManager[Any]:
-    """A client of who trains; None for this process."""
-    if cluster is None and workers is None:
-        return nullcontext()
-    from convlet.cluster.clients import client_for_trials
+@contextmanager
+def _client(machines: Machines) -> Iterator[Any]:
+    """Inside, a client of who trains; None for this process.
 
-    return client_for_trials(cluster, workers)
+    Raises `ClusterError` for a cluster that does not answer, `InputError` for one without workers,
+    or with one that has another version of convlet, or none; `MissingDependencyError`.
+    """
+    with machines.opened() as cluster, client_of(cluster, USUAL_SILENCE) as client:
+        if client is not None:
+            from convlet.cluster.probing import check_workers
+
+            check_workers(client, USUAL_SILENCE)
+        yield client
 
 
 def _check_trials(plan: Plan, data: Dataset) -> None:
@@ -167,7 +167,7 @@ def _runner(plan: Plan, choices: Choices, reading: Reading, data: Dataset, clien
     if client is None:
         return lambda trials, screen: _here(plan, data, trials, screen)
     named = choices.data, {"seed": choices.seed, **reading.arguments()}
-    return lambda trials, screen: on_cluster(client, plan, data, named, trials, screen)
+    return lambda trials, screen: trials_there(client, plan, data, named, trials, screen)
 
 
 def _here(plan: Plan, data: Dataset, trials: Sequence[Trial], screen: Screen) -> Iterator[Outcome]:
@@ -197,11 +197,11 @@ def _try(plan: Plan, folder: SweepFolder, data: Dataset, run: Runner, json: bool
     done = len(kept)
     try:
         with screen(json, folder.identity["grid"], len(everything), len(plan.seeds)) as shown:
-            shown.begin(done, folder.results)
+            shown.begin(done, lambda: folder.results)
             for outcome in run(waiting, shown):
                 folder.add(outcome)
                 done += 1
-                shown.ended(outcome, folder.results)
+                shown.ended(outcome)
     except KeyboardInterrupt as stop:
         where = f"{done} of {count(len(everything), 'trial')} are kept in {folder.path}"
         raise type(stop)(f"{where}: the same command goes on") from None

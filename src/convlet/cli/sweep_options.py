@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from convlet.cli.options import together, whole
-from convlet.cli.train_options import COURSE, LIMIT, TrainOptions
+from convlet.cli.train_options import COURSE, LIMIT, TrainOptions, shards
 from convlet.errors import InputError, Name
 from convlet.inputs import as_count
 
@@ -46,11 +46,7 @@ OPTIONS = together(
     SweepOptions,
     [
         *COURSE,
-        whole(
-            "--shards",
-            help="Parts of a minibatch, whose sums meet along a tree: they decide the bits.",
-            show_default="1",
-        ),
+        shards("1"),
         LIMIT,
         whole(
             "--folds",

@@ -1,6 +1,6 @@
 """How a sweep is shown: a live table on a terminal, a line a trial in a pipe, or JSON."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
+Ranking = Callable[[], Sequence[Result]]
+"""Gives the combinations, the best first."""
+
 AROUND = 6  # lines of a terminal that are no combinations of the table
 MOST_NAMED = 5  # combinations that failed
 
@@ -46,12 +49,12 @@ class Screen:
         seed = f", seed {trial.seed}" if self.seeds > 1 else ""
         return f"{described(self.grid, self.combinations[trial.combination])}{fold}{seed}"
 
-    def begin(self, done: int, results: Sequence[Result]) -> None:
+    def begin(self, done: int, ranking: Ranking) -> None:
         """So many trials ended in an earlier run."""
         self.done = self.began = done
 
-    def ended(self, outcome: Outcome, results: Sequence[Result]) -> None:
-        """A trial ended; the combinations, the best first."""
+    def ended(self, outcome: Outcome) -> None:
+        """A trial ended."""
         self.done += 1
 
     def progress(self, words: str) -> None:
@@ -61,8 +64,8 @@ class Screen:
 class JsonLines(Screen):
     """An object a trial."""
 
-    def ended(self, outcome: Outcome, results: Sequence[Result]) -> None:
-        super().ended(outcome, results)
+    def ended(self, outcome: Outcome) -> None:
+        super().ended(outcome)
         trial = outcome.trial
         say_json(
             {
@@ -80,8 +83,8 @@ class JsonLines(Screen):
 class Lines(Screen):
     """A line a trial."""
 
-    def ended(self, outcome: Outcome, results: Sequence[Result]) -> None:
-        super().ended(outcome, results)
+    def ended(self, outcome: Outcome) -> None:
+        super().ended(outcome)
         say(f"trial {self.done} of {self.total}: {self.said(outcome.trial)}: {_came(outcome)}")
 
 
@@ -98,24 +101,24 @@ class LiveTable(Screen):
 
     def __init__(self, grid: Grid, total: int, seeds: int, console: "Console") -> None:
         super().__init__(grid, total, seeds)
-        self.console, self.results, self.words = console, list[Result](), ""
+        self.console, self.words = console, ""
+        self.ranking: Ranking = list
         self.start, self.drawn = perf_counter(), 0.0
         self.live: Live | None = None
 
-    def begin(self, done: int, results: Sequence[Result]) -> None:
+    def begin(self, done: int, ranking: Ranking) -> None:
         from rich.live import Live
 
-        super().begin(done, results)
-        self.results = list(results)
+        super().begin(done, ranking)
+        self.ranking = ranking
         # no thread draws while a signal ends the run
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         self.live.start()
         self.draw()
 
-    def ended(self, outcome: Outcome, results: Sequence[Result]) -> None:
-        super().ended(outcome, results)
-        self.results = list(results)
-        self.draw()
+    def ended(self, outcome: Outcome) -> None:
+        super().ended(outcome)
+        self.progress(self.words)
 
     def progress(self, words: str) -> None:
         self.words = words
@@ -128,12 +131,12 @@ class LiveTable(Screen):
 
         if self.live is None:
             return
-        self.drawn = perf_counter()
+        self.drawn, results = perf_counter(), self.ranking()
         room = max(1, self.console.height - AROUND)
-        table = table_of(*columns(self.grid, self.results[:room]), self.console.width)
+        table = table_of(*columns(self.grid, results[:room]), self.console.width)
         lines = [self.state()]
-        if len(self.results) > room:
-            lines.insert(0, f"... and {count(len(self.results) - room, 'combination')} more")
+        if len(results) > room:
+            lines.insert(0, f"... and {count(len(results) - room, 'combination')} more")
         texts = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]
         self.live.update(Group(table, *texts), refresh=True)
 

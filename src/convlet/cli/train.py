@@ -62,7 +62,8 @@ def train(
     training = replace(training, shards=machines.shards(training.shards))
     choices = training.with_recipe(choices)
     choices.check(**given_settings(training))
-    machines.check(training.shards or 1, choices.threads)
+    machines.check(choices.threads)
+    machines.check_shards(training.shards or 1)
     reading.check()
     training.check()
     if training.folds is not None:

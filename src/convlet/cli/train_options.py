@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from convlet.cli.choices import OF_RECIPE, Choices
 from convlet.cli.names import call
-from convlet.cli.options import real, together, whole, word
+from convlet.cli.options import Decorator, real, together, whole, word
 from convlet.datasets import Dataset
 from convlet.errors import InputError, Name
 from convlet.inputs import as_count
@@ -83,17 +83,24 @@ COURSE = (
         show_default=OF_RECIPE,
     ),
 )
+
+
+def shards(usual: str) -> Decorator:
+    """--shards of a command, with its usual number in words."""
+    return whole(
+        "--shards",
+        help="Parts of a minibatch, whose sums meet along a tree: they decide the bits.",
+        show_default=usual,
+    )
+
+
 LIMIT = whole("--limit", help="Use N training images only, of each class its share.")
 OPTIONS = together(
     "training",
     TrainOptions,
     [
         *COURSE,
-        whole(
-            "--shards",
-            help="Parts of a minibatch, whose sums meet along a tree: they decide the bits.",
-            show_default="1; with --cluster or --workers 8",
-        ),
+        shards("1; with --cluster or --workers 8"),
         whole(
             "--patience",
             help="Stop after N epochs without a lower validation loss; the best epoch is saved.",

@@ -1,16 +1,13 @@
-"""The trials of `convlet sweep`: what is trained on what, here or on a worker of a cluster."""
+"""The trials of `convlet sweep`: what is trained on what."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import isfinite
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
-from convlet import datasets
 from convlet.callbacks import Callback
 from convlet.checkpoint.identity import fingerprints
 from convlet.cli.choices import Choices
@@ -20,7 +17,6 @@ from convlet.datasets import Dataset
 from convlet.datasets.dataset import Split
 from convlet.engine import Samples
 from convlet.errors import ConvletError, DivergedError, InputError, one_line
-from convlet.run import Run
 from convlet.sweeps.outcomes import Outcome, Trial
 
 HELD_OUT = 6
@@ -130,71 +126,7 @@ def marks(data: Dataset) -> Mapping[str, str]:
     return {**found, "classes": ", ".join(data.classes)}
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a worker finds the data: a name or an absolute path, and arguments of `load`."""
-
-    name: str
-    arguments: tuple[tuple[str, Any], ...]
-    marks: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(cls, name: str, arguments: Mapping[str, Any], data: Dataset) -> "Source":
-        """That of data that were loaded so."""
-        known = name in datasets.names()
-        place = name if known else os.path.abspath(name)
-        return cls(place, tuple(arguments.items()), tuple(marks(data).items()))
-
-
-class Lacking(str):
-    """Why a worker could not open the data."""
-
-
-class Abandoned(Exception):
-    """Nobody waits for this trial any more."""
-
-
-class WhileWanted(Callback):
-    """Ends a trial of a worker that nobody waits for: its client is gone, or has cancelled it."""
-
-    def __init__(self) -> None:
-        from distributed import get_worker
-
-        worker = get_worker()
-        self.tasks, self.key = worker.state.tasks, worker.get_current_task()
-
-    def on_progress(self, run: Run) -> None:
-        task = self.tasks.get(self.key)
-        if task is None or task.state != "executing":
-            raise Abandoned
-
-
-@lru_cache(maxsize=1)
-def opened(source: Source) -> Dataset | Lacking:
-    """The data on this worker, if they are those of the caller."""
-    try:
-        data = datasets.load(source.name, progress=False, **dict(source.arguments))
-    except (ConvletError, OSError, MemoryError) as error:
-        return Lacking(one_line(error))
-    if tuple(marks(data).items()) != source.marks:
-        return Lacking(f"{source.name} holds other images there")
-    return data
-
-
-def run_on_worker(
-    plan: Plan, trial: Trial, source: Source, data: Dataset | None
-) -> Outcome | Lacking:
-    """A trial on the worker of a cluster, with all its threads.  data: None to open the source."""
-    from distributed import get_worker
-
-    found = opened(source) if data is None else data
-    if isinstance(found, Lacking):
-        return found
-    threads: int = get_worker().state.nthreads
-    return plan.run(found, trial, [WhileWanted()], threads)
-
-
 def forget() -> None:
     """Let the data go that the last trials used."""
-    for function in (opened, marks, _parts):
+    for function in (marks, _parts):
         function.cache_clear()

@@ -20,12 +20,10 @@ MPI = "mpi"
 """The cluster whose workers are the ranks of MPI; see mpi.py."""
 
 USUAL_SHARDS = 8
+"""Of a minibatch, on a cluster, where nobody says."""
+
+USUAL_SILENCE = 10.0  # seconds
 MOST_SILENCE = 86400.0  # seconds
-
-
-def usual_shards(cluster: Any) -> int:
-    """Of a minibatch, where nobody says: of the cluster it only matters whether there is one."""
-    return 1 if cluster is None else USUAL_SHARDS
 
 
 @contextmanager

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from convlet.errors import ClusterError, InputError, one_line
+from convlet.errors import ClusterError, InputError, blaming, one_line
 from convlet.libraries import library
 
 WHAT = "training on a cluster needs"
 LIMIT = 5.0
 """Seconds that the scheduler has for its answer."""
-EXPECTED = 'a client of Dask, the address of its scheduler, as "tcp://10.0.0.1:8786", or "mpi"'
+ADDRESS = 'the address of a scheduler, as "tcp://10.0.0.1:8786"'
+EXPECTED = f'a client or a cluster of Dask, {ADDRESS}, or "mpi"'
 
 
 @contextmanager
@@ -20,27 +21,36 @@ def connected(cluster: Any) -> Iterator[Any]:
     Raises `InputError`, `ClusterError`, `MissingDependencyError`.
     """
     distributed = dask_library()
+    with blaming("cluster"):
+        client = _client(distributed, cluster)
+    try:
+        yield client
+    finally:
+        if client is not cluster:
+            client.close()
+
+
+def _client(distributed: Any, cluster: Any) -> Any:
+    """The client that was given, or a new one."""
     if isinstance(cluster, distributed.Client):
         if cluster.asynchronous:
             raise InputError("cluster", cluster, "a client that is not asynchronous")
         if cluster.status != "running":
             raise ClusterError(f"the client of the cluster is {cluster.status}")
-        yield cluster
-        return
+        return cluster
     if not isinstance(cluster, str | distributed.deploy.Cluster):
         raise InputError("cluster", cluster, EXPECTED)
     if isinstance(cluster, str):
-        check_address(cluster)
+        check_address(cluster, EXPECTED)
     try:
-        client = distributed.Client(cluster, timeout=LIMIT, set_as_default=False)
+        return distributed.Client(cluster, timeout=LIMIT, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # TLS raises all of them
+        if "Worker.identity" in str(error):
+            but = "a worker is there"
+            raise InputError("cluster", cluster, but=but, hint="name its scheduler") from error
         raise ClusterError(
             f"there is no cluster at {cluster}, within {LIMIT:g} seconds: {one_line(error)}"
         ) from error
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 def dask_library() -> Any:
@@ -48,8 +58,8 @@ def dask_library() -> Any:
     return library("distributed", WHAT, '"convlet[cluster]"', "Dask")
 
 
-def check_address(address: str) -> None:
-    """Refuse what is no address, before anybody is asked.
+def check_address(address: str, expected: str) -> None:
+    """Refuse what is no address, before anybody is asked.  expected: in words.
 
     Raises `InputError`, `MissingDependencyError`.
     """
@@ -57,6 +67,6 @@ def check_address(address: str) -> None:
     try:
         host = comm.get_address_host(address)
     except (ValueError, TypeError) as error:
-        raise InputError("cluster", address, EXPECTED, one_line(error)) from error
+        raise InputError("cluster", address, expected, one_line(error)) from error
     if not host:
-        raise InputError("cluster", address, EXPECTED)
+        raise InputError("cluster", address, expected)

@@ -33,14 +33,20 @@ class Placed(Generic[T]):
     """Tasks that run one at a time on each worker of a cluster.
 
     start(task, worker) submits a task to that worker, and to no other -> its future.  A worker that
-    joins gets tasks; the task of one that is gone is started again on another.  patience: seconds
-    that tasks wait for a worker, where all are gone.
+    joins gets tasks; the task of one that is gone is started again on another.  fit: whether a
+    worker, by its address, can have any.  silence: seconds that tasks wait for a worker, where all
+    are gone.
     """
 
     def __init__(
-        self, client: Any, tasks: Iterable[T], start: Callable[[T, str], Any], patience: float = 60
+        self,
+        client: Any,
+        tasks: Iterable[T],
+        start: Callable[[T, str], Any],
+        fit: Callable[[str], bool] = lambda address: True,
+        silence: float = 60.0,
     ) -> None:
-        self.client, self.start, self.patience = client, start, patience
+        self.client, self.start, self.fit, self.silence = client, start, fit, silence
         self.waiting = deque(tasks)
         self.running: dict[str, tuple[T, Any]] = {}
         self.losses: Counter[T] = Counter()
@@ -59,7 +65,10 @@ class Placed(Generic[T]):
             for worker in workers:
                 if self.waiting and worker not in self.running:
                     task = self.waiting.popleft()
-                    self.running[worker] = task, self.start(task, worker)
+                    try:
+                        self.running[worker] = task, self.start(task, worker)
+                    except TimeoutError:  # all workers went a moment ago
+                        self.again(task)
             yield from self._done()
 
     def again(self, task: T) -> None:
@@ -73,12 +82,13 @@ class Placed(Generic[T]):
     def _workers(self) -> list[str]:
         try:
             asked = self.client.scheduler.ncores
-            found = list(self.client.sync(asked, callback_timeout=self.patience))
+            listed = list(self.client.sync(asked, callback_timeout=self.silence))
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             raise _gone(f"its scheduler does not answer ({one_line(error)})") from None
+        found = [one for one in listed if self.fit(one)]
         if found:
             self.since = monotonic()
-        elif monotonic() - self.since > self.patience:
+        elif monotonic() - self.since > self.silence:
             raise _gone("no worker is left")
         return found
 
@@ -116,10 +126,10 @@ class Placed(Generic[T]):
             del self.running[worker]
             try:
                 if future.status == "finished":
-                    yield Ended(task, worker, future.result(timeout=self.patience))
+                    yield Ended(task, worker, future.result(timeout=self.silence))
                     continue
                 if future.status == "error":
-                    why = _reason(future.exception(timeout=self.patience))
+                    why = _reason(future.exception(timeout=self.silence))
                     yield Ended(task, worker, None, why)
                     continue
             except TimeoutError:  # its worker went before it could say more

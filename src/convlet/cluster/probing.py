@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from convlet._version import __version__
 from convlet.errors import InputError, one_line
 from convlet.native import TARGET
+
+AGAIN = 6
+"""Times as long as it was waited for, until a worker that does not answer is asked again."""
 
 
 class UnfitError(Exception):
@@ -93,6 +97,35 @@ def check_workers(client: Any, silence: float) -> list[str]:
     if not answering:
         raise no_workers(silence)
     return answering
+
+
+class Fit:
+    """Whether a worker can take part; each is asked once, and again where it does not answer.
+
+    told: why one cannot.
+    """
+
+    def __init__(self, client: Any, silence: float, told: Callable[[str], None]) -> None:
+        self.client, self.silence, self.told = client, silence, told
+        self.fit: dict[str, bool] = {}
+        self.later: dict[str, float] = {}  # when who did not answer is asked again
+
+    def __call__(self, address: str) -> bool:
+        if address not in self.fit and monotonic() >= self.later.get(address, 0.0):
+            self._ask(address)
+        return self.fit.get(address, False)
+
+    def _ask(self, address: str) -> None:
+        try:
+            self.client.sync(probe, self.client, address, callback_timeout=self.silence)
+            self.fit[address] = True
+        except UnfitError as error:
+            self.fit[address] = False
+            self.told(f"the worker {address} takes no part: {error.but}")
+        except (OSError, TimeoutError):
+            if address not in self.later:
+                self.told(f"the worker {address} takes no part for now: it does not answer")
+            self.later[address] = monotonic() + AGAIN * self.silence
 
 
 def no_workers(silence: float) -> InputError:

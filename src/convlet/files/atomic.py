@@ -1,4 +1,7 @@
-"""Atomic writes: after a crash or on a full disk, a path holds a whole file, the old or the new."""
+"""Atomic writes: after a crash or on a full disk, a path holds a whole file, the old or the new.
+
+`append` is for files of lines, of which a crash may cut the last one.
+"""
 
 import errno
 import os
@@ -40,6 +43,32 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | Iterable[bytes | me
         raise
     except OSError as error:
         raise file_error("written", name, error) from error
+
+
+def append(path: str | os.PathLike[str], size: int, data: bytes) -> int:
+    """Write data behind the first `size` bytes of a file, and synchronise it -> its new size.
+
+    What stood behind them, as the half of what a crash cut, is gone.  Raises `FileError`; the file
+    then ends where it did, if the system allows it.
+    """
+    name = file_name(path)
+    try:
+        file = os.open(name, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(file, size)
+            os.lseek(file, size, os.SEEK_SET)
+            try:
+                _write_all(file, memoryview(data))
+                os.fsync(file)
+            except BaseException:  # Ctrl-C too
+                with suppress(OSError):
+                    os.ftruncate(file, size)
+                raise
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise file_error("written", name, error) from error
+    return size + len(data)
 
 
 def make_folder(path: str) -> None:

@@ -1,7 +1,8 @@
-"""The folder of a sweep: every trial that ended, written in one step each, and read again.
+"""The folder of a sweep: every trial that ended, a line each, and read again.
 
-trials.jsonl: a line that says what the sweep is, then a line for each trial.  results.csv: the
-combinations, the best first.
+trials.jsonl: a line that says what the sweep is, then a line for each trial as it ends; of a trial
+that ran again the last one counts.  A crash can cut the last line, which is forgiven: that trial
+runs again.  results.csv: the combinations, the best first, written when the sweep ends.
 """
 
 import csv
@@ -16,7 +17,7 @@ from typing import Any
 
 from convlet.checkpoint.lock import Lock
 from convlet.errors import DataError, InputError
-from convlet.files.atomic import make_folder, write_atomic
+from convlet.files.atomic import append, make_folder, write_atomic
 from convlet.files.streams import open_regular, read_up_to
 from convlet.sweeps.outcomes import Outcome, Result, Trial, ranked
 
@@ -37,45 +38,68 @@ class SweepFolder:
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self.path, self.identity = path, identity
-        self.outcomes: list[Outcome] = []
+        self.by_trial: dict[Trial, Outcome] = {}
+        self.ranking: list[Result] | None = None
+        self.size = 0  # bytes of whole lines
         make_folder(str(path))
         self.lock = Lock(str(path), "its trials")
         try:
             if (path / TRIALS).exists():
-                found, self.outcomes = read(path)
+                found, outcomes, self.size = _read(path)
                 refuse_other(found, identity, path)
+                self.by_trial = {one.trial: one for one in outcomes}
         except BaseException:
-            self.close()
+            self.lock.release()
             raise
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """The last one of each trial that ended."""
+        return list(self.by_trial.values())
 
     @property
     def results(self) -> list[Result]:
         """All combinations, the best first."""
-        return ranked(self.identity["grid"], self.outcomes, self.identity["trials"])
+        if self.ranking is None:
+            grid, trials = self.identity["grid"], self.identity["trials"]
+            self.ranking = ranked(grid, self.outcomes, trials)
+        return self.ranking
 
     def add(self, outcome: Outcome) -> None:
-        """Keep one more outcome; it is in the files when this returns.  Raises `FileError`."""
-        self.outcomes = [one for one in self.outcomes if one.trial != outcome.trial]
-        self.outcomes.append(outcome)
-        first = {"convlet sweep": FORMAT, **self.identity}
-        lines = [first, *map(_record, self.outcomes)]
-        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-        write_atomic(self.path / TRIALS, text.encode())
-        write_atomic(self.path / RESULTS, _csv(self.results).encode())
+        """Keep one more outcome; it is in the file when this returns.  Raises `FileError`."""
+        name = self.path / TRIALS
+        if self.size == 0:
+            first = _line({"convlet sweep": FORMAT, **self.identity})
+            write_atomic(name, first)
+            self.size = len(first)
+        self.size = append(name, self.size, _line(_record(outcome)))
+        self.by_trial[outcome.trial] = outcome
+        self.ranking = None
 
     def close(self) -> None:
-        """Let others have the folder."""
-        self.lock.release()
+        """Write the results, and let others have the folder.  Raises `FileError`."""
+        try:
+            if self.by_trial:
+                write_atomic(self.path / RESULTS, _csv(self.results).encode())
+        finally:
+            self.lock.release()
 
 
 def read(path: Path) -> tuple[Identity, list[Outcome]]:
     """What the sweep in a folder is, and its outcomes.  Raises `FileError`, `DataError`."""
+    identity, outcomes, _ = _read(path)
+    return identity, list({one.trial: one for one in outcomes}.values())
+
+
+def _read(path: Path) -> tuple[Identity, list[Outcome], int]:
+    """The same, all outcomes that were ever added, and how many bytes of whole lines there are."""
     name = path / TRIALS
     with open_regular(name) as file:
         data = bytes(read_up_to(file, MAX_BYTES + 1))
     if len(data) > MAX_BYTES:
         raise DataError(f"{name}: expected at most {MAX_BYTES} bytes, found more")
-    lines = data.decode(errors="replace").splitlines()
+    size = data.rfind(b"\n") + 1
+    lines = data[:size].decode(errors="replace").splitlines()
     found = [_object(line, number, name) for number, line in enumerate(lines, start=1)]
     if not found or found[0].pop("convlet sweep", None) != FORMAT:
         raise DataError(f"{name}: expected the trials of a sweep, found another file")
@@ -83,7 +107,7 @@ def read(path: Path) -> tuple[Identity, list[Outcome]]:
     grid, trials = identity.get("grid"), identity.get("trials")
     if not (_is_grid(grid) and isinstance(trials, int)):
         raise DataError(f"{name}, line 1: expected a grid and the trials of each combination")
-    return identity, [_outcome(one, n, name) for n, one in enumerate(found[1:], start=2)]
+    return identity, [_outcome(one, n, name) for n, one in enumerate(found[1:], start=2)], size
 
 
 def refuse_other(found: Identity, wanted: Identity, path: Path) -> None:
@@ -107,6 +131,10 @@ def _short(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     text = re.sub(r"(sha256 [0-9a-f]{12})[0-9a-f]{52}", r"\1...", text)
     return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, allow_nan=False) + "\n").encode()
 
 
 def _record(outcome: Outcome) -> dict[str, Any]:
