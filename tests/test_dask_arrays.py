@@ -121,6 +121,18 @@ def test_an_error_of_values_says_which_images_it_is_about():
         NETWORK.predict(moved).compute()
 
 
+def test_a_dark_chunk_is_refused_with_what_to_do_if_it_is_the_only_one():
+    dark = X.copy()
+    dark[40:80] //= 255
+    dark[40, 0, 0, 0] = 1
+    x = da.from_array(dark, chunks=40)
+    words = r"x\[40:80\] holds uint8 .* one by one: x\.rechunk\({0: 80}\)"
+    with pytest.raises(convlet.InputError, match=words):
+        NETWORK.predict(x).compute()
+    found = NETWORK.predict_proba(x.rechunk({0: 80})).compute()
+    assert found.tobytes() == NETWORK.predict_proba(dark).tobytes()
+
+
 class Made:
     """Chunks that are made when they are asked for, and counted while they are in memory."""
 

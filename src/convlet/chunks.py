@@ -8,22 +8,49 @@ it was when it was asked for.  An image is predicted alone, so the bits are thos
 import sys
 from collections.abc import Callable
 from copy import deepcopy
+from functools import wraps
 from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from convlet import arrays
 from convlet.equations import Array
 from convlet.errors import InputError
+from convlet.inputs import as_threads
+from convlet.values import wrong_levels
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Array)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def is_chunked(x: Any) -> TypeGuard[Any]:
     """Whether x is a Dask array; nothing is imported for the question."""
     core = sys.modules.get("dask.array.core")
     return core is not None and isinstance(x, core.Array)
+
+
+def by_chunks(dtype: DTypeLike, wide: bool = True) -> Callable[[F], F]:
+    """A method of a network, method(x, threads=...), that also takes a Dask array of images.
+
+    It then gives a Dask array of rows of the dtype, with a number for each class, or where it is
+    not wide of one number an image.  Raises `InputError`.
+    """
+
+    def decorated(method: F) -> F:
+        @wraps(method)
+        def either(network: Any, x: Any, **more: Any) -> Any:
+            if not is_chunked(x):
+                return method(network, x, **more)
+            if "threads" in more:
+                more["threads"] = as_threads(more["threads"])
+            like = np.empty((0, network.class_count) if wide else 0, dtype)
+            return mapped(network, method.__name__, x, like, **more)
+
+        return cast(F, either)
+
+    return decorated
 
 
 def mapped(network: Any, method: str, x: Any, like: A, **more: Any) -> A:
@@ -65,7 +92,11 @@ def _of_chunk(
         if error.parameter != "x" or np.isnan(start):
             raise
         part = (error.subject or "x").removeprefix("x")
-        raise error.remade(subject=f"x[{start}:{stop}]{part}") from None
+        hint = error.hint
+        if images.dtype == np.uint8 and wrong_levels(images, "x") is not None:  # it may be the only
+            own = f"; chunks are judged one by one: x.rechunk({{0: {2 * len(images)}}}) mixes some"
+            hint = (*((hint,) if isinstance(hint, str) else hint), own)
+        raise error.remade(subject=f"x[{start}:{stop}]{part}", hint=hint) from None
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import prod
 from os import PathLike
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,6 @@ from convlet.text import as_layers, format_layers
 from convlet.tracing import StageActivations, StageErrors, activations, errors
 from convlet.values import Scale, as_scale, check_scale
 from convlet.wording import count, size
-
-A = TypeVar("A", bound=Array)
 
 
 class Evaluation(NamedTuple):
@@ -230,38 +228,32 @@ class Inference(Exports, DeviceExports):
         """
         return Parameters(views(self.flat, self.shapes))
 
+    @chunks.by_chunks(np.float32)
     def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32:
         """Class probabilities x^L.
 
         x (n, rows, columns, channels) -> (n, classes).  threads: as in `fit`.  Of a Dask array of
         images it is a Dask array, computed chunk by chunk when it is asked.  Raises `InputError`.
         """
-        if chunks.is_chunked(x):
-            like = np.empty((0, self.class_count), np.float32)
-            return self._mapped("predict_proba", x, like, threads)
         images = self._images(x)
         return self.engine.predict(self.flat, images, inputs.as_threads(threads))
 
+    @chunks.by_chunks(np.int64, wide=False)
     def predict(self, x: Any, *, threads: int | None = None) -> NDArray[np.int64]:
         """Most probable class of each image.
 
         x (n, rows, columns, channels) -> (n,).  threads: as in `fit`.  Of a Dask array of images it
         is a Dask array, computed chunk by chunk when it is asked.  Raises `InputError`.
         """
-        if chunks.is_chunked(x):
-            return self._mapped("predict", x, np.empty(0, np.int64), threads)
-        z = self._logits(x, threads)
+        z = self._logits(x, threads=threads)
         refuse_not_finite(z)
         return np.asarray(z.argmax(axis=1), np.int64)
 
-    def _logits(self, x: Any, threads: int | None = None) -> Float32:
+    @chunks.by_chunks(np.float32)
+    def _logits(self, x: Any, *, threads: int | None = None) -> Float32:
         """What enters the softmax, (n, classes).  Raises `InputError`."""
         images = self._images(x)
         return self.engine.logits(self.flat, images, inputs.as_threads(threads))
-
-    def _mapped(self, method: str, x: Any, like: A, threads: int | None) -> A:
-        """That method for each chunk of a Dask array.  Raises `InputError`."""
-        return chunks.mapped(self, method, x, like, threads=inputs.as_threads(threads))
 
     def _images(self, x: Any) -> Array:
         """Images of the caller, on the scale of training.  Raises `InputError`."""
@@ -280,10 +272,8 @@ class Inference(Exports, DeviceExports):
         """
         if not chunks.is_chunked(x):
             return self.score(self.samples(x, y, sample_weight), inputs.as_threads(threads))
-        like = np.empty((0, self.class_count), np.float32)
-        logits = self._mapped("_logits", x, like, threads)
         z, (targets, weight) = chunks.computed(
-            logits, lambda count: self._labels(y, sample_weight, count)
+            self._logits(x, threads=threads), lambda count: self._labels(y, sample_weight, count)
         )
         return judged(seen_of(z.astype(np.float64), targets, weight), weight)
 

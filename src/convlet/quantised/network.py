@@ -70,6 +70,7 @@ class QuantizedNetwork(WholeDeviceExports):
         """M, the units of the last layer."""
         return self.stages[-1].output_shape[0]
 
+    @chunks.by_chunks(np.int8)
     def predict_bytes(self, x: Any) -> Int8:
         """The bytes of the logits, int8 (n, classes): what a device computes, byte for byte.
 
@@ -77,35 +78,30 @@ class QuantizedNetwork(WholeDeviceExports):
         are levels / 255.  Of a Dask array of images it is a Dask array, computed chunk by chunk
         when it is asked.  Raises `InputError`.
         """
-        if chunks.is_chunked(x):
-            return self._mapped("predict_bytes", x, np.int8)
         return self._bytes(self._levels(x))
 
+    @chunks.by_chunks(np.float64)
     def predict_logits(self, x: Any) -> Float64:
         """What the bytes stand for (26): what would enter the softmax, (n, classes).
 
         x, raises: as `predict_bytes`.
         """
-        if chunks.is_chunked(x):
-            return self._mapped("predict_logits", x, np.float64)
         return eq.real(self.predict_bytes(x), self.parts[-1].y)
 
+    @chunks.by_chunks(np.float32)
     def predict_proba(self, x: Any) -> Float32:
         """Class probabilities (11) of `predict_logits`, (n, classes); as exact as bytes allow.
 
         x, raises: as `predict_bytes`.
         """
-        if chunks.is_chunked(x):
-            return self._mapped("predict_proba", x, np.float32)
         return floats.softmax(self.predict_logits(x)).astype(np.float32)
 
+    @chunks.by_chunks(np.int64, wide=False)
     def predict(self, x: Any) -> Int64:
         """Most probable class of each image (36), decided in whole numbers, (n,).
 
         x, raises: as `predict_bytes`.
         """
-        if chunks.is_chunked(x):
-            return chunks.mapped(self, "predict", x, np.empty(0, np.int64))
         return eq.decided(self.predict_bytes(x))
 
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None) -> Evaluation:
@@ -130,10 +126,6 @@ class QuantizedNetwork(WholeDeviceExports):
         """Labels and weights of so many images.  Raises `InputError`."""
         targets = arrays.as_labels(y, count, self.class_count)
         return targets, arrays.as_sample_weight(sample_weight, count)
-
-    def _mapped(self, method: str, x: Any, dtype: type[N]) -> NDArray[N]:
-        """That method, which gives (n, classes), for each chunk of a Dask array."""
-        return chunks.mapped(self, method, x, np.empty((0, self.class_count), dtype))
 
     def seen(self, data: Samples, threads: int | None = None) -> Seen:
         """What the network makes of samples that are already checked.
