@@ -29,7 +29,8 @@ from time import perf_counter
 import numpy as np
 
 from convlet import Network, Settings
-from convlet.cluster.caller import LONG, SHORT, TIMES
+from convlet.cluster import SHORTEST_CALL
+from convlet.cluster.caller import LONG, TIMES
 from convlet.engine import Samples, Share, Steps, shard_start
 from cores import NETWORKS
 from families import FAMILIES
@@ -113,7 +114,7 @@ def step(
     exchange, images = math.ceil(math.log2(workers)) * each, 8 * fetched / link.rate
     call = software.call + 4 * link.delay + 8 * message * (1 + slots) / link.rate
     if steps is None:
-        aim = min(max(SHORT, TIMES * call), LONG)  # as the loop does
+        aim = min(max(SHORTEST_CALL, TIMES * call), LONG)  # as the loop does
         steps = max(1, (aim - call) / (compute + exchange + images))
     return Parts(compute, exchange, images, call / steps)
 

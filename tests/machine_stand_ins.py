@@ -1,8 +1,10 @@
 """What docs/machines.md needs that no test has: other machines, and who starts workers on them.
 
-Each takes the arguments of the real one, and all workers are threads of this process.
+Each takes the arguments of the real one (of Dask's own its signature says which), and all workers
+are threads of this process.
 """
 
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,9 +24,16 @@ class Local(distributed.LocalCluster):
         super().__init__(n_workers=n_workers, **WORKERS)
 
 
+OF_SSH = {*inspect.signature(distributed.SSHCluster).parameters}
+OF_ITS_WORKERS = {*inspect.signature(distributed.Nanny).parameters, "n_workers"}
+
+
 class SSHCluster(Local):
-    def __init__(self, hosts: list[str], *, worker_options: dict[str, Any]) -> None:
-        assert set(worker_options) <= {"nthreads", "nworkers", "memory_limit"}
+    """Takes what the original takes, which hands on any name."""
+
+    def __init__(self, hosts: list[str], **options: Any) -> None:
+        assert {"hosts", *options} <= OF_SSH
+        assert {*options.get("worker_options", {})} <= OF_ITS_WORKERS
         super().__init__(len(hosts) - 1)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from distributed import Client
 from distributed.security import Security
+from distributed.system import MEMORY_LIMIT
 
 import children
 import convlet
@@ -158,7 +159,7 @@ def test_a_file_that_a_worker_does_not_have_is_sent(three: Client, tmp_path: Pat
 def test_more_images_than_a_worker_has_room_for(
     three: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(caller, "SHARE", 0)
+    monkeypatch.setattr(caller, "WHOLE_WITHIN", 0)
     monkeypatch.setattr(blocks, "BLOCK", 3000)
     assert trained(cluster=three)[1] == trained()[1]
 
@@ -173,9 +174,12 @@ def test_chunks_of_dask(three: Client, tmp_path: Path) -> None:
     assert found[0].scale == here[0].scale
     again = trained(chunked, labels, cluster=three, checkpoint=tmp_path, resume=True)
     assert again[1] == trained()[1]
+    for same in (x, chunked.rechunk((100, 10, 10, 1))):
+        with pytest.raises(InputError, match=r"sha256 .*, and the images of a Dask .* the same:"):
+            trained(same, labels, cluster=three, checkpoint=tmp_path, resume=True)
     other = chunked.copy()
     other[3] = 0
-    with pytest.raises(InputError, match="of a run with"):
+    with pytest.raises(InputError, match=r"of a run with .* over 5 chunks: go on"):
         trained(other, labels, cluster=three, checkpoint=tmp_path, resume=True)
 
 
@@ -466,6 +470,16 @@ def test_workers_that_cannot_take_part(
     monkeypatch.setattr(probing, "prober", prober)
     with pytest.raises(InputError, match=f"cluster has the worker tcp://.*, but {words}"):
         trained(cluster=three)
+
+
+def test_a_worker_without_a_limit_has_the_memory_of_its_machine() -> None:
+    with (
+        cluster_of(1, processes=False, memory_limit=0) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        (address,) = client.nthreads()
+        about = client.sync(probing.probe, client, address)
+    assert about["memory"] == MEMORY_LIMIT
 
 
 def test_another_numpy_is_told(three: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convlet.cluster.exchange import Exchange, edges_of, places_of, rounds_of
+from convlet.cluster.exchange import Exchange, edges_of, places_of, rounds_of, totals_of
 from convlet.engine import shard_nodes, shard_start
 
 PARAMETERS = 5
@@ -129,3 +129,11 @@ def test_places_are_those_of_the_shards(count: int, size: int, data: st.DataObje
         for b in range(shard_start(first, shards, here), shard_start(last, shards, here))
     ]
     assert places_of(count, size, shards, first, last).tolist() == expected
+
+
+def test_weights_of_a_minibatch_are_added_up() -> None:
+    order, weight = np.array([3, 0, 2, 1, 3]), np.array([0.5, 1, 0, 2], np.float32)
+    assert totals_of(order, weight, 2).tolist() == [2.5, 1.0, 2.0]
+    assert totals_of(order, None, 2).tolist() == [2.0, 2.0, 1.0]
+    small = np.array([1, 2**-30], np.float32)  # more than float32 can add up
+    assert totals_of(np.array([0, 1]), small, 2).tolist() == [1 + 2**-30]

@@ -7,8 +7,10 @@ and small integers, whose sums are exact in any order, say that the sums are rig
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from convlet import Network, Settings
 from convlet.engine import Samples, Share, Steps, shard_nodes, shard_start
 from convlet.errors import InputError
+from convlet.settings import MOST_SHARDS
 from engines import take_steps
 
 LAYERS = {
@@ -262,3 +265,11 @@ def test_more_shards_than_images_of_a_minibatch_are_refused() -> None:
         Settings(batch_size=8, shards=9)
     with pytest.raises(InputError, match="shards"):
         Settings(shards=0)
+
+
+def test_the_core_takes_as_many_shards_as_the_settings() -> None:
+    kernels = (Path(__file__).parents[1] / "native" / "kernels.h").read_text(encoding="utf-8")
+    levels = re.search(r"most_shard_levels = (\d+);", kernels)
+    assert levels is not None
+    assert "most_shards = 1 << most_shard_levels;" in kernels
+    assert 1 << int(levels[1]) == MOST_SHARDS

@@ -69,6 +69,16 @@ def test_what_cannot_be_is_refused_on_all_ranks(seeds, options, words):
         assert re.match(words, one["error"])
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_data_that_one_rank_refuses_end_the_call_of_all_and_not_the_next_one(rank, alone):
+    status, found = mpiexec(2, short=rank)
+    assert status == 0
+    firsts = {one["rank"]: one["error"] for one in found if "error" in one}
+    assert firsts[rank].startswith("InputError: sample_weight has")
+    assert firsts[1 - rank].startswith(f"ClusterError: rank {rank} ended with InputError: sample")
+    assert [one["sha256"] for one in found if "sha256" in one] == [alone] * 2
+
+
 def test_an_error_of_rank_0_between_steps_is_told_to_all(tmp_path):
     (tmp_path / "file").write_text("")
     status, found = mpiexec(2, checkpoint=str(tmp_path / "file"))

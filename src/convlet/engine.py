@@ -165,6 +165,25 @@ class Engine(Protocol):
         """Images (n, rows, columns, channels) as training sees samples 0, 1, ... of that epoch."""
 
 
+class Trainer(Protocol):
+    """Who takes the steps in the place of the network's engine, to the same bits."""
+
+    @property
+    def seconds_per_call(self) -> float:
+        """How long a call may take, before the loop looks up; it may change from call to call."""
+
+    def train(
+        self,
+        parameters: Float32,
+        slots: tuple[Float32, ...],
+        data: Samples,
+        steps: Steps,
+        settings: Settings,
+        threads: int | None = None,
+    ) -> Trained:
+        """As `Engine.train`; what it raises leaves parameters and slots as they were."""
+
+
 def as_floats(images: Array) -> Float32:
     """Images as float32; uint8 levels u become u / 255."""
     floats: Float32 = images

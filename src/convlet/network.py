@@ -1,6 +1,7 @@
 """`Network`: layers with parameters that can be trained."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -9,8 +10,8 @@ from convlet import arrays, inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.callbacks import Callback, as_callbacks
 from convlet.checkpoint import Folder
-from convlet.cluster import MPI, USUAL_SHARDS, client_of, on_cluster, workers_of
-from convlet.engine import Samples, as_floats
+from convlet.cluster import USUAL_SHARDS, training_on
+from convlet.engine import Samples, Trainer, as_floats
 from convlet.equations import Float32
 from convlet.errors import InputError
 from convlet.inference import Inference
@@ -134,30 +135,25 @@ class Network(Inference):
         told = as_callbacks(callbacks)
         if inputs.as_bool(is_interactive() if progress is None else progress, "progress"):
             told = (*told, progress_callback())
-        ranks = isinstance(cluster, str) and cluster == MPI
-        with (
-            client_of(None if ranks else cluster, silence) as client,
-            on_cluster(client, x, y, sample_weight, self.input_shape, silence) as (x, y, omega),
-        ):
-            data = self.samples(x, y, omega, class_weight=settings.class_weight)
+        with training_on(cluster, silence, x, y, sample_weight, self.input_shape) as place:
+            data = self.samples(
+                place.x, place.y, place.sample_weight, class_weight=settings.class_weight
+            )
             pair = arrays.as_validation(validation)
             held_out = None if pair is None else self.samples(*pair, name="validation ")
             if held_out is not None:
                 check_same_scale(data.images, held_out.images, "x", "validation x")
             self.data, self.scale = name, scale_of(data.images)
-
-            def train(workers: training.Trainer | None) -> History:
-                return self.fit_samples(
+            self._keep(settings, told)
+            return place.train(
+                self,
+                data,
+                settings,
+                threads,
+                lambda workers: self._train(
                     data, held_out, settings, told, threads, checkpoint, every, resume, workers
-                )
-
-            if ranks:
-                from convlet.cluster import mpi
-
-                self._keep(settings, told)
-                return mpi.fit(self, data, settings, threads, train)
-            with workers_of(client, self.engine, data, settings.shards, silence) as workers:
-                return train(workers)
+                ),
+            )
 
     def fit_samples(
         self,
@@ -169,15 +165,40 @@ class Network(Inference):
         checkpoint: str | PathLike[str] | None = None,
         every: int | None = None,
         resume: bool = False,
-        workers: training.Trainer | None = None,
     ) -> History:
         """`fit` for samples and settings that are already checked; `scale` stays as it is."""
         self._keep(settings, callbacks)
-        if checkpoint is None:
-            return training.fit(self, data, validation, settings, callbacks, threads, None, workers)
-        with Folder(checkpoint, every, resume, data, validation) as folder:
+        return self._train(
+            data, validation, settings, callbacks, threads, checkpoint, every, resume
+        )
+
+    def _train(
+        self,
+        data: Samples,
+        validation: Samples | None,
+        settings: Settings,
+        callbacks: Sequence[Callback],
+        threads: int | None,
+        checkpoint: str | PathLike[str] | None,
+        every: int | None,
+        resume: bool,
+        workers: Trainer | None = None,
+    ) -> History:
+        """The loop, with the folder of checkpoints, if there is one."""
+        with (
+            nullcontext()
+            if checkpoint is None
+            else Folder(checkpoint, every, resume, data, validation) as folder
+        ):
             return training.fit(
-                self, data, validation, settings, callbacks, threads, folder, workers
+                self,
+                data,
+                validation,
+                settings,
+                callbacks=callbacks,
+                threads=threads,
+                checkpoints=folder,
+                trainer=workers,
             )
 
     def _keep(self, settings: Settings, callbacks: Sequence[Callback]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from convlet import backprop
 from convlet.ahead import ahead_of
 from convlet.callbacks import Callback, Checkpoints, NoCheckpoints
-from convlet.engine import Samples, Steps, Trained, as_floats
+from convlet.engine import Samples, Steps, Trainer, as_floats
 from convlet.equations import Float32
 from convlet.errors import DivergedError, Name, Words
 from convlet.randomness import Purpose, permutation
@@ -21,25 +20,6 @@ from convlet.stages import views
 
 SECONDS_PER_CALL = 0.05
 """How long the engine may work before the loop looks up: progress and Ctrl-C are this quick."""
-
-
-class Trainer(Protocol):
-    """Who takes the steps in the place of the network's engine, to the same bits."""
-
-    @property
-    def seconds_per_call(self) -> float:
-        """As `SECONDS_PER_CALL`; it may change from call to call."""
-
-    def train(
-        self,
-        parameters: Float32,
-        slots: tuple[Float32, ...],
-        data: Samples,
-        steps: Steps,
-        settings: Settings,
-        threads: int | None = None,
-    ) -> Trained:
-        """As `Engine.train`; what it raises leaves parameters and slots as they were."""
 
 
 def fit(

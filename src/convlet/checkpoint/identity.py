@@ -102,6 +102,8 @@ def refuse_other(found: Identity, run: Run, data: Identity, path: str) -> None:
         why = ""
         if name == "epochs":
             why = f", and the {run.settings.schedule.name} schedule spans all of them"
+        elif _chunks(mine) != _chunks(other):
+            why = ", and the images of a Dask array are compared chunk by chunk: it needs the same"
         theirs = "without one" if other is None else f"with {_short(other)}"
         raise InputError(
             name,
@@ -110,6 +112,12 @@ def refuse_other(found: Identity, run: Run, data: Identity, path: str) -> None:
             but=f"{path} is of a run {theirs}{why}",
             hint="go on with what it was started with, or take another folder",
         )
+
+
+def _chunks(fingerprint: Any) -> str:
+    """How many chunks a fingerprint of images is over, "" for none."""
+    found = re.search(r" over (\d+) chunks$", str(fingerprint))
+    return "" if found is None else found[1]
 
 
 def _found(name: str, value: Any) -> str:

@@ -11,6 +11,7 @@ import click
 
 from convlet.cli.choices import Choices, given_settings
 from convlet.cli.names import call
+from convlet.cli.train import train
 from convlet.cli.train_options import TrainOptions
 from convlet.errors import InputError
 from convlet.sweeps.outcomes import combinations
@@ -26,11 +27,8 @@ TRIED = (
 WITH_COMMAS = ("augmentation", "class_weight", "layers")
 """Parameters whose values have commas of their own."""
 MAY_BE_NONE = ("class_weight", "clip_norm")
-OF_SWEEP = (
-    *("grid", "limit", "folds", "hold_out", "seeds", "out", "picture", "cluster", "workers"),
-    "json",
-)
-"""Options that the command which trains the best one does not have, or not with that meaning."""
+OF_SWEEP = ("limit", "folds", "hold_out", "out", "cluster", "workers", "json")
+"""Options of sweep that do not belong to a training: what judges, where, and how it is told."""
 MOST = 10_000
 """Combinations of a grid."""
 
@@ -132,10 +130,11 @@ def words(grid: dict[str, list[str]]) -> str:
 def train_command(data: str, values: Mapping[str, str]) -> str:
     """The command that trains a combination on all training images."""
     context = click.get_current_context()
+    known = {one.name for one in train.params}
     words = ["convlet", "train", data]
     for option in context.command.params:
         name = option.name or ""
-        if isinstance(option, click.Argument) or name in OF_SWEEP:
+        if isinstance(option, click.Argument) or name in OF_SWEEP or name not in known:
             continue
         if name in values:
             if values[name] != "none" or name not in MAY_BE_NONE:

@@ -30,7 +30,7 @@ async def ask(members: Members, team: list[Member], calls: list[Call]) -> list[A
             stuck = stuck or _stuck(members, team, tasks)
             failed = any(isinstance(task.result(), Failure) for task in done)
             if ending is None and (failed or stuck or _missing(members, team, tasks)):
-                ending = monotonic() + members.patience
+                ending = monotonic() + members.silence
                 alive = [m for m, t in zip(team, tasks, strict=True) if t in pending]
                 await asyncio.gather(
                     *(
@@ -73,7 +73,7 @@ def _stuck(members: Members, team: list[Member], tasks: list[Any]) -> dict[str, 
     """For whom each waits, where all wait for one another and none computes."""
     pending = [m for m, t in zip(team, tasks, strict=True) if not t.done()]
     waiting = {m.address: m.waiting for m in pending}
-    if any(found is None or found[1] <= members.patience for found in waiting.values()):
+    if any(found is None or found[1] <= members.silence for found in waiting.values()):
         return {}
     return {address: found[0] for address, found in waiting.items() if found is not None}
 

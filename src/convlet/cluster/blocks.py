@@ -24,7 +24,7 @@ BLOCK_LIMIT = 30.0
 LIMIT = 600.0
 """Seconds in which Dask has to move images, or to make chunks anew."""
 
-SHARE = 0.25
+WHOLE_WITHIN = 0.25
 """Of a worker's memory that images may take to be there whole."""
 
 BLOCK = 32 << 20

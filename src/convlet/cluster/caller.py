@@ -6,18 +6,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from math import inf
 from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
-
+from convlet.cluster import SHORTEST_CALL
 from convlet.cluster.asking import ask
-from convlet.cluster.blocks import SHARE, Blocks, Divided, Kept, Whole
+from convlet.cluster.blocks import WHOLE_WITHIN, Blocks, Divided, Kept, Whole
 from convlet.cluster.calls import Answer, Call, Failure, digest_of
-from convlet.cluster.chunks import Chunks
-from convlet.cluster.exchange import edges_of, places_of
+from convlet.cluster.dask_images import Chunks
+from convlet.cluster.exchange import edges_of, places_of, totals_of
 from convlet.cluster.mapped import Mapped, digest, file_of
 from convlet.cluster.members import LOST, Member, Members
 from convlet.cluster.probing import UnfitError
@@ -29,8 +27,8 @@ from convlet.settings import Settings
 ATTEMPTS = 100
 """Of the same steps, whatever comes in their way."""
 
-SHORT, LONG = 0.4, 20.0
-"""Seconds of a call; a cheap one is as short as people notice."""
+LONG = 20.0
+"""Seconds of a call, at most."""
 
 TIMES = 10
 """What a call costs beside its steps, the parameters' way back above all, is a tenth of it."""
@@ -47,13 +45,13 @@ class Cluster:
     """
 
     def __init__(
-        self, client: Any, engine: Engine, data: Samples, shards: int, patience: float
+        self, client: Any, engine: Engine, data: Samples, shards: int, silence: float
     ) -> None:
-        self.client, self.shards, self.patience = client, shards, patience
+        self.client, self.shards, self.silence = client, shards, silence
         self.name = uuid4().hex
         self.data = data
         self.kept: Kept | None = None
-        self.members = Members(client, self.name, engine, patience, self._provide)
+        self.members = Members(client, self.name, engine, silence, self._provide)
         self.number = 0
         self.before: set[str] = set()  # the workers of the last call
         self.costs: deque[float] = deque(maxlen=4)  # of calls, in seconds beside their steps
@@ -80,8 +78,8 @@ class Cluster:
                         f"the worker {address}: {error}; so the images are sent to the workers"
                     )
         if self.kept is None:
-            room = min(about["memory"] or inf for about in abouts.values())
-            kind = Whole if images.nbytes <= SHARE * room else Divided
+            room = min(about["memory"] for about in abouts.values())
+            kind = Whole if images.nbytes <= WHOLE_WITHIN * room else Divided
             self.kept = kind(self.client, images)
         if isinstance(self.kept, Blocks):
             with suppress(OSError):  # the first call will lack them, and have it done again
@@ -99,7 +97,7 @@ class Cluster:
     @property
     def seconds_per_call(self) -> float:
         """Long against what the last calls cost, and short for who waits for progress."""
-        return min(max(SHORT, TIMES * min(self.costs, default=0.0)), LONG)
+        return min(max(SHORTEST_CALL, TIMES * min(self.costs, default=0.0)), LONG)
 
     def train(
         self,
@@ -134,14 +132,14 @@ class Cluster:
 
     def _team(self, most: int) -> list[Member]:
         """Workers that can take steps; waits a while for one."""
-        until = monotonic() + self.patience
+        until = monotonic() + self.silence
         while not (team := self.members.team(most)):
             self._refuse_lost_scheduler()
             if monotonic() > until:
                 self._refuse_lost_scheduler(ask=True)
                 self._say()
                 raise ClusterError(
-                    f"no worker of the cluster is left, for {self.patience:g} seconds"
+                    f"no worker of the cluster is left, for {self.silence:g} seconds"
                 )
             sleep(0.02)
         return team
@@ -160,9 +158,7 @@ class Cluster:
         self.number += 1
         edges = edges_of(settings.shards, [threads or m.threads for m in team])
         size, count = settings.batch_size, len(steps.order)
-        starts = np.arange(0, count, size)
-        each = np.ones(count) if data.weight is None else data.weight[steps.order]
-        totals = np.add.reduceat(each.astype(np.float64), starts)
+        totals = totals_of(steps.order, data.weight, size)
         calls = []
         for n, member in enumerate(team):
             places = places_of(count, size, settings.shards, edges[n], edges[n + 1])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,28 @@ from convlet.equations import Array, Float32, Float64
 from convlet.settings import Settings
 
 
+class File(NamedTuple):
+    """Where an array stands in a file."""
+
+    path: str
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    def opened(self) -> Array:
+        """Raises `OSError`, `ValueError` for a file that is too short."""
+        return np.memmap(self.path, np.dtype(self.dtype), "r", self.offset, self.shape)
+
+
 class Block(NamedTuple):
-    """Images start..stop-1 of the data, which Dask keeps under a key."""
+    """Images start..stop-1 of the data: Dask keeps them under a key, or they stand in a file.
+
+    key: None for images that nobody has yet.
+    """
 
     start: int
     stop: int
-    key: Any
+    key: str | File | None
     holders: tuple[str, ...] = ()  # addresses of workers that had it when this was written
 
 

@@ -130,3 +130,9 @@ def places_of(count: int, size: int, shards: int, first: int, last: int) -> NDAr
     places = (np.arange(whole)[:, None] * size + offsets).reshape(-1)
     tail = np.arange(shard_start(first, shards, rest), shard_start(last, shards, rest))
     return np.concatenate([places, whole * size + tail]).astype(np.int64)
+
+
+def totals_of(order: NDArray[np.int64], weight: Float32 | None, size: int) -> Float64:
+    """Of the weights of each minibatch, `size` samples of the order."""
+    each = np.ones(len(order)) if weight is None else weight[order].astype(np.float64)
+    return np.add.reduceat(each, np.arange(0, len(order), size))

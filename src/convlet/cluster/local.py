@@ -1,5 +1,9 @@
-"""A cluster of processes on this machine, for as long as it is needed."""
+"""A cluster of processes on this machine, for as long as it is needed.
 
+The processes, too, load this module, for `dask_setup`.
+"""
+
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import CRITICAL
@@ -21,6 +25,11 @@ def local_cluster(workers: int) -> Iterator[Any]:
         processes=True,
         dashboard_address="127.0.0.1:0",
         silence_logs=CRITICAL,
-        preload="convlet.cluster.deaf",
+        preload="convlet.cluster.local",
     ) as cluster:
         yield cluster
+
+
+def dask_setup(worker: Any) -> None:
+    """What Dask calls in each process first: Ctrl-C is for the one that started them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,28 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
 from mmap import mmap
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from convlet.cluster.blocks import Alive
-from convlet.cluster.calls import Block
+from convlet.cluster.calls import Block, File
 from convlet.equations import Array
 
 PIECE = 1 << 24  # bytes at a time
-
-
-class File(NamedTuple):
-    """Where an array stands in a file."""
-
-    path: str
-    offset: int
-    shape: tuple[int, ...]
-    dtype: str
-
-    def opened(self) -> Array:
-        """Raises `OSError`, `ValueError` for a file that is too short."""
-        return np.memmap(self.path, np.dtype(self.dtype), "r", self.offset, self.shape)
 
 
 def file_of(images: Any) -> File | None:
@@ -50,15 +37,8 @@ def digest(images: Array) -> str:
 
 
 async def read_there(file: File) -> str:
-    """On a worker: the digest of the images in the file, or why it cannot be read."""
-
-    def read() -> str:
-        try:
-            return digest(file.opened())
-        except (OSError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"
-
-    return await asyncio.to_thread(read)
+    """On a worker: the digest of the images in the file.  Raises `OSError`, `ValueError`."""
+    return await asyncio.to_thread(lambda: digest(file.opened()))
 
 
 class Mapped:
@@ -73,9 +53,10 @@ class Mapped:
     async def check(self, address: str) -> None:
         """Raises `OSError` where the worker does not read the same images there."""
         answers = await self.client.run(read_there, self.file, workers=[address], on_error="return")
-        if answers[address] != self.digest:
-            other = isinstance(answers[address], str) and len(answers[address]) == 64
-            why = "other images" if other else answers[address]
+        found = answers[address]
+        if found != self.digest:
+            other = "other images"
+            why = f"{type(found).__name__}: {found}" if isinstance(found, Exception) else other
             raise OSError(f"it does not read {self.file.path}: {why}")
 
     async def repair(self, lacking: Sequence[str], team: Sequence[str], alive: Alive) -> None:

@@ -47,7 +47,7 @@ class Member:
 class Members:
     """The workers of a run.
 
-    provide(address): brings a worker the images that it should have.  patience: seconds without a
+    provide(address): brings a worker the images that it should have.  silence: seconds without a
     sign of life after which a worker is left behind; so long a worker waits for the caller, too.
     """
 
@@ -56,12 +56,12 @@ class Members:
         client: Any,
         name: str,
         engine: Engine,
-        patience: float,
+        silence: float,
         provide: Callable[[str], Awaitable[None]],
     ) -> None:
         self.client, self.name, self.engine, self.provide = client, name, engine, provide
-        self.patience = patience
-        self.beat_every = min(BEAT, patience / 4)  # seconds
+        self.silence = silence
+        self.beat_every = min(BEAT, silence / 4)  # seconds
         self.members: dict[str, Member] = {}
         self.joining: dict[str, asyncio.Task[None]] = {}
         self.unfit: dict[str, UnfitError] = {}  # workers that are not asked again, and why
@@ -87,7 +87,7 @@ class Members:
                 hint="take at least as many; more than that divide the work more evenly",
             )
         probes = {a: asyncio.create_task(probe(self.client, a)) for a in listed}
-        await asyncio.wait(probes.values(), timeout=self.patience)
+        await asyncio.wait(probes.values(), timeout=self.silence)
         found = {a: result(a, task) for a, task in probes.items() if task.done()}
         abouts = {address: about for address, about in found.items() if about is not None}
         for task in probes.values():
@@ -100,13 +100,13 @@ class Members:
         self.watcher = asyncio.create_task(self._watch())
         begun = monotonic()
         while any(
-            not task.done() and (monotonic() - begun < self.patience or self.alive(address))
+            not task.done() and (monotonic() - begun < self.silence or self.alive(address))
             for address, task in joining.items()
         ):
             await asyncio.sleep(0.02)
         ready = [m.address for m in self.members.values() if m.ready]
         if not ready:
-            but = f"none of its workers began within {self.patience:g} seconds"
+            but = f"none of its workers began within {self.silence:g} seconds"
             raise InputError("cluster", None, found="is there", but=but, hint="are they busy?")
         for address in set(listed) - set(ready):
             self.notes.append(
@@ -115,10 +115,10 @@ class Members:
 
     async def _listed(self) -> dict[str, int]:
         """The workers of the cluster.  Raises `InputError` where none comes."""
-        until = monotonic() + self.patience
+        until = monotonic() + self.silence
         while not (listed := await self._asked()):
             if monotonic() > until:
-                raise no_workers(self.patience)
+                raise no_workers(self.silence)
             await asyncio.sleep(0.1)
         found: dict[str, int] = listed
         return found
@@ -126,9 +126,9 @@ class Members:
     async def _asked(self) -> dict[str, int]:
         """Raises `ClusterError` for a scheduler that is silent."""
         try:
-            found: dict[str, int] = await asyncio.wait_for(self.client.nthreads(), self.patience)
+            found: dict[str, int] = await asyncio.wait_for(self.client.nthreads(), self.silence)
         except TimeoutError:
-            words = f"the scheduler of the cluster does not answer, for {self.patience:g} seconds"
+            words = f"the scheduler of the cluster does not answer, for {self.silence:g} seconds"
             raise ClusterError(words) from None
         return found
 
@@ -166,7 +166,7 @@ class Members:
         return alive[:most]
 
     def silent(self, member: Member | None, now: float) -> bool:
-        return member is None or now - member.seen > self.patience
+        return member is None or now - member.seen > self.silence
 
     def alive(self, address: str) -> bool:
         return not self.silent(self.members.get(address), monotonic())
@@ -198,7 +198,7 @@ class Members:
     async def _watch(self) -> None:
         while True:
             try:
-                listed = await asyncio.wait_for(self.client.nthreads(), 6 * self.patience)
+                listed = await asyncio.wait_for(self.client.nthreads(), 6 * self.silence)
             except Exception as error:
                 self.error = error
                 return
@@ -220,7 +220,7 @@ class Members:
             return  # it is silent, or Dask will say that it is gone
         if found["known"]:
             member.seen, member.waiting = max(asked, member.seen), found["waiting"]
-        elif member.ready:  # its lease was over, as after a stop
+        elif member.ready:  # it was over there, as after a stop
             self.drop(member.address)
 
     async def _join(self, address: str, about: dict[str, Any] | None = None) -> None:
@@ -231,7 +231,7 @@ class Members:
                 worker.serve,
                 self.name,
                 self.engine,
-                self.patience,
+                self.silence,
                 workers=[address],
                 key=f"convlet-{self.name}-{address}",
                 allow_other_workers=False,
@@ -250,7 +250,7 @@ class Members:
             self.notes.append(f"the worker {address} takes no part: {error.but}")
         except Exception as error:  # of the network, or of a worker that leaves
             self.drop(address)
-            self.later[address] = monotonic() + self.patience
+            self.later[address] = monotonic() + self.silence
             if address not in self.told:
                 self.told.add(address)
                 self.notes.append(f"the worker {address} takes no part for now: {error}")
@@ -260,7 +260,7 @@ class Members:
     async def _begun(self, member: Member) -> None:
         """Wait for the long task."""
         while True:
-            found = await self.ask(member.address, worker.beat, limit=self.patience)
+            found = await self.ask(member.address, worker.beat, limit=self.silence)
             if isinstance(found, dict) and found["known"]:
                 return
             if member.task.status == "error":

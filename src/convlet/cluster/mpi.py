@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from convlet import threads as team
+from convlet.cluster import SHORTEST_CALL
 from convlet.cluster.calls import digest_of
-from convlet.cluster.exchange import Exchange, Node, edges_of
-from convlet.engine import Engine, Samples, Share, Steps, Trained, middle_of
+from convlet.cluster.exchange import Exchange, Node, edges_of, totals_of
+from convlet.engine import Engine, Samples, Share, Steps, Trained, Trainer, middle_of
 from convlet.equations import Float32, Float64
 from convlet.errors import ClusterError, InputError, MissingDependencyError
 from convlet.libraries import library
 from convlet.run import History, Trainee
 from convlet.settings import Settings
 from convlet.text import format_layers
+from convlet.threads import available
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class End:
 class Ranks:
     """Takes steps by all ranks, like `Engine.train`; on other ranks than 0 `follow` does."""
 
-    seconds_per_call = 0.4
+    seconds_per_call = SHORTEST_CALL
 
     def __init__(
         self, world: Any, engine: Engine, data: Samples, settings: Settings, threads: int
@@ -78,9 +79,8 @@ class Ranks:
         for vector in vectors:  # a checkpoint or a callback may have put others there
             self.world.Bcast(vector)
         self.parameters = len(vectors[0])
-        order, size, weight = steps.order, self.settings.batch_size, self.data.weight
-        each = np.ones(len(order)) if weight is None else weight[order].astype(np.float64)
-        totals = np.add.reduceat(each, np.arange(0, len(order), size))
+        order = steps.order
+        totals = totals_of(order, self.data.weight, self.settings.batch_size)
         first, last = self.edges[self.world.rank : self.world.rank + 2]
         share = Share(first, last, order, totals, self._meet)
         flat, *slots = vectors
@@ -108,20 +108,57 @@ class Ranks:
         return costs, values
 
 
-def fit(
+class Meeting:
+    """The ranks, from when each begins to check what it was called with.
+
+    Where one has an error before all train, the others are told, and wait for nobody.
+    """
+
+    def __init__(self) -> None:
+        self.mpi = _library()
+        self.met = False
+
+    def __enter__(self) -> "Meeting":
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is not None and not self.met:
+            self._errors(f"{type(error).__name__}: {error}")
+
+    def fit(
+        self,
+        network: Trainee,
+        data: Samples,
+        settings: Settings,
+        threads: int | None,
+        lead: Callable[[Trainer | None], History],
+    ) -> History:
+        """Train by all ranks -> the history, on each.  lead: training at rank 0, by these ranks.
+
+        Raises `InputError` on all ranks where they were called with different things,
+        `ClusterError` on the others where one raises an error before, or rank 0 between steps.  An
+        error in the middle of a step, where ranks wait for one another, ends the processes of all.
+        """
+        for rank, error in enumerate(self._errors("")):
+            if error:
+                raise ClusterError(f"rank {rank} ended with {error}")
+        return _fit(self.mpi, network, data, settings, threads, lead)
+
+    def _errors(self, mine: str) -> list[str]:
+        """Of all ranks, before they train."""
+        self.met = True
+        found: list[str] = self.mpi.COMM_WORLD.allgather(mine)
+        return found
+
+
+def _fit(
+    mpi: Any,
     network: Trainee,
     data: Samples,
     settings: Settings,
     threads: int | None,
-    lead: Callable[[Ranks], History],
+    lead: Callable[[Trainer | None], History],
 ) -> History:
-    """Train by all ranks -> the history, on each.  lead: training at rank 0, by these ranks.
-
-    Raises `InputError` on all ranks where they were called with different things, `ClusterError` on
-    the others where rank 0 raises an error between steps; `MissingDependencyError`.  An error in
-    the middle of a step, where ranks wait for one another, ends the processes of all.
-    """
-    mpi = _library()
     world = mpi.COMM_WORLD
     _refuse_different(world, network, data, settings)
     own = _threads(world.Split_type(mpi.COMM_TYPE_SHARED)) if threads is None else threads
@@ -170,7 +207,7 @@ def _threads(here: Any) -> int:
     ranks = here.allgather(mine)
     here.Free()
     share = sum(1 / sum(cpu in others for others in ranks) for cpu in mine)
-    return max(1, min(int(share + 1e-9), team.available()))
+    return max(1, min(int(share + 1e-9), available()))
 
 
 def _refuse_different(world: Any, network: Trainee, data: Samples, settings: Settings) -> None:

@@ -40,6 +40,7 @@ def prober() -> Callable[[Any], dict[str, Any]]:
     def about(dask_worker: Any) -> dict[str, Any]:
         try:
             import numpy
+            from distributed.system import MEMORY_LIMIT
 
             from convlet._version import __version__ as version
             from convlet.native import TARGET as target
@@ -50,7 +51,7 @@ def prober() -> Callable[[Any], dict[str, Any]]:
             "numpy": numpy.__version__,
             "target": target.name,
             "threads": dask_worker.state.nthreads,
-            "memory": dask_worker.memory_manager.memory_limit,  # bytes, or None
+            "memory": dask_worker.memory_manager.memory_limit or MEMORY_LIMIT,  # bytes
         }
 
     return about

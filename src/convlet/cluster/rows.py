@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convlet.cluster.calls import Block, Call
-from convlet.cluster.mapped import File
+from convlet.cluster.calls import Block, Call, File
 from convlet.equations import Array
 
 ROWS = "convlet_rows"

@@ -1,7 +1,7 @@
 """What runs on a worker: a long task that takes steps, and what the caller reaches it by.
 
 A run of training is a name; what a worker knows of it lives as long as its task, which ends when it
-is told so, or when nobody has asked for it for the time of its lease.
+is told so, or when nobody has asked for it for `silence` seconds.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from convlet.engine import Engine, Samples, Share, Steps
 from convlet.equations import Array, Float32
 
 FETCH = 10
-"""Leases that the images of a call may take to come from other workers."""
+"""Times the silence that the images of a call may take to come from other workers."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Run:
     name: str
     worker: Any  # of Dask
     engine: Engine
-    lease: float  # seconds
+    silence: float  # seconds without a question of the caller after which the run is over
     jobs: SimpleQueue[Job | None] = field(default_factory=SimpleQueue)
     inboxes: dict[int, SimpleQueue[Any]] = field(default_factory=dict)  # by the number of the call
     done: int = -1  # the last call that ended
@@ -56,7 +56,7 @@ class Run:
         self.renew()
 
     def renew(self) -> None:
-        self.ends = monotonic() + self.lease
+        self.ends = monotonic() + self.silence
 
     @property
     def over(self) -> bool:
@@ -164,12 +164,12 @@ def runs_of(worker: Any) -> dict[str, Run]:
 # ---------------------------------------------------------------- called by way of the scheduler
 
 
-def serve(name: str, engine: Engine, lease: float) -> None:
+def serve(name: str, engine: Engine, silence: float) -> None:
     """The long task: take steps until told to end, or nobody asks any more."""
     from distributed import get_worker, secede
 
     worker = get_worker()
-    run = Run(name, worker, engine, lease)
+    run = Run(name, worker, engine, silence)
     runs = runs_of(worker)
     runs[name] = run
     secede()  # other tasks go on: of another run, and those that make chunks of images
@@ -187,7 +187,7 @@ async def work(name: str, call: Call, dask_worker: Any) -> Answer | Failure:
         return Failure("gone", "the run is not known there")
     run.renew()
     run.fetch = asyncio.create_task(images_of(dask_worker, call))
-    done, _ = await asyncio.wait([run.fetch], timeout=FETCH * run.lease)
+    done, _ = await asyncio.wait([run.fetch], timeout=FETCH * run.silence)
     if not done or run.fetch.cancelled():
         run.fetch.cancel()
         return Failure("aborted" if done else "data", "they do not come")
@@ -206,7 +206,7 @@ async def work(name: str, call: Call, dask_worker: Any) -> Answer | Failure:
 
 
 async def beat(name: str, dask_worker: Any) -> dict[str, Any]:
-    """Renew the lease -> whether the run is there, and for whom it waits since how many seconds."""
+    """Put off the end of a run -> whether it is there, for whom it waits, for how many seconds."""
     run = runs_of(dask_worker).get(name)
     if run is None or run.over:
         return {"known": False}
