@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -101,6 +102,24 @@ def test_a_sum_of_another_network_is_refused(
 def test_a_reader_ends_with_its_run(ends: tuple[links._Socket, socket.socket]) -> None:
     with pytest.raises(links._OverError):
         links._read_sums(ends[1], lambda: None)
+
+
+class Garbled:
+    """A connection of Dask on which no message comes."""
+
+    async def read(self) -> None:
+        raise ValueError("no message")
+
+    def abort(self) -> None:
+        self.ended = True
+
+
+def test_a_message_that_cannot_be_read_is_its_senders_fault() -> None:
+    comm, lost = Garbled(), []
+    run = SimpleNamespace(lost=lambda *words: lost.append(words))
+    asyncio.run(links.listen(comm, lambda: run, "tcp://there", False))
+    assert comm.ended
+    assert lost == [("tcp://there", "ValueError: no message")]
 
 
 def test_large_sums_between_processes() -> None:

@@ -101,7 +101,8 @@ def sweep(
         _try(plan, folder, data, _runner(plan, choices, reading, data, client), json)
         drawn = any(one.accuracy is not None for one in folder.results)
         saved = drawing.save(plots.sweep(out)) if drawing is not None and drawn else None
-    return _say(tried, folder.results, choices.data, saved, out, json)
+    _say(tried, folder.results, choices.data, saved, out, json)
+    return int(best(folder.results) is None)
 
 
 Runner = Callable[[Sequence[Trial], Screen], Iterator[Outcome]]
@@ -209,8 +210,8 @@ def _try(plan: Plan, folder: SweepFolder, data: Dataset, run: Runner, json: bool
 
 def _say(
     grid: Grid, results: Sequence[Result], data: str, saved: str | None, out: Path, json: bool
-) -> int:
-    """What was found, and the command that trains the best -> the exit status."""
+) -> None:
+    """What was found, and the command that trains the best."""
     first = best(results)
     command = None if first is None else grids.train_command(data, first.values)
     if json:
@@ -221,7 +222,7 @@ def _say(
         ]
         found = None if first is None else dict(first.values)
         say_json({"best": found, "command": command, "results": rows, "out": str(out)})
-        return int(first is None)
+        return
     say()
     say_results(grid, results)
     say()
@@ -236,4 +237,3 @@ def _say(
         say(saved)
     if command is not None:
         say(f"to train it: {command}")
-    return int(first is None)

@@ -170,7 +170,7 @@ async def listen(comm: Any, run_now: Callable[[], Receiver | None], sender: str,
     try:
         if run_now() is not None:
             await read(comm, run_now)
-    except OSError as error:  # CommClosedError is one
+    except Exception as error:  # that the connection broke, or what came is no message
         if (run := run_now()) is not None:
             run.lost(sender, f"{type(error).__name__}: {error}")
     with suppress(OSError):
