@@ -1,4 +1,4 @@
-"""scripts/mutants, which makes mistakes in the core: its list is that of the code as it is."""
+"""scripts/mutants, which makes mistakes in the code: its list is that of the code as it is."""
 
 import re
 import runpy
@@ -18,12 +18,13 @@ def test_every_text_is_once_in_its_file():
     assert len({one.file for one in every}) > 10
 
 
+@pytest.mark.parametrize("in_python", [False, True])
 @pytest.mark.parametrize(("text", "times"), [("gone", 0), ("twice", 2)])
-def test_a_text_that_is_not_there_once_is_refused(tmp_path, text, times):
-    for folder in ("native", "scripts"):
+def test_a_text_that_is_not_there_once_is_refused(tmp_path, text, times, in_python):
+    for folder in ("native", "scripts", "src"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    one = mutants()[0]
-    path = tmp_path / "native" / one.file
+    one = next(one for one in mutants() if one.in_python == in_python)
+    path = tmp_path / one.path
     source = path.read_text(encoding="utf-8")
     path.write_text(source.replace(one.old, one.old * times), encoding="utf-8")
     match = re.escape(f"{one.file}, {one.what}: {times} times: {one.old}")
