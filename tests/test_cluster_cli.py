@@ -13,6 +13,7 @@ import pytest
 
 import children
 import convlet
+from command_line import assert_refused
 from convlet.cli import main
 
 ARGUMENTS = [
@@ -27,6 +28,19 @@ def test_workers_train_the_same_model(in_a_new_folder, capsys) -> None:
     flats = [convlet.load(f"{name}.safetensors").flat.tobytes() for name in ("workers", "shards")]
     assert flats[0] == flats[1]
     assert capsys.readouterr().out.count("shards: 8 a minibatch") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--workers", "2", "--threads", "2"], "--threads is 2, but --workers share the threads"),
+        (["--workers", "2", "--cluster", "tcp://h:1"], "--workers is 2, but there is a --cluster"),
+        (["--workers", "9"], "--workers is 9, but a minibatch has 8 shards"),
+        (["--cluster", "here"], "--cluster is 'here', expected the address of a scheduler, as"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_data_are_read(options, words, capsys) -> None:
+    assert_refused(["train", "missing.npz", *options], capsys, words)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -65,12 +65,17 @@ def sweep(data, *arguments):
     return main(["sweep", str(data), "--grid", GRID, *HOW, *arguments])
 
 
-def test_the_outcomes_are_those_of_one_process(images, cluster, capsys):
+def held():
+    return sum(one.cache_info().currsize for one in (placed_trials.opened, marks, _parts))
+
+
+def test_the_outcomes_are_those_of_one_process(images, cluster, client, capsys):
     assert sweep(images, "--out", "here") == 0
     here = trials(capsys)
     assert len(here) == 8
     assert sweep(images, "--out", "there", "--cluster", cluster.scheduler_address) == 0
     assert trials(capsys) == here
+    assert set(client.run(held).values()) == {0}
 
 
 def test_a_worker_without_the_data_gets_them(images, cluster, capsys, monkeypatch):
@@ -287,6 +292,6 @@ def test_a_worker_keeps_the_data_for_the_next_trial_and_no_longer(images, monkey
             assert placed_trials.opened.cache_info().currsize == 1
         assert len(loads) == 1
         deadline = time.monotonic() + 30
-        while any(one.cache_info().currsize for one in (placed_trials.opened, marks, _parts)):
+        while held():
             assert time.monotonic() < deadline
             time.sleep(0.05)
