@@ -101,6 +101,11 @@ def test_a_silent_worker_holds_nothing() -> None:
     assert repaired(kept, ["a"], {"a"}) == ["a", ""]
 
 
+async def soon(waiting: Any) -> None:
+    """Ten seconds at most, which what is tested does not need."""
+    await asyncio.wait_for(waiting, 10)
+
+
 @pytest.mark.parametrize(
     ("status", "again", "words"),
     [
@@ -115,13 +120,13 @@ def test_what_does_not_come_is_waited_for_no_longer(
 ) -> None:
     monkeypatch.setattr(blocks, "LIMIT", 0.1)
     with pytest.raises(OSError, match=words):
-        asyncio.run(finished([future("x"), future("y", status)], again))
+        asyncio.run(soon(finished([future("x"), future("y", status)], again)))
 
 
 def test_who_gives_images_is_waited_for_while_it_is_alive() -> None:
     with pytest.raises(OSError, match="should give the images is silent"):
-        asyncio.run(finished([future("x", "pending")], False, lambda: False))
-    asyncio.run(finished([future("x")], False, lambda: False))
+        asyncio.run(soon(finished([future("x", "pending")], False, lambda: False)))
+    asyncio.run(soon(finished([future("x")], False, lambda: False)))
 
 
 def test_the_caller_sends_images_once_and_workers_hand_them_on() -> None:
