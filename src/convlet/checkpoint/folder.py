@@ -99,7 +99,7 @@ class Folder:
                 f"{saved.path} was written by convlet {saved.convlet_version}, this is"
                 f" {__version__}: training goes on, but its bits may differ",
                 RuntimeWarning,
-                stacklevel=7,  # whoever calls Network.fit
+                stacklevel=8,  # whoever calls Network.fit
             )
         restore_run(saved, run)
         self.saved, self.last = saved, found[max(0, index - 1) : index + 1]
@@ -117,7 +117,7 @@ class Folder:
                     f"{self.saved.path} is where the run ends early, {self.saved.position.words()}:"
                     " more epochs do nothing, but a larger patience may",
                     RuntimeWarning,
-                    stacklevel=7,  # whoever calls Network.fit
+                    stacklevel=8,  # whoever calls Network.fit
                 )
             self.saved = None  # its arrays are no longer needed
         if run.not_finite is None:  # else the first step will say so
@@ -182,7 +182,7 @@ class Folder:
                 continue
             if wrong:
                 used = f"{'; '.join(wrong)}: {saved.path} is used, {saved.position.words()}"
-                warnings.warn(used, RuntimeWarning, stacklevel=8)
+                warnings.warn(used, RuntimeWarning, stacklevel=9)
             return saved, index
         raise ModelFileError(
             f"{'; '.join(wrong)}: no valid checkpoint is left, start again in another folder"
