@@ -437,8 +437,9 @@ def test_what_is_no_cluster_is_refused() -> None:
         trained(cluster=7)
     with pytest.raises(InputError, match="cluster is 'foo://x', expected a client"):
         trained(cluster="foo://x")
-    with pytest.raises(InputError, match="silence is 0"):
-        trained(silence=0)
+    for cluster in (None, "mpi"):
+        with pytest.raises(InputError, match="silence is 0"):
+            trained(silence=0, cluster=cluster)
 
 
 def test_no_cluster_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:

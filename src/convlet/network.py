@@ -10,7 +10,7 @@ from convlet import arrays, inputs, training
 from convlet.augmentation import Augmentation, as_augmentation
 from convlet.callbacks import Callback, as_callbacks
 from convlet.checkpoint import Folder
-from convlet.cluster import USUAL_SHARDS, training_on
+from convlet.cluster import USUAL_SHARDS, USUAL_SILENCE, training_on
 from convlet.engine import Samples, Trainer, as_floats
 from convlet.equations import Float32
 from convlet.errors import InputError
@@ -53,7 +53,7 @@ class Network(Inference):
         *,
         shards: int | None = None,
         cluster: Any = None,
-        silence: float = 10.0,
+        silence: float = USUAL_SILENCE,
         sample_weight: Any = None,
         class_weight: Any = None,
         optimizer: Optimizer | str = "sgd",

@@ -122,7 +122,7 @@ def _client(machines: Machines) -> Iterator[Any]:
     Raises `ClusterError` for a cluster that does not answer, `InputError` for one without workers,
     or with one that has another version of convlet, or none; `MissingDependencyError`.
     """
-    with machines.opened() as cluster, client_of(cluster, USUAL_SILENCE) as client:
+    with machines.opened() as cluster, client_of(cluster) as client:
         if client is not None:
             from convlet.cluster.probing import check_workers
 

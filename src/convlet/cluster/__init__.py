@@ -26,20 +26,18 @@ MPI = "mpi"
 USUAL_SHARDS = 8
 """Of a minibatch, on a cluster, where nobody says."""
 
-USUAL_SILENCE = 10.0  # seconds
+USUAL_SILENCE, MOST_SILENCE = 10.0, 86400.0  # seconds
+
 SHORTEST_CALL = 0.4
 """Seconds of a call of the workers, at least: as short as people notice."""
 
-MOST_SILENCE = 86400.0  # seconds
-
 
 @contextmanager
-def client_of(cluster: Any, silence: float) -> Iterator[Any]:
+def client_of(cluster: Any) -> Iterator[Any]:
     """Inside, the client of Dask for a cluster as `Network.fit` takes one; None for None.
 
-    silence: seconds.  Raises `InputError`, `ClusterError`, `MissingDependencyError`.
+    Raises `InputError`, `ClusterError`, `MissingDependencyError`.
     """
-    as_positive(silence, "silence", MOST_SILENCE)
     if cluster is None:
         yield None
         return
@@ -74,6 +72,7 @@ def training_on(
 
     Raises `InputError`, `ClusterError`, `MissingDependencyError`.
     """
+    as_positive(silence, "silence", MOST_SILENCE)
     if isinstance(cluster, str) and cluster == MPI:
         from convlet.cluster.mpi import Meeting
 
@@ -81,7 +80,7 @@ def training_on(
             yield Place(x, y, sample_weight, ranks.fit)
         return
     with (
-        client_of(cluster, silence) as client,
+        client_of(cluster) as client,
         _on_dask(client, x, y, sample_weight, input_shape, silence) as those,
     ):
 
