@@ -95,13 +95,41 @@ def test_a_sum_of_another_network_is_refused(
 ) -> None:
     link, there = ends
     link.socket.sendall(links.HEAD.pack(*head))
+    runs = iter([run_of(7)])
     with pytest.raises(OSError, match="expected 7"):
-        links._read_sums(there, lambda: run_of(7))
+        links._read_sums(there, lambda: next(runs, None))
 
 
 def test_a_reader_ends_with_its_run(ends: tuple[links._Socket, socket.socket]) -> None:
+    link, there = ends
+    late = threading.Timer(10, link.socket.shutdown, [socket.SHUT_RDWR])
+    late.start()
     with pytest.raises(links._OverError):
-        links._read_sums(ends[1], lambda: None)
+        links._read_sums(there, lambda: None)
+    late.cancel()
+
+
+def test_a_message_holds_the_sum_as_it_was() -> None:
+    messages, loop = [], asyncio.new_event_loop()
+
+    class Comm:
+        async def write(self, message: dict) -> None:
+            await asyncio.sleep(0.05)
+            messages.append((message["tag"], message["sum"].data.tolist()))
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    link = links._Messages(SimpleNamespace(loop=SimpleNamespace(asyncio_loop=loop)), "b", Comm())
+    sums = np.zeros(2, np.float32)
+    for step in range(3):
+        sums[:] = step
+        link.write((0, step, 0, 1), bytes(8), sums, lambda: None)
+    sums[:] = 9
+    link.sending.result(timeout=30)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    assert messages == [((0, step, 0, 1), [step, step]) for step in range(3)]
 
 
 class Garbled:

@@ -1,6 +1,8 @@
 """The client of Dask that a caller gave, or one for the address that he gave."""
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,12 +47,26 @@ def _client(distributed: Any, cluster: Any) -> Any:
     try:
         return distributed.Client(cluster, timeout=LIMIT, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # TLS raises all of them
-        if "Worker.identity" in str(error):
+        if isinstance(error, TypeError) and _is_worker(distributed, cluster):
             but = "a worker is there"
             raise InputError("cluster", cluster, but=but, hint="name its scheduler") from error
         raise ClusterError(
             f"there is no cluster at {cluster}, within {LIMIT:g} seconds: {one_line(error)}"
         ) from error
+
+
+def _is_worker(distributed: Any, address: Any) -> bool:
+    """Whether a worker answers, in the place of a scheduler."""
+
+    async def asked() -> Any:
+        async with distributed.rpc(address) as there:
+            return await asyncio.wait_for(there.identity(), LIMIT)
+
+    with ThreadPoolExecutor(1) as elsewhere:  # this thread may have a loop, as in a notebook
+        try:
+            return bool(elsewhere.submit(asyncio.run, asked()).result()["type"] == "Worker")
+        except Exception:
+            return False
 
 
 def dask_library() -> Any:
