@@ -104,13 +104,13 @@ def test_a_call_has_what_a_worker_needs_and_no_more(cluster: caller.Cluster) -> 
     assert [call.threads for call in (*calls, *again)] == [None, None, 3, 3]
 
 
-def failing(cluster: caller.Cluster, *found: Any, times: int = 3) -> list[str]:
-    """Who is left out after calls that failed so, so many times."""
+def failing(cluster: caller.Cluster, *calls: tuple[Any, ...]) -> list[str]:
+    """Who is left out after calls of a, b and c that failed so, one after the other."""
     team, blamed = team_of("a", "b", "c"), Counter()
     cluster.members.members = {one.address: one for one in team}
-    for one in team:
-        one.digest = "old"
-    for _ in range(times):
+    for found in calls:
+        for one in team:
+            one.digest = "old"
         cluster._repair(team, list(found), blamed)
         assert [one.digest for one in team] == ["", "", ""]
     return [one for one in "abc" if one in cluster.members.unfit]
@@ -119,27 +119,29 @@ def failing(cluster: caller.Cluster, *found: Any, times: int = 3) -> list[str]:
 ABORTED = Failure("aborted")
 
 
+BY_ONE = Failure("peer", "no", "c"), ABORTED, ABORTED
+BY_TWO = Failure("peer", "no", "c"), Failure("peer", "no", "c"), Failure("peer", "no", "a")
+WITHOUT_B = Failure("peer", "no", "c"), Failure("gone"), Failure("peer", "no", "c")
+
+
 def test_who_is_blamed_most_is_left_out_after_three_failures(cluster: caller.Cluster) -> None:
-    by_two = Failure("peer", "no", "c"), Failure("peer", "no", "c"), Failure("peer", "no", "a")
-    assert failing(cluster, *by_two) == ["c"]
+    assert failing(cluster, BY_TWO) == ["c"]
     assert "others do not reach it" in str(cluster.members.unfit["c"])
 
 
 def test_two_failures_are_forgiven(cluster: caller.Cluster) -> None:
-    assert failing(cluster, Failure("peer", "no", "c"), ABORTED, ABORTED, times=2) == []
-    assert failing(cluster, Failure("peer", "no", "c"), ABORTED, ABORTED, times=3) == ["c"]
+    assert failing(cluster, BY_ONE, BY_ONE) == []
+    assert failing(cluster, BY_ONE, BY_ONE, BY_ONE) == ["c"]
 
 
 def test_nobody_is_blamed_where_a_worker_is_gone(cluster: caller.Cluster) -> None:
-    cluster.members.beat_every = 0.0
-    found = Failure("peer", "no", "a"), Failure("peer", "no", "a"), Failure("gone")
-    assert failing(cluster, *found) == []
-    assert set(cluster.members.members) == {"a", "b"}
+    assert failing(cluster, WITHOUT_B, WITHOUT_B, BY_ONE, BY_ONE) == []
+    assert set(cluster.members.members) == {"a", "c"}
 
 
 def test_a_worker_that_fails_ends_the_run(cluster: caller.Cluster) -> None:
     with pytest.raises(ClusterError, match="the worker b failed: MemoryError: no room"):
-        failing(cluster, ABORTED, Failure("failed", "MemoryError: no room"), ABORTED)
+        failing(cluster, (ABORTED, Failure("failed", "MemoryError: no room"), ABORTED))
 
 
 # --------------------------------------------------------------------------------- on a worker
