@@ -86,6 +86,24 @@ SETTINGS = Settings(batch_size=8, shards=4)
 STEPS = Steps(np.arange(20)[::-1], np.ones(3, np.float32), 7, 2)
 
 
+def test_workers_that_differ_change_nothing(cluster: caller.Cluster) -> None:
+    def answer(digest: str) -> Answer:
+        return Answer(np.zeros(5), False, digest, (np.ones(3, np.float32),), 0.0)
+
+    flat, found = np.zeros(3, np.float32), [answer("one"), answer("two"), answer("one")]
+    with pytest.raises(ClusterError, match="after the same steps: b differ from the others"):
+        cluster._taken(team_of("a", "b", "c"), (flat,), found)
+    assert flat.tolist() == [0, 0, 0]
+
+
+def test_the_images_go_with_the_run(cluster: caller.Cluster) -> None:
+    released: list[int] = []
+    cluster.kept.release = lambda: released.append(1)
+    cluster._on_loop = None  # nothing answers
+    cluster.close()
+    assert released == [1]
+
+
 def test_a_call_has_what_a_worker_needs_and_no_more(cluster: caller.Cluster) -> None:
     team, vectors = team_of("a", "b"), (np.zeros(3, np.float32),)
     team[1].digest = "now"
