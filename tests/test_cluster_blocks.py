@@ -33,6 +33,7 @@ class Client:
     async def scatter(self, part: Any, workers: list[str], **_: Any) -> SimpleNamespace:
         if workers[0] in self.gone:
             raise ValueError("no such worker")
+        await asyncio.sleep(0.001)  # others go on meanwhile
         self.given.append((workers[0], part))
         made = future(f"key {len(self.given)}")
         self.where[made.key] = list(workers)
