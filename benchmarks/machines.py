@@ -75,7 +75,7 @@ class Software:
     call: float
 
 
-SOFTWARE = Software(message=0.25e-3, byte=0.3e-9, call=10e-3)
+SOFTWARE = Software(message=0.2e-3, byte=0.5e-9, call=10e-3)
 
 
 @dataclass(frozen=True)

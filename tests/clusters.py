@@ -84,6 +84,26 @@ def until(true: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+def fill(cluster: LocalCluster, client: Client, count: int) -> None:
+    """Have so many workers there, and their nannies know it: one killed before that stays dead.
+
+    A nanny on a busy machine may give its worker up: then new ones.
+    """
+
+    def there() -> bool:
+        processes = [nanny.process for nanny in cluster.workers.values()]
+        running = [one is not None and one.status.name == "running" for one in processes]
+        return len(client.nthreads()) == count == sum(running)
+
+    try:
+        until(there)
+    except AssertionError:
+        cluster.scale(0)
+        until(lambda: not client.nthreads())
+        cluster.scale(count)
+        until(there)
+
+
 def runs_on(dask_worker: Any) -> list[str]:
     """On a worker: the runs of which it knows."""
     return list(dask_worker.extensions.get("convlet", {}))

@@ -13,7 +13,7 @@ from pathlib import Path
 import dask.array
 import numpy as np
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
@@ -26,6 +26,7 @@ from clusters import (
     Once,
     assert_nothing_is_left,
     cluster_of,
+    fill,
     images,
     processes,
     trained,
@@ -54,16 +55,21 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def client():
-    with cluster_of(3) as cluster, Client(cluster, set_as_default=False) as client:
+def cluster():
+    with cluster_of(3) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def client(cluster: LocalCluster):
+    with Client(cluster, set_as_default=False) as client:
         yield client
 
 
 @pytest.fixture
-def three(client: Client):
+def three(cluster: LocalCluster, client: Client):
     """The client, once all three workers are there; nothing may be left afterwards."""
-    client.wait_for_workers(3, timeout=60)
-    until(lambda: len(client.nthreads()) == 3)
+    fill(cluster, client, 3)
     yield client
     assert_nothing_is_left(client)
 

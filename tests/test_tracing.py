@@ -205,7 +205,10 @@ def test_a_network_that_is_not_finite_has_such_errors_and_says_nothing(engine):
     assert not all(np.isfinite(one.delta).all() for one in found)
 
 
-WINOGRAD = "conv 16 3 padding same, relu, conv 32 3 padding same, relu, pool 2, conv 32 5, pool 3 stride 2, relu"
+WINOGRAD = (
+    "conv 16 3 padding same, relu, conv 32 3 padding same, relu, pool 2,"
+    " conv 32 5, pool 3 stride 2, relu"
+)
 
 
 @given(networks())

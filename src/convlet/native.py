@@ -123,7 +123,7 @@ class NativeEngine:
     def _traced(
         self, parameters: Float32, images: Array, targets: Array
     ) -> tuple[list[Float32], ...]:
-        """z^l, x^{l+1} below the softmax, dE/dz^l, dE/dx^l of every stage, by a step's own passes."""
+        """z^l, x^{l+1} below the softmax, dE/dz^l, dE/dx^l of every stage, as a step has them."""
         count = len(images)
         shapes = [
             [stage.z_shape for stage in self.stages],
