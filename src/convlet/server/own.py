@@ -1,0 +1,114 @@
+"""Images of the page's visitor: files, drawings, frames of a camera.  So many are kept."""
+
+from collections import OrderedDict
+from io import BytesIO
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlet.datasets.builtin import FIGURE
+from convlet.datasets.encoded.pictures import pillow
+from convlet.datasets.encoded.pixels import prepared
+from convlet.datasets.figure import figure
+from convlet.datasets.single import Images, preparation_of, read_given
+from convlet.errors import InputError
+from convlet.inputs import as_bool, as_count
+from convlet.network import Network
+from convlet.preparation import Preparation
+from convlet.server.wire import decoded
+from convlet.wording import size
+
+MOST = 64
+MOST_SIDE = 1024
+"""Of a drawing."""
+
+
+class OwnImage(NamedTuple):
+    """One image as the network takes it, and what was done with it, in words."""
+
+    image: Images  # (rows, columns, channels)
+    said: str
+
+
+class Own:
+    """The newest images, by number from 0; an older one goes for a new one."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.images: OrderedDict[int, OwnImage] = OrderedDict()
+        self.count = 0
+
+    def add(self, image: OwnImage) -> int:
+        """-> its number."""
+        with self.lock:
+            number, self.count = self.count, self.count + 1
+            self.images[number] = image
+            while len(self.images) > MOST:
+                self.images.popitem(last=False)
+        return number
+
+    def get(self, number: int) -> Images:
+        """Raises `InputError` for one that is not kept any more."""
+        with self.lock:
+            found = self.images.get(number)
+        if found is None:
+            hint = f"the {MOST} newest are kept: give it again"
+            raise InputError("ref", number, found=f"is {number}, which is not here", hint=hint)
+        return found.image
+
+    def numbers(self) -> list[int]:
+        with self.lock:
+            return list(self.images)
+
+    def forget(self) -> None:
+        """The network takes others now."""
+        with self.lock:
+            self.images.clear()
+
+
+def of_file(data: bytes, network: Network) -> OwnImage:
+    """The image in a file, prepared as for `convlet predict`.  Raises `ConvletError`."""
+    how = preparation_of(network) or network.input_shape
+    found = read_given(BytesIO(data), "the file", how)
+    if len(found.images) != 1:
+        expected = "one image"
+        raise InputError("file", found=f"holds {len(found.images)} images", expected=expected)
+    return OwnImage(found.images[0], found.done or "taken as it is")
+
+
+def of_drawing(given: dict[str, Any], network: Network) -> OwnImage:
+    """A drawing in grey: light on black or dark on light.  Raises `InputError`.
+
+    prepare: as MNIST was (box, 20 pixels, centre of mass) where the network takes digits, else as
+    the images of its training; otherwise it has the size that the network takes.
+    """
+    rows = as_count(given.get("rows"), "rows", 1, MOST_SIDE)
+    columns = as_count(given.get("columns"), "columns", 1, MOST_SIDE)
+    levels = decoded(given.get("pixels"), (rows, columns), "pixels")
+    prepare = as_bool(given.get("prepare", True), "prepare")
+    height, width, channels = network.input_shape
+    if not prepare:
+        if (rows, columns) != (height, width):
+            expected, found = size((height, width)), f"is of {size((rows, columns))} pixels"
+            raise InputError("pixels", found=found, expected=expected)
+        return OwnImage(_in_channels(levels, channels), "taken as it is")
+    how = preparation_of(network)
+    if how is None:
+        how = Preparation(height, width, "grey", "pad")
+    of_digits = network.preparation is None and network.input_shape == FIGURE.shape
+    if how.fit == "figure" or of_digits:
+        placed, done = figure(levels, height, width)
+        if placed.shape == (height, width):
+            return OwnImage(placed[..., None], done or "taken as it is")
+    pixels, done = prepared(pillow().fromarray(levels), how, "the drawing")
+    return OwnImage(_in_channels(pixels, channels), done or "taken as it is")
+
+
+def _in_channels(levels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """A grey image, or one of the right channels, in so many."""
+    levels = levels if levels.ndim == 3 else levels[..., None]
+    if levels.shape[2] == channels:
+        return np.ascontiguousarray(levels)
+    return np.ascontiguousarray(np.repeat(levels[..., :1], channels, axis=2))
