@@ -77,7 +77,7 @@ def live(
         if not no_browser and not LivePage(serving).open():
             say("no browser to open it with: open that address in one")
         say("Ctrl-C ends it")
-        serving.thread.join()
+        serving.wait()
 
 
 def _found(

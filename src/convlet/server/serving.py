@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+from contextlib import suppress
 from threading import Event, Thread
 
 from convlet.errors import InputError
@@ -52,13 +53,21 @@ class Serving:
         shown = f"[{name}]" if ":" in name else name
         self.place = f"http://{shown}:{self.port}/"
         self.url = f"{self.place}#token={self.token}"
-        self.ready = Event()
+        self.ready, self.ended = Event(), Event()
         self.thread = Thread(target=self._run, name="convlet live", daemon=True)
         self.thread.start()
         self.ready.wait()
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self.ready.set()
+            self.ended.set()
+
+    def wait(self) -> None:
+        """Until it is closed.  Ctrl-C in a `join` would leave a thread that counts as ended."""
+        self.ended.wait()
 
     async def _serve(self) -> None:
         from convlet.server.connections import Loop, config_for
@@ -75,9 +84,9 @@ class Serving:
     def close(self) -> None:
         """End training, streams and server.  A second call does nothing."""
         self.session.close()
-        if self.thread.is_alive():
+        with suppress(RuntimeError):  # the loop has ended
             self.loop.call_soon_threadsafe(self.server.ended.set)
-            self.thread.join(5)
+        self.ended.wait(5)
         self.app.close()
         self.socket.close()
 

@@ -52,7 +52,7 @@ class LivePage:
     def wait(self) -> None:
         """Until the page is closed, or Ctrl-C: for scripts, which would end otherwise."""
         try:
-            self._serving.thread.join()
+            self._serving.wait()
         except KeyboardInterrupt:
             self.close()
             raise
