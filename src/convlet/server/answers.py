@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from convlet import backprop, inputs
 from convlet import equations as eq
+from convlet import inputs
 from convlet.augmentation import as_changes
 from convlet.engine import as_floats
 from convlet.equations import Array
 from convlet.errors import InputError
+from convlet.explaining import explain
 from convlet.network import Network
 from convlet.server.description import Json
 from convlet.server.own import OwnImage, of_drawing, of_file
@@ -122,32 +123,81 @@ def forward(session: Session, given: Mapping[str, Any]) -> Json:
     label = _label(session, given.get("label"), known)
     with session.still() as network:
         _refuse_large(network)
-        x = network._images(image[None])
-        z = network.engine.logits(network.flat, x)
-        probabilities = network.engine.predict(network.flat, x)[0]
-        traces = backprop.forward(network.stages, network.parameters, _flat(network, x))
-    targets = None if label is None else np.array([label], np.int32)
-    cost = None if targets is None else float(eq.cross_entropy(z.astype(np.float64), targets)[0])
-    stages = [
-        {
-            "x": array(trace.x[0]),
-            "z": array(trace.z[0]),
-            "outputs": [array(each[0]) for each in (*trace.inputs[1:], trace.output)],
-        }
-        for trace in traces
-    ]
+        found = network.activations(image[None])
+    z = found[-1].inputs[-1]  # of the softmax
+    cost = None
+    if label is not None:
+        cost = float(eq.cross_entropy(z.astype(np.float64), np.array([label]))[0])
     return {
         "ref": given.get("ref"),
         "label": label,
         "logits": z[0].tolist(),
-        "probabilities": probabilities.tolist(),
+        "probabilities": found[-1].output[0].tolist(),
         "cost": cost,
-        "stages": stages,
+        "stages": [
+            {
+                "x": array(stage.x[0]),
+                "z": array(stage.z[0]),
+                "outputs": [array(each[0]) for each in stage.outputs],
+            }
+            for stage in found
+        ],
     }
 
 
-def _flat(network: Network, x: Array) -> Array:
-    return as_floats(x).reshape(len(x), *network.stages[0].x_shape)
+def backward(session: Session, given: Mapping[str, Any]) -> Json:
+    """The errors of every stage for an image and its label, and its gradient by each parameter.
+
+    weights: names of parameters whose whole derivative is asked for.
+    """
+    image, known = session.image(given.get("ref"))
+    label = _needed(_label(session, given.get("label"), known))
+    names = given.get("weights", [])
+    if not isinstance(names, list):
+        raise InputError("weights", names, "a list of names, as in ['w0']")
+    with session.still() as network:
+        _refuse_large(network)
+        for name in names:
+            _parameter(network, name)
+        x, y = image[None], np.array([label])
+        errors, gradient = network.errors(x, y), network.gradients(x, y)
+        cost = network.evaluate(x, y).loss
+    return {
+        "ref": given.get("ref"),
+        "label": label,
+        "cost": cost,
+        "stages": [
+            {
+                "delta": array(stage.delta[0]),
+                "outputs": [array(each[0]) for each in stage.outputs],
+                "x": array(stage.x[0]),
+            }
+            for stage in errors
+        ],
+        "gradient": {
+            name: {"norm": float(np.linalg.norm(values.astype(np.float64)))}
+            | ({"values": array(values)} if name in names else {})
+            for name, values in gradient.items()
+        },
+    }
+
+
+def explained(session: Session, given: Mapping[str, Any]) -> Json:
+    """One number, as `convlet.explain` tells it."""
+    image, known = session.image(given.get("ref"))
+    label = _label(session, given.get("label"), known)
+    differences = inputs.as_bool(given.get("differences", False), "differences")
+    what: Any = given.get("what")
+    rate = session.plan.settings.learning_rate
+    with session.still() as network:
+        found = explain(network, image, label, what, differences, learning_rate=rate)
+        return found.as_json()
+
+
+def _needed(label: int | None) -> int:
+    if label is None:
+        raise InputError("label", None, "a class, counted from 0", "say what the image is")
+    return label
 
 
 def weights(session: Session, name: Any) -> Json:
@@ -180,10 +230,8 @@ def learn(session: Session, given: Mapping[str, Any]) -> Json:
         ref = item.get("ref") if isinstance(item, dict) else None
         image, known = session.image(ref)
         label = _label(session, item.get("label"), known)
-        if label is None:
-            raise InputError("label", None, "a class, counted from 0")
         found.append(as_floats(image))
-        labels.append(label)
+        labels.append(_needed(label))
     x = np.stack(found)
     if x.shape[1:] != session.network.input_shape:
         raise ConflictError("these images are of another network")

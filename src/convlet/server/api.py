@@ -44,6 +44,8 @@ class Api:
             ("POST", "/api/image"): self.image,
             ("POST", "/api/drawing"): self.posted(answers.own_drawing),
             ("POST", "/api/forward"): self.posted(answers.forward),
+            ("POST", "/api/backward"): self.posted(answers.backward),
+            ("POST", "/api/explain"): self.posted(answers.explained),
             ("GET", "/api/weights"): self.weights,
             ("POST", "/api/evaluate"): self.evaluate,
             ("POST", "/api/learn"): self.posted(answers.learn),

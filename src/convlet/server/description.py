@@ -88,12 +88,16 @@ def stage_json(stage: Stage) -> Json:
     return found
 
 
+def class_names(network: Network) -> tuple[str, ...]:
+    """Those of the network, or numbers."""
+    return network.classes or tuple(map(str, range(network.class_count)))
+
+
 def model_json(network: Network) -> Json:
-    names = network.classes or tuple(map(str, range(network.class_count)))
     return {
         "text": format_layers(network.layers),
         "input_shape": list(network.input_shape),
-        "classes": list(names),
+        "classes": list(class_names(network)),
         "parameters": int(network.flat.size),
         "engine": network.engine.name,
         "epochs": network.epochs,
@@ -130,7 +134,7 @@ class Data:
             "shape": list(self.train.images.shape[1:]),
             "dtype": str(self.train.images.dtype),
             "levels": list(self.levels),
-            "classes": model_json(network)["classes"],
+            "classes": list(class_names(network)),
             "preparation": None if preparation is None else preparation.words,
             "said": list(self.said),
         }

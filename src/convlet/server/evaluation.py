@@ -1,6 +1,6 @@
 """What a network makes of its test images: confusions, and the mistakes it is surest of."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,16 +8,22 @@ from convlet import equations as eq
 from convlet.measures import confusion_counts, worst_mistakes
 from convlet.reference import quiet
 from convlet.run import Answers
+from convlet.server.description import Data, Json
+from convlet.server.wire import encoded, pixels
 
 MISTAKES = 24
 PAIRS = 20
 """The most frequent confusions that are listed."""
+MOST_PIXELS = 1 << 19
+"""Of all mistakes that are sent with theirs."""
 WIDEST = 100
 """Classes of a matrix that is sent whole."""
 
 
 @quiet
-def evaluation_of(answers: Answers, of: str, classes: tuple[str, ...], accuracy: float) -> Any:
+def evaluation_of(
+    answers: Answers, data: Data, of: str, classes: Sequence[str], accuracy: float
+) -> Json:
     """As the page is told.  of: the part of the data that the answers are of."""
     predicted = answers.z.argmax(axis=1)
     counts = confusion_counts(answers.labels, predicted, len(classes))
@@ -27,6 +33,8 @@ def evaluation_of(answers: Answers, of: str, classes: tuple[str, ...], accuracy:
     pairs = [divmod(int(place), len(classes)) for place in order]
     probabilities = np.nan_to_num(eq.softmax(answers.z))
     worst = worst_mistakes(probabilities, answers.labels, MISTAKES)
+    images = data.parts[of].images
+    shown = images[0].size * MISTAKES <= MOST_PIXELS
     return {
         "of": of,
         "classes": list(classes),
@@ -41,7 +49,9 @@ def evaluation_of(answers: Answers, of: str, classes: tuple[str, ...], accuracy:
                 "label": int(answers.labels[n]),
                 "predicted": int(predicted[n]),
                 "probability": float(probabilities[n, predicted[n]]),
+                "pixels": encoded(pixels(np.asarray(images[n]), data.levels)) if shown else None,
             }
             for n in worst
         ],
+        "shape": list(images.shape[1:]),
     }

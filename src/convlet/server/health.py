@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from convlet import backprop
-from convlet.engine import Samples, as_floats
+from convlet.engine import Samples
 from convlet.equations import Float32
 from convlet.layers import ReLU
 from convlet.reference import quiet
 from convlet.run import Trainee
-from convlet.stages import Stage, views
+from convlet.stages import views
+from convlet.tracing import StageActivations, activations
 from convlet.values import scale_of
 
 SAMPLE = 64
@@ -92,20 +92,19 @@ def look(network: Trainee, sample: Samples) -> list[StageHealth]:
     flat = network.flat
     _, gradient = network.engine.gradients(flat, sample)
     parameters, gradients = views(flat, network.shapes), views(gradient, network.shapes)
-    x = as_floats(sample.images).reshape(len(sample), *network.stages[0].x_shape)
     found = []
-    for trace in zip(network.stages, backprop.forward(network.stages, parameters, x), strict=True):
-        stage, inputs, output = trace[0], trace[1].inputs, trace[1].output
-        dead, units = _dead(stage, (*inputs[1:], output))
+    for passed in activations(network.engine, flat, network.stages, sample.images):
+        stage = passed.stage
+        dead, units = _dead(passed)
         names = [stage.w_name] + ([] if stage.b_shape is None else [stage.b_name])
         norms = [_norm([part[name] for name in names]) for part in (gradients, parameters)]
         found.append(StageHealth(stage.index, norms[0], norms[1], dead, units))
     return found
 
 
-def _dead(stage: Stage, outputs: Sequence[Any]) -> tuple[int | None, int | None]:
+def _dead(passed: StageActivations) -> tuple[int | None, int | None]:
     """Units, or maps, whose ReLU gives 0 for all images, and how many there are."""
-    for layer, output in zip(stage.sigma, outputs, strict=True):
+    for layer, output in zip(passed.stage.sigma, passed.outputs, strict=True):
         if isinstance(layer, ReLU):
             axes = tuple(range(output.ndim - 1))
             return int((output == 0).all(axis=axes).sum()), output.shape[-1]

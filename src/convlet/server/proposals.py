@@ -9,7 +9,7 @@ from convlet import recipes
 from convlet.errors import InputError
 from convlet.layers import Layer
 from convlet.network import Network
-from convlet.optimizers import Optimizer, as_optimizer, with_numbers
+from convlet.optimizers import Adam, Optimizer, as_optimizer, with_numbers
 from convlet.server.description import Data, Json, settings_json, stage_json
 from convlet.settings import Settings
 from convlet.stages import Stage, group
@@ -23,6 +23,17 @@ FIELDS = {
     *(one.name for one in fields(Settings) if one.name != "class_weight"),
 }
 WORDS = ("layers", "recipe", "optimizer", "augmentation", "schedule")
+NONE: Mapping[str, Any] = {
+    "clip_norm": None,
+    "patience": None,
+    "label_smoothing": 0.0,
+    "learning_rate": None,
+    "augmentation": "none",
+    "schedule": "constant",
+}
+"""What an empty field means: off, or the usual value."""
+LEFT = ("momentum", "weight_decay", "shards", "recipe", "optimizer")
+"""Fields that are as if they were not there where they are empty."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +68,22 @@ class Proposal:
 def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data | None) -> Proposal:
     """The plan for these fields.
 
-    What is not given, or null, is that of the recipe where one is given, else as it is now.
+    What is not given is that of the recipe where one is given, else as it is now.  What is given
+    as null or an empty text is off, or the usual value.
     """
     problems: dict[str, str] = {}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    for name in given:
-        if name not in FIELDS:
-            problems[name] = f"{name} is no setting, expected one of: {', '.join(sorted(FIELDS))}"
-    for name in WORDS:
-        if not isinstance(chosen.get(name, ""), str):
-            problems[name] = f"{name} is {chosen.pop(name)!r:.50}, expected a text"
-    recipe = None
-    if "recipe" in chosen:
+    filled = {k: NONE.get(k) if v in (None, "") else v for k, v in given.items()}
+    chosen = {k: v for k, v in filled.items() if v is not None or k not in LEFT}
+    for one in given:
+        if one not in FIELDS:
+            problems[one] = f"{one} is no setting, expected one of: {', '.join(sorted(FIELDS))}"
+    for one in WORDS:
+        if not isinstance(chosen.get(one, ""), str):
+            problems[one] = f"{one} is {chosen.pop(one)!r:.50}, expected a text"
+    recipe, name = None, now.recipe
+    if isinstance(chosen.get("recipe"), str):
         try:
-            source = None if data is None else data.source
+            name, source = chosen["recipe"], None if data is None else data.source
             recipe = recipes.recipe(chosen["recipe"], source)
         except InputError as error:
             problems["recipe"] = str(error)
@@ -78,8 +91,7 @@ def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data |
     settings = _settings(chosen, recipe, now, problems)
     if problems or settings is None:
         return Proposal(None, stages, tuple(problems.items()))
-    kept = now.recipe if recipe is None else chosen["recipe"]
-    return Proposal(Plan(layers, settings, kept), stages, ())
+    return Proposal(Plan(layers, settings, name), stages, ())
 
 
 def _layers(
@@ -144,11 +156,10 @@ def _settings(
 
 
 def _optimizer(name: str | None, before: Optimizer, numbers: Mapping[str, Any]) -> Optimizer:
-    """The optimiser of that name; with the numbers of the one before where it is the same."""
+    """The optimiser of that name; of Adam with the numbers that it had before."""
     found = before if name is None else as_optimizer(name)
-    if found.name == before.name and type(found) is type(before):
-        same_kind = name in (None, "adam", "adamw") or found == before
-        found = before if same_kind else found
+    if isinstance(found, Adam) and type(found) is type(before):
+        found = before
     return with_numbers(found, **numbers)
 
 

@@ -39,13 +39,17 @@ def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
 
 @dataclass
 class Record:
-    """One run: a network from its first weights on.  settings: as the page knows them."""
+    """One run: a network from its first weights on.  settings: as the page knows them.
+
+    learned: images that somebody labelled: from the first on, the bits are not those of `fit`.
+    """
 
     id: int
     name: str
     settings: Mapping[str, Any]
     rows: list[Row] = field(default_factory=list)
     curve: Curve = field(default_factory=Curve)
+    learned: int = 0
 
     def as_json(self, current: bool) -> dict[str, Any]:
         return {

@@ -14,8 +14,8 @@ from convlet.equations import Array
 from convlet.errors import ConvletError, InputError
 from convlet.inputs import as_count
 from convlet.network import Network
-from convlet.run import Run
-from convlet.server.description import Data, Json, choices, model_json
+from convlet.run import Answers, Run
+from convlet.server.description import Data, Json, choices, class_names, model_json
 from convlet.server.evaluation import evaluation_of
 from convlet.server.gate import Gate
 from convlet.server.health import (
@@ -81,7 +81,7 @@ class Session:
         self.words: list[Word] = []
         self.looks = Looks()
         self.sample: Samples | None = None
-        self.new_record("run 1")
+        self.new_record()
 
     # what pages are told
 
@@ -126,6 +126,7 @@ class Session:
             "status": self.status,
             "error": self.error,
             "run": self.records[-1].id,
+            "learned": self.records[-1].learned,
         }
 
     def health_json(self) -> Json:
@@ -148,10 +149,12 @@ class Session:
 
     # what the driver does
 
-    def new_record(self, name: str) -> None:
-        """The run of a network from its first weights on."""
+    def new_record(self, name: str | None = None) -> None:
+        """The run of a network from its first weights on; one that learned nothing is replaced."""
         number = self.records[-1].id + 1 if self.records else 1
-        self.records.append(Record(number, name, self.plan.as_json()))
+        if self.records and not (self.records[-1].rows or self.records[-1].curve.points):
+            number = self.records.pop().id
+        self.records.append(Record(number, name or f"run {number}", self.plan.as_json()))
         del self.records[:-MOST_RUNS]
         self.teller = Teller(self.hub, self.records[-1], self._look, self._judged)
         self.evaluation, self.health, self.words = None, [], []
@@ -190,11 +193,13 @@ class Session:
         if run.answers is None or self.data is None or self.data.judges is None:
             return
         row = run.history[-1]
-        self.tell_evaluation(run.answers, self.data.judges, row.validation_accuracy or 0.0)
+        self._tell_evaluation(self.data, self.data.judges, run.answers, row.validation_accuracy)
 
-    def tell_evaluation(self, answers: Any, of: str, accuracy: float) -> None:
-        names = tuple(model_json(self.network)["classes"])
-        self.evaluation = evaluation_of(answers, of, names, accuracy)
+    def _tell_evaluation(
+        self, data: Data, of: str, answers: Answers, accuracy: float | None
+    ) -> None:
+        names = class_names(self.network)
+        self.evaluation = evaluation_of(answers, data, of, names, accuracy or 0.0)
         self.hub.publish({"type": "evaluation", **self.evaluation})
 
     # what pages ask
@@ -215,7 +220,7 @@ class Session:
             samples = network.samples(part.images, part.labels)
             answers = network.seen(samples)
             accuracy = answers.judged(None).accuracy
-        self.tell_evaluation(answers, data.judges, accuracy)
+        self._tell_evaluation(data, data.judges, answers, accuracy)
         assert self.evaluation is not None
         return self.evaluation
 

@@ -1,6 +1,5 @@
 """The driver of a page that trains by itself: a thread that calls the training loop of `fit`."""
 
-from dataclasses import replace
 from threading import Thread
 from typing import Any
 
@@ -142,13 +141,11 @@ class Trainer:
             session.network.flat[...] = flat
             session.network.epochs = epochs
             session.gate.version += 1
-        self._begin(f"run {session.records[-1].id + 1}")
+        self._begin()
 
-    def _begin(self, name: str) -> None:
-        """A new run of the network that is there now; one without a point is replaced."""
+    def _begin(self, name: str | None = None) -> None:
+        """A new run of the network that is there now."""
         session = self.session
-        if not session.records[-1].curve.points and not session.records[-1].rows:
-            session.records.pop()
         session.new_record(name)
         session.gate.ask("pause")
         session.tell_state()
@@ -164,7 +161,7 @@ class Trainer:
             self._refuse_running()
             session.network, session.plan = network_for(plan, session.network), plan
             self._remember()
-            self._begin(f"run {session.records[-1].id + 1}")
+            self._begin()
 
     def adopt(self, network: Network) -> None:
         session = self.session
@@ -210,7 +207,7 @@ class Trainer:
                     network.flat, (), samples, taken, settings, self.threads
                 )
                 session.gate.version += 1
-            network.settings = replace(session.plan.settings)
+            session.records[-1].learned += len(images)
             if done.diverged:
                 raise InputError("items", found="lead to numbers that are not finite")
             session.tell_status()
