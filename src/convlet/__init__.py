@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from convlet.run import History, Row, Run
     from convlet.schedules import Constant, Cosine, OneCycle, StepDecay, WarmUp
     from convlet.search import LearningRates
-    from convlet.server import LivePage, live
+    from convlet.server import Live, LivePage, live
     from convlet.settings import Settings
     from convlet.stopping import EarlyStopping
     from convlet.text import format_layers, parse_layers
@@ -66,6 +66,7 @@ __all__ = [
     "History",
     "InputError",
     "LearningRates",
+    "Live",
     "LivePage",
     "MaxPool2D",
     "MissingDependencyError",

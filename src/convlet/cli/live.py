@@ -20,9 +20,10 @@ from convlet.datasets import Dataset
 from convlet.errors import InputError, Name
 from convlet.network import Network
 from convlet.server.description import data_of as page_data_of
+from convlet.server.live_page import LivePage
 from convlet.server.proposals import Plan
 from convlet.server.serving import LOOPBACK, check_place, require_uvicorn
-from convlet.server.start import LivePage, serve
+from convlet.server.start import serve
 
 EXAMPLE = "Example: convlet live mnist --train"
 WITHOUT_RECIPE = (

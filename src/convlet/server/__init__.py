@@ -5,6 +5,8 @@
 Needs uvicorn: pip install "convlet[live]".
 """
 
-from convlet.server.start import LivePage, live
+from convlet.server.callback import Live
+from convlet.server.live_page import LivePage
+from convlet.server.start import live
 
-__all__ = ["LivePage", "live"]
+__all__ = ["Live", "LivePage", "live"]

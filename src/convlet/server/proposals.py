@@ -81,10 +81,10 @@ def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data |
         if not isinstance(chosen.get(one, ""), str):
             problems[one] = f"{one} is {chosen.pop(one)!r:.50}, expected a text"
     recipe, name = None, now.recipe
-    if isinstance(chosen.get("recipe"), str):
+    if "recipe" in chosen:
         try:
             name, source = chosen["recipe"], None if data is None else data.source
-            recipe = recipes.recipe(chosen["recipe"], source)
+            recipe = recipes.recipe(str(name), source)
         except InputError as error:
             problems["recipe"] = str(error)
     layers, stages = _layers(chosen, recipe, now, network, problems)
