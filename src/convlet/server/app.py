@@ -93,11 +93,13 @@ class App:
 
     def _is_ours(self, place: str) -> bool:
         name, colon, port = place.rpartition(":")
-        if not colon or name.endswith(":") or (name.startswith("[") != name.endswith("]")):
+        if not colon or place.endswith("]"):
             name, port = place, "80"
         if port != str(self.port):
             return False
         name = name.lower()
+        if ":" in name and not (name.startswith("[") and name.endswith("]")):
+            return False
         if name in ("127.0.0.1", "localhost", "[::1]", self.host.lower(), f"[{self.host.lower()}]"):
             return True
         return not is_loopback(self.host) and _is_address(name)

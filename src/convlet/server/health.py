@@ -24,8 +24,6 @@ SAMPLE = 64
 """Images of a look."""
 SHARE = 0.02
 """Of the time of training, at most, that looks take."""
-APART = 1.0
-"""Seconds between two looks, at least."""
 
 DEAD, NOT_FEW = 0.5, 0.25
 """Shares of dead units that are a warning, and worth a word."""
@@ -152,10 +150,10 @@ def words_of_images(images: Any) -> list[Word]:
 
 
 class Looks:
-    """When to look: not more often than once a second, nor for more than its share of the time."""
+    """When to look: not more often than that, nor for more than its share of the time."""
 
-    def __init__(self) -> None:
-        self.next = 0.0
+    def __init__(self, apart: float) -> None:
+        self.apart, self.next = apart, 0.0
 
     def due(self) -> bool:
         return perf_counter() >= self.next
@@ -163,4 +161,4 @@ class Looks:
     def took(self, start: float) -> None:
         """A look that began at that time is done."""
         now = perf_counter()
-        self.next = now + max(APART, (now - start) / SHARE)
+        self.next = now + max(self.apart, (now - start) / SHARE)

@@ -25,13 +25,14 @@ class Mailbox:
 
     def put(self, event: Event) -> None:
         """From any thread."""
-        key = (event["type"], event.get("run"), event.get("epoch"))
+        kind = event["type"]
+        key = (event["run"], event["epoch"]) if kind == "epoch" else kind
         with self.lock:
-            slot: object = key if event["type"] == "epoch" else event["type"]
-            self.pending.pop(slot, None)  # the newest comes last
-            self.pending[slot] = event
-            if len(self.pending) > MOST_PENDING:
-                self.behind = True
+            self.pending.pop(key, None)  # the newest comes last
+            self.pending[key] = event
+            if self.behind or len(self.pending) > MOST_PENDING:
+                self.behind = True  # the whole state, which is read later, has it
+                self.pending.clear()
         self._wake()
 
     def close(self) -> None:
@@ -49,7 +50,7 @@ class Mailbox:
             behind, events = self.behind, list(self.pending.values())
             self.pending, self.behind = {}, False
             self.filled.clear()
-        return behind, [] if behind else events
+        return behind, events
 
 
 class Hub:

@@ -23,6 +23,8 @@ from convlet.wording import size
 MOST = 64
 MOST_SIDE = 1024
 """Of a drawing."""
+_decoding = Lock()
+"""One file at a time: decoders warn, and the filters of warnings are those of the process."""
 
 
 class OwnImage(NamedTuple):
@@ -71,7 +73,8 @@ class Own:
 def of_file(data: bytes, network: Network) -> OwnImage:
     """The image in a file, prepared as for `convlet predict`.  Raises `ConvletError`."""
     how = preparation_of(network) or network.input_shape
-    found = read_given(BytesIO(data), "the file", how)
+    with _decoding:
+        found = read_given(BytesIO(data), "the file", how)
     if len(found.images) != 1:
         expected = "one image"
         raise InputError("file", found=f"holds {len(found.images)} images", expected=expected)

@@ -32,6 +32,12 @@ class Curve:
             self.each *= 2
 
 
+def _thinned(rows: list[Row]) -> list[Row]:
+    """At most so many, the last one among them."""
+    each = -(-len(rows) // MOST_POINTS) or 1
+    return rows[::-1][::each][::-1]
+
+
 def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
     """The last place, the mean loss."""
     return points[-1][0], sum(loss for _, loss in points) / len(points)
@@ -56,7 +62,7 @@ class Record:
             "id": self.id,
             "name": self.name,
             "settings": self.settings,
-            "rows": [asdict(row) for row in list(self.rows)],
+            "rows": [asdict(row) for row in _thinned(self.rows)],
             "points": [list(point) for point in list(self.curve.points)],
             "current": current,
         }

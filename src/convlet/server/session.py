@@ -33,6 +33,9 @@ from convlet.server.records import MOST_RUNS, Record
 from convlet.server.snapshot import Snapshot
 from convlet.server.telling import Teller
 
+LOOKS_APART, EVALUATIONS_APART = 1.0, 0.2
+"""Seconds between two, at least: epochs of a few images are shorter."""
+
 Status = Literal["idle", "running", "paused", "ended", "failed"]
 
 
@@ -79,7 +82,7 @@ class Session:
         self.evaluation: Json | None = None
         self.health: list[StageHealth] = []
         self.words: list[Word] = []
-        self.looks = Looks()
+        self.looks, self.evaluations = Looks(LOOKS_APART), Looks(EVALUATIONS_APART)
         self.sample: Samples | None = None
         self.new_record()
 
@@ -163,6 +166,9 @@ class Session:
     def set_status(self, status: Status, error: str | None = None) -> None:
         self.status, self.error = status, error
         self.tell_status()
+        if status != "running" and self.teller.skipped:
+            self.teller.skipped = False
+            self.tell_state()
         if status == "failed":
             self.hub.publish(lambda: {"type": "health", **self.health_json()})
 
@@ -192,11 +198,16 @@ class Session:
         """The evaluation after an epoch, of which the answers are there."""
         if run.answers is None or self.data is None or self.data.judges is None:
             return
+        goes_on = self.gate.mode == "run" and run.epoch < run.epochs and not run.stop
+        if goes_on and not self.evaluations.due():
+            return
+        start = perf_counter()
         labels = self.data.parts[self.data.judges].labels
         if not np.array_equal(run.answers.labels, labels):  # a program judges by other images
             return
         row = run.history[-1]
         self._tell_evaluation(self.data, self.data.judges, run.answers, row.validation_accuracy)
+        self.evaluations.took(start)
 
     def _tell_evaluation(
         self, data: Data, of: str, answers: Answers, accuracy: float | None

@@ -33,10 +33,13 @@ class Teller(Callback):
         self.hub, self.record = hub, record
         self.looks, self.judged = looks, judged
         self.progress: dict[str, Any] = {}
+        self.skipped = False
+        """Whether epochs were too short to be told one by one."""
 
     def on_begin(self, run: Run) -> None:
-        self.begun = self.mark = self.told = perf_counter()
-        self.first = self.marked = _seen(run)
+        self.mark = self.told = perf_counter()
+        self.closed = 0.0  # when an epoch was told
+        self.marked = _seen(run)
         self.rate: float | None = None
         self.before = (run.total, run.total_weight)
         self._keep(run)
@@ -58,7 +61,12 @@ class Teller(Callback):
 
     def on_epoch(self, run: Run, row: Row) -> None:
         self.record.rows.append(row)
-        self.hub.publish(lambda: {"type": "epoch", "run": self.record.id, **asdict(row)})
+        now = perf_counter()
+        if now - self.closed >= APART or run.epoch == run.epochs:
+            self.closed = now
+            self.hub.publish(lambda: {"type": "epoch", "run": self.record.id, **asdict(row)})
+        else:
+            self.skipped = True
         self.judged(run)
         self.before = (0.0, 0.0)
 
