@@ -79,7 +79,7 @@ class Client:
         end = time.monotonic() + PATIENCE
         while not holds(run := self.get("/api/state")["run"]):
             assert time.monotonic() < end, run
-            time.sleep(0.005)
+            time.sleep(0.01)
         return run
 
     def head(self, method: str = "GET", path: str = "/api/state", *more: str) -> bytes:

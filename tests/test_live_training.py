@@ -239,12 +239,12 @@ def test_events_tell_progress_epochs_and_evaluations_of_a_whole_run():
                 break
         kinds = {event["type"] for event in found}
         assert kinds >= {"status", "progress", "epoch", "evaluation", "health"}
-        rows = [event for event in found if event["type"] == "epoch"]
-        assert [row["epoch"] for row in rows] == [1, 2, 3]
-        assert [row["validation_loss"] for row in rows] == [
-            row.validation_loss for row in page.history
-        ]
-        counts = client.get("/api/state")["evaluation"]["confusion"]
+        last = [event for event in found if event["type"] == "epoch"][-1]
+        assert (last["run"], last["epoch"]) == (1, 3)
+        state = client.get("/api/state")
+        rows = [row["validation_loss"] for row in state["runs"][0]["rows"]]
+        assert rows == [row.validation_loss for row in page.history]
+        counts = state["evaluation"]["confusion"]
         predicted = page.network.predict(JUDGES[0])
         expected = np.zeros((3, 3), int)
         np.add.at(expected, (JUDGES[1], predicted), 1)
