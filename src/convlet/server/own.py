@@ -13,14 +13,17 @@ from convlet.datasets.encoded.pictures import pillow
 from convlet.datasets.encoded.pixels import prepared
 from convlet.datasets.figure import figure
 from convlet.datasets.single import Images, preparation_of, read_given
+from convlet.engine import as_floats
 from convlet.errors import InputError
 from convlet.inputs import as_bool, as_count
 from convlet.network import Network
 from convlet.preparation import Preparation
 from convlet.server.wire import decoded
+from convlet.values import takes_levels
 from convlet.wording import size
 
 MOST = 64
+UNCHANGED = "taken as it is"
 MOST_SIDE = 1024
 """Of a drawing."""
 _decoding = Lock()
@@ -78,7 +81,8 @@ def of_file(data: bytes, network: Network) -> OwnImage:
     if len(found.images) != 1:
         expected = "one image"
         raise InputError("file", found=f"holds {len(found.images)} images", expected=expected)
-    return OwnImage(found.images[0], found.done or "taken as it is")
+    image = _meant(found.images[0], network) if found.decoded else found.images[0]
+    return OwnImage(image, found.done or UNCHANGED)
 
 
 def of_drawing(given: dict[str, Any], network: Network) -> OwnImage:
@@ -96,7 +100,7 @@ def of_drawing(given: dict[str, Any], network: Network) -> OwnImage:
         if (rows, columns) != (height, width):
             expected, found = size((height, width)), f"is of {size((rows, columns))} pixels"
             raise InputError("pixels", found=found, expected=expected)
-        return OwnImage(_in_channels(levels, channels), "taken as it is")
+        return OwnImage(_meant(_in_channels(levels, channels), network), UNCHANGED)
     how = preparation_of(network)
     if how is None:
         how = Preparation(height, width, "grey", "pad")
@@ -104,9 +108,17 @@ def of_drawing(given: dict[str, Any], network: Network) -> OwnImage:
     if how.fit == "figure" or of_digits:
         placed, done = figure(levels, height, width)
         if placed.shape == (height, width):
-            return OwnImage(placed[..., None], done or "taken as it is")
+            return OwnImage(_meant(placed[..., None], network), done or UNCHANGED)
     pixels, done = prepared(pillow().fromarray(levels), how, "the drawing")
-    return OwnImage(_in_channels(pixels, channels), done or "taken as it is")
+    return OwnImage(_meant(_in_channels(pixels, channels), network), done or UNCHANGED)
+
+
+def _meant(levels: Images, network: Network) -> Images:
+    """A dark image whose levels mean what they say: as floats nobody takes its white for 1."""
+    dark = levels.dtype == np.uint8 and levels.max() <= 1
+    if dark and (network.scale is None or takes_levels(network.scale)):
+        return as_floats(levels)
+    return levels
 
 
 def _in_channels(levels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
