@@ -60,7 +60,7 @@ def test_it_says_what_train_says_and_the_address(run, images):
 
 
 def test_a_model_goes_on_with_data(run, images, model):
-    page, client, said = run("m.safetensors", images)
+    page, client, said = run(images, "--model", "m.safetensors")
     assert "60 training images" in said
     state = client.get("/api/state")
     assert state["settings"]["optimizer"] == "adam"
@@ -89,7 +89,7 @@ def test_data_of_a_model_are_put_in_its_order_of_classes(run, in_a_new_folder):
             for n in range(count):
                 shown = np.full((6, 6), level + n, np.uint8)
                 image.fromarray(shown).save(f"photos/{part}/{name}/{n}.png")
-    page, _, _ = run("m.safetensors", "photos")
+    page, _, _ = run("photos", "--model", "m.safetensors")
     for part in page.session.data.parts.values():
         levels = part.images[:, 0, 0, 0].astype(int)
         assert np.abs(levels - np.array([30, 100, 200])[part.labels]).max() < 10
@@ -97,13 +97,22 @@ def test_data_of_a_model_are_put_in_its_order_of_classes(run, in_a_new_folder):
 
 def test_what_a_model_has_itself_is_refused(model, capsys):
     assert_refused(["live", "m.safetensors", "--layers", LAYERS], capsys, "--layers")
-    assert_refused(["live", "m.safetensors", "mnist", "--size", "6"], capsys, "--size")
-    assert_refused(["live", "m.safetensors", "mnist"], capsys, "28x28x1")
+    assert_refused(["live", "--model", "m.safetensors", "--size", "6"], capsys, "--size")
+    assert_refused(["live", "--model", "m.safetensors"], capsys, "28x28x1")
     assert_refused(["live", "nothing.safetensors"], capsys, "nothing.safetensors")
+    assert_refused(["live", "--model", "nothing"], capsys, "--model: nothing cannot be read")
 
 
-def test_a_second_argument_needs_a_model(images, capsys):
-    assert_refused(["live", str(images), "mnist"], capsys, "DATA", "MODEL")
+def test_a_model_keeps_its_settings_but_for_what_is_given(run, images, model):
+    data = [images, "--model", "m.safetensors"]
+    _, client, _ = run(*data, "--epochs", 7, "--batch-size", 5)
+    settings = client.get("/api/state")["settings"]
+    assert (settings["optimizer"], settings["seed"]) == ("adam", 5)
+    assert (settings["epochs"], settings["batch_size"]) == (7, 5)
+    _, client, _ = run(*data, "--optimizer", "sgd")
+    assert client.get("/api/state")["settings"]["learning_rate"] == 0.1
+    _, client, _ = run(*data, "--recipe", "default")
+    assert client.get("/api/state")["settings"]["schedule"] == "one-cycle"
 
 
 @pytest.mark.parametrize(

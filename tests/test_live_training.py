@@ -316,5 +316,3 @@ def test_an_empty_field_is_off_and_a_recipe_fills_what_is_not_given():
 def test_options_of_one_training_are_those_of_train(images, capsys):
     assert main(["live", str(images), "--epochs", "0", "--no-browser"]) == 2
     assert "--epochs is 0" in capsys.readouterr().err
-    assert main(["live", str(images), "more", "--no-browser"]) == 2
-    assert "MODEL" in capsys.readouterr().err

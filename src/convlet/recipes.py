@@ -15,7 +15,7 @@ from convlet.datasets import Dataset
 from convlet.errors import InputError
 from convlet.facts import Facts, Mirror, measure, mirror
 from convlet.layers import Layer
-from convlet.optimizers import SGD, Adam, AdamW, Optimizer, as_optimizer
+from convlet.optimizers import SGD, Adam, AdamW, Optimizer
 from convlet.schedules import Constant, OneCycle, Schedule
 from convlet.settings import Settings
 from convlet.text import parse_layers
@@ -90,17 +90,6 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Arguments of `Network.fit`: the fields that `Settings` has, too."""
         return {f.name: getattr(self, f.name) for f in fields(Settings) if f.name in vars(self)}
-
-    def settings_but(self, **given: Any) -> Settings:
-        """Those of the recipe but for what is given.
-
-        A recipe's rate is for its own optimiser: another one has its usual rate unless one is
-        given.  Raises `InputError`.
-        """
-        optimizer = as_optimizer(given.get("optimizer", self.optimizer))
-        own = optimizer.usual_rate == self.optimizer.usual_rate
-        rate: dict[str, Any] = {} if own else {"learning_rate": None}
-        return Settings(**{**self.settings(), **rate, **given})
 
     def fitted(self, data: Dataset) -> "Recipe":
         """This recipe for images of another size, and another number of them.

@@ -1,7 +1,7 @@
 """`Settings`: how a call of `fit` trains.  Every value of them is checked here, and only here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from convlet.augmentation import Augmentation, as_augmentation
@@ -78,6 +78,17 @@ class Settings:
         self._set("class_weight", as_class_weight(self.class_weight))
         if self.patience is not None:
             self._set("patience", as_count(self.patience, "patience"))
+
+    def but(self, **given: Any) -> "Settings":
+        """These with other values.
+
+        A rate is for its own optimiser: another one has its usual rate unless one is given.  Raises
+        `InputError`.
+        """
+        optimizer = as_optimizer(given.get("optimizer", self.optimizer))
+        if optimizer.usual_rate != self.optimizer.usual_rate:
+            given.setdefault("learning_rate", None)
+        return replace(self, **given)
 
     def arguments(self) -> dict[str, Any]:
         """Of `Network.fit`."""

@@ -121,13 +121,13 @@ class Choices:
 
         more: further arguments of `Settings`.
         """
-        optimizer = self._optimizer(recipe.optimizer)
+        optimizer = self.optimizer_for(recipe.optimizer)
         chosen = given_settings(self) | more | {"optimizer": optimizer}
         if self.class_weight is not None:
             chosen["class_weight"] = parsed(self.class_weight)
-        return recipe.settings_but(**chosen)
+        return Settings(**recipe.settings()).but(**chosen)
 
-    def _optimizer(self, otherwise: Optimizer) -> Optimizer:
+    def optimizer_for(self, otherwise: Optimizer) -> Optimizer:
         """The optimiser with the numbers that were given.  otherwise: without --optimizer."""
         optimizer = otherwise if self.optimizer is None else as_optimizer(self.optimizer)
         return with_numbers(optimizer, self.momentum, self.weight_decay)

@@ -1,7 +1,7 @@
 """Settings as the page proposes them: checked field by field, completed, made into a network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
@@ -138,18 +138,17 @@ def _settings(
     numbers = {name: chosen[name] for name in ("momentum", "weight_decay") if name in chosen}
     before = now.settings.optimizer if recipe is None else recipe.optimizer
     try:
-        values["optimizer"] = optimizer = _optimizer(chosen.get("optimizer"), before, numbers)
+        values["optimizer"] = _optimizer(chosen.get("optimizer"), before, numbers)
     except InputError as error:
         problems[error.parameter if error.parameter in FIELDS else "optimizer"] = str(error)
         return None
     if problems:
         return None
     try:
-        if recipe is not None:
-            return recipe.settings_but(class_weight=now.settings.class_weight, **values)
-        if optimizer.usual_rate != before.usual_rate:
-            values.setdefault("learning_rate", None)
-        return replace(now.settings, **values)
+        if recipe is None:
+            return now.settings.but(**values)
+        kept = now.settings.class_weight
+        return Settings(**recipe.settings()).but(class_weight=kept, **values)
     except InputError as error:
         problems[error.parameter] = str(error)
         return None
