@@ -75,7 +75,7 @@ WRONG = {
         "hold_out": ["0", "x"],
         "limit": ["0", "x"],
         "shards": ["0", "x", "4097", "65"],
-        "model": [""],
+        "model_file": [""],
         "begin": FLAG,
         "no_browser": FLAG,
         "port": ["-1", "x", "65536"],

@@ -39,7 +39,9 @@ WITHOUT_RECIPE = (
 @chosen.shared(chosen.recipe_option(WITHOUT_RECIPE))
 @ONE
 @reading.OPTIONS
-@options.file("--model", help="Show and train this one, of which DATA may also be the name.")
+@options.file(
+    "--model", "model_file", help="Show and train this one, of which DATA may also be the name."
+)
 @click.option("--train", "begin", is_flag=True, help="Begin to train at once.")
 @click.option("--no-browser", is_flag=True, help="Only say the address.")
 @whole("--port", default=0, help="To listen at; 0 is any that is free.")
@@ -49,7 +51,7 @@ def live(
     choices: Choices,
     course: Course,
     reading: Reading,
-    model: Path | None,
+    model_file: Path | None,
     begin: bool,
     no_browser: bool,
     port: int,
@@ -66,7 +68,7 @@ def live(
     course.with_recipe(choices).check(**given_settings(course))
     reading.check()
     course.check()
-    network, data, plan = _found(choices, course, reading, model)
+    network, data, plan = _found(choices, course, reading, model_file)
     shown = None if data is None else page_data_of(data)
     serving = serve(network, shown, plan, choices.threads, host, port, expose)
     with closing(serving):

@@ -102,6 +102,7 @@ NAMES: Mapping[str, str] = {
     "invert": "--invert",
     "kind": "KIND",
     "model": "MODEL",
+    "model_file": "--model",
     "network": "MODEL",
 }
 """A parameter, a class that owns parameters, or a value -> the option or argument of it."""
