@@ -111,6 +111,12 @@ class Client:
             connection.close()
 
 
+def says_ended(event: dict[str, Any]) -> bool:
+    """Whether an event tells that training has ended: by itself, or with the whole state."""
+    run = event["run"] if event["type"] == "state" else event
+    return event["type"] in ("state", "status") and run["status"] == "ended"
+
+
 def received(peer: socket.socket) -> bytes:
     """Everything until the other side closes."""
     found = b""

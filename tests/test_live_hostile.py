@@ -527,6 +527,19 @@ def test_another_host_has_to_be_asked_for(host):
         serving.check_place(host, 0, True)
 
 
+@pytest.mark.parametrize("frame", ["*", "http://x; script-src *", "a\r\nb: c", "", "file://x", 3])
+def test_a_frame_is_an_origin(frame):
+    with pytest.raises(InputError, match="frame is"):
+        convlet.live(network(), DATA, browser=False, frame=frame)
+
+
+def test_an_origin_that_was_named_may_hold_the_page():
+    with served(frame="http://localhost:8888") as (page, client):
+        policy = client.ask("GET", "/")[2]["content-security-policy"]
+        assert policy.endswith("frame-ancestors http://localhost:8888")
+        assert "<iframe" in page._repr_html_()
+
+
 @pytest.mark.parametrize(
     ("host", "place", "ours"),
     [

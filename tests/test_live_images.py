@@ -10,7 +10,7 @@ import convlet
 from convlet.datasets.dataset import Dataset, Split
 from convlet.preparation import Preparation
 from convlet.server import own
-from live_pages import Client, network, served
+from live_pages import Client, network, says_ended, served
 
 
 def drawn(levels, **more):
@@ -102,12 +102,9 @@ def test_several_pages_see_the_same():
             assert next(first)["type"] == next(second)["type"] == "state"
             two.do("start")
             for events in (first, second):
-                ended = next(
-                    event
-                    for event in events
-                    if event["type"] == "status" and event["status"] == "ended"
-                )
-                assert ended["trained"] == 2
+                ended = next(event for event in events if says_ended(event))
+                run = ended["run"] if ended["type"] == "state" else ended
+                assert run["trained"] == 2
         assert one.get("/api/state") == two.get("/api/state")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import convlet
 from convlet.cli import main
-from live_pages import DATA, JUDGES, LAYERS, SHAPE, Client, network, served
+from live_pages import DATA, JUDGES, LAYERS, SHAPE, Client, network, says_ended, served
 
 DROPPING = (
     "conv 4 3, relu, pool 2, flatten, dropout 0.3, dense 8, relu, dropout 0.5, dense 3, softmax"
@@ -189,6 +189,18 @@ def test_what_makes_no_sense_is_a_conflict():
         assert client.wait("ended")["trained"] < 100_000
 
 
+def test_stopping_epochs_of_no_time_with_a_listener_holds_nothing_up():
+    with served(epochs=10**6, batch_size=60) as (_, client), client.events() as events:
+        next(events)
+        for _ in range(5):
+            client.do("start")
+            client.until(lambda run: run["trained"] > 5)
+            client.do("stop")
+            client.do("reset")
+        kinds = [next(events)["type"] for _ in range(20)]
+        assert "state" in kinds
+
+
 def test_reset_brings_the_first_weights_back_and_keeps_the_curve():
     of = network()
     first = of.flat.copy()
@@ -228,27 +240,30 @@ def test_a_run_that_diverges_says_so_and_can_be_reset():
 
 
 def test_events_tell_progress_epochs_and_evaluations_of_a_whole_run():
-    with served(epochs=3, batch_size=4) as (page, client), client.events() as events:
-        state = next(events)
-        assert (state["type"], state["run"]["status"]) == ("state", "idle")
-        client.do("start")
-        found = []
-        for event in events:
-            found.append(event)
-            if event["type"] == "status" and event["status"] == "ended":
-                break
+    data = [np.concatenate([part] * 100) for part in DATA]  # epochs that take a moment
+    with served(network(), data, epochs=3, batch_size=4) as (page, client):
+        with client.events() as events:
+            state = next(events)
+            assert (state["type"], state["run"]["status"]) == ("state", "idle")
+            client.do("start")
+            found = []
+            for event in events:
+                found.append(event)
+                if says_ended(event):
+                    break
         kinds = {event["type"] for event in found}
         assert kinds >= {"status", "progress", "epoch", "evaluation", "health"}
-        last = [event for event in found if event["type"] == "epoch"][-1]
-        assert (last["run"], last["epoch"]) == (1, 3)
+        told = [event for event in found if event["type"] == "epoch"]
+        rows = {row.epoch: row.validation_loss for row in page.history}
+        assert all(rows[one["epoch"]] == one["validation_loss"] for one in told)
         state = client.get("/api/state")
-        rows = [row["validation_loss"] for row in state["runs"][0]["rows"]]
-        assert rows == [row.validation_loss for row in page.history]
-        counts = state["evaluation"]["confusion"]
-        predicted = page.network.predict(JUDGES[0])
+        assert [row["epoch"] for row in state["runs"][0]["rows"]] == [1, 2, 3]
         expected = np.zeros((3, 3), int)
-        np.add.at(expected, (JUDGES[1], predicted), 1)
-        assert counts == expected.tolist()
+        np.add.at(expected, (JUDGES[1], page.network.predict(JUDGES[0])), 1)
+        assert state["evaluation"]["confusion"] == expected.tolist()
+        x = [point[0] for point in state["runs"][0]["points"]]
+        assert x == sorted(x)
+        assert x[-1] == 3.0
 
 
 def test_new_settings_are_a_new_network_and_the_same_as_one_made_by_hand():

@@ -151,16 +151,16 @@ class App:
             headers = {"content-type": "application/x-ndjson", **self.headers}
             await send(_start(200, headers))
             while not gone.done():
-                behind, events = box.take()
+                closed, (behind, events) = box.closed, box.take()
                 lines = [dumps(event) for event in events]
                 if behind:
                     lines = [await self.api.call(lambda: dumps(self.session.state()))]
-                if box.closed:
+                if closed:
                     lines.append(dumps({"type": "closed"}))
                 if lines:
                     body = b"\n".join([*lines, b""])
                     await send({"type": "http.response.body", "body": body, "more_body": True})
-                if box.closed:
+                if closed:
                     break
                 filled = asyncio.ensure_future(box.filled.wait())
                 done, _ = await asyncio.wait(

@@ -77,7 +77,7 @@ class Live(Callback):
         frame: str | None = None,
     ) -> None:
         require_uvicorn()
-        check_place(host, port, expose)
+        check_place(host, port, expose, frame)
         self.data, self.browser = as_data(data, validation), browser
         self.place = (host, port, expose, frame)
         self.page: LivePage | None = None
@@ -100,7 +100,7 @@ class Live(Callback):
         self.session.gate.ask("run")
         self.session.status = "running"
         self.session.teller.on_begin(run)
-        self.session.tell_state()
+        self.session.hub.refresh()
         self._pass(run)
 
     def _take_sample(self, network: Network) -> None:

@@ -20,6 +20,8 @@ HEADERS = 10.0
 UNREAD = 30.0
 """Seconds after which a peer that reads nothing is left."""
 HEADER_BYTES = 16 << 10
+MOMENT = 0.5
+"""Seconds for answers under way, and again for their last bytes, when the server ends."""
 
 log = logging.getLogger("convlet.server")
 
@@ -114,7 +116,12 @@ class Loop(uvicorn.Server):
         for server in self.servers:
             server.close()
         if self.server_state.tasks:
-            await asyncio.wait(set(self.server_state.tasks), timeout=0.5)
+            await asyncio.wait(set(self.server_state.tasks), timeout=MOMENT)
+        for connection in list(self.server_state.connections):
+            connection.transport.close()  # when all that was said is sent
+        end = asyncio.get_running_loop().time() + MOMENT
+        while self.server_state.connections and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """A network, its settings and its data as the page is told of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from convlet.equations import Array
 from convlet.layers import Conv2D, Layer
 from convlet.network import Network
 from convlet.optimizers import BY_NAME, SGD
+from convlet.recipes import Recipe
 from convlet.schedules import SCHEDULES
 from convlet.settings import Settings
 from convlet.stages import Stage
@@ -120,6 +121,13 @@ class Data:
     source: Dataset | None
     said: tuple[str, ...]
     levels: tuple[float, float]
+    known: dict[str, Recipe] = field(default_factory=dict)  # by name
+
+    def recipe(self, name: str) -> Recipe:
+        """The recipe for these data, which are measured once.  Raises `InputError`."""
+        if name not in self.known:
+            self.known[name] = recipes.recipe(name, self.source)
+        return self.known[name]
 
     @property
     def train(self) -> Split:

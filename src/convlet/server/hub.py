@@ -35,6 +35,13 @@ class Mailbox:
                 self.pending.clear()
         self._wake()
 
+    def refresh(self) -> None:
+        """The whole state is told next."""
+        with self.lock:
+            self.behind = True
+            self.pending.clear()
+        self._wake()
+
     def close(self) -> None:
         """What is pending is still taken."""
         self.closed = True
@@ -63,12 +70,19 @@ class Hub:
 
     def publish(self, event: Event | Callable[[], Event]) -> None:
         """To all, from any thread.  A function is asked only where somebody listens."""
-        with self.lock:
-            boxes = list(self.boxes)
-        if boxes:
+        if boxes := self._all():
             made = event() if callable(event) else event
             for box in boxes:
                 box.put(made)
+
+    def refresh(self) -> None:
+        """The whole state to all; each stream makes it itself, in its own time."""
+        for box in self._all():
+            box.refresh()
+
+    def _all(self) -> list[Mailbox]:
+        with self.lock:
+            return list(self.boxes)
 
     def join(self) -> Mailbox | None:
         """A new listener, in a coroutine of its loop; None where there are too many."""

@@ -33,7 +33,13 @@ class LivePage:
         """Show it in the browser of this machine -> whether there is one."""
         import webbrowser
 
-        return webbrowser.open(self.url)
+        try:
+            browser = webbrowser.get()
+        except webbrowser.Error:
+            return False
+        if type(browser) is webbrowser.GenericBrowser:  # of a terminal, which runs no script
+            return False
+        return browser.open(self.url)
 
     def wait(self) -> None:
         """Until the page is closed, or Ctrl-C: for scripts, which would end otherwise."""

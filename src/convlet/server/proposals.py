@@ -83,8 +83,8 @@ def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data |
     recipe, name = None, now.recipe
     if "recipe" in chosen:
         try:
-            name, source = chosen["recipe"], None if data is None else data.source
-            recipe = recipes.recipe(str(name), source)
+            name = str(chosen["recipe"])
+            recipe = recipes.recipe(name) if data is None else data.recipe(name)
         except InputError as error:
             problems["recipe"] = str(error)
     layers, stages = _layers(chosen, recipe, now, network, problems)

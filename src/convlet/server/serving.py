@@ -1,6 +1,7 @@
 """A server in a thread of its own: where it listens, its address, its end."""
 
 import asyncio
+import re
 import secrets
 import socket
 from contextlib import suppress
@@ -13,6 +14,7 @@ from convlet.server.app import App, is_loopback
 from convlet.server.session import Session
 
 LOOPBACK = "127.0.0.1"
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 def require_uvicorn() -> None:
@@ -20,9 +22,14 @@ def require_uvicorn() -> None:
     library("uvicorn", "the live page needs", '"convlet[live]"')
 
 
-def check_place(host: str, port: int, expose: bool) -> None:
-    """Raise `InputError` for a host that others reach, unless that is asked for."""
+def check_place(host: str, port: int, expose: bool, frame: str | None = None) -> None:
+    """Raise `InputError` for a host that others reach, unless that is asked for.
+
+    frame: an origin, or None.
+    """
     as_count(port, "port", 0, 65535)
+    if frame is not None and not (isinstance(frame, str) and ORIGIN.fullmatch(frame)):
+        raise InputError("frame", frame, 'an origin, as in "http://localhost:8888"')
     if not isinstance(host, str) or not host:
         raise InputError("host", host, "the address of this machine to listen at")
     if not expose and not is_loopback(host):
@@ -43,7 +50,7 @@ class Serving:
         frame: str | None = None,
     ) -> None:
         require_uvicorn()
-        check_place(host, port, expose)
+        check_place(host, port, expose, frame)
         self.session = session
         self.socket = _listening(host, port)
         self.port: int = self.socket.getsockname()[1]

@@ -146,10 +146,6 @@ class Session:
     def tell_status(self) -> None:
         self.hub.publish(lambda: {"type": "status", **self.run(), "can": self.driver.can()})
 
-    def tell_state(self) -> None:
-        """After a change that no smaller event tells."""
-        self.hub.publish(self.state)
-
     # what the driver does
 
     def new_record(self, name: str | None = None) -> None:
@@ -168,7 +164,7 @@ class Session:
         self.tell_status()
         if status != "running" and self.teller.skipped:
             self.teller.skipped = False
-            self.tell_state()
+            self.hub.refresh()
         if status == "failed":
             self.hub.publish(lambda: {"type": "health", **self.health_json()})
 

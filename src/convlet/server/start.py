@@ -48,7 +48,7 @@ def live(
     `MissingDependencyError`.
     """
     require_uvicorn()
-    check_place(host, port, expose)
+    check_place(host, port, expose, frame)
     for name, value in (("train", train), ("browser", browser), ("expose", expose)):
         as_bool(value, name)
     found = as_data(data, validation)

@@ -148,7 +148,7 @@ class Trainer:
         session = self.session
         session.new_record(name)
         session.gate.ask("pause")
-        session.tell_state()
+        session.hub.refresh()
 
     def _refuse_running(self) -> None:
         if self.session.status in ("running", "paused"):
