@@ -7,6 +7,7 @@ import io
 import socket
 import struct
 import threading
+import webbrowser
 import zlib
 from contextlib import suppress
 from time import monotonic
@@ -149,6 +150,37 @@ def test_a_token_elsewhere_does_not_count(client, page):
         assert other.ask("GET", path)[0] in (400, 401)
     assert other.ask("GET", "/api/state", cookie=f"token={client.token}")[0] == 401
     assert other.ask("GET", "/api/state", authorization=f"Basic {client.token}")[0] == 401
+
+
+def test_a_ticket_gets_the_token_once(client, page, monkeypatch):
+    other, serving = Client(page, None), page._serving
+    path = serving.ticket_url().removeprefix(serving.place)
+    assert client.token not in path
+    assert other.ask("HEAD", f"/{path}")[0] == 200  # which uses nothing up
+    status, _, headers = other.ask("GET", f"/{path}")
+    assert (status, headers["location"]) == (303, f"/#token={client.token}")
+    assert headers["cache-control"] == "no-store"
+    assert_refused(other.ask("GET", f"/{path}"), 403)
+    monkeypatch.setattr(application, "TICKET", -1.0)
+    path = serving.ticket_url().removeprefix(serving.place)
+    assert_refused(other.ask("GET", f"/{path}"), 403)
+    assert_refused(other.ask("GET", "/?ticket=x"), 403)
+    assert_refused(other.ask("GET", "/?ticket="), 403)
+
+
+def test_the_browser_gets_a_ticket_and_one_of_the_terminal_nothing(page, monkeypatch):
+    opened = []
+
+    class Browser:
+        def open(self, url):
+            opened.append(url)
+            return True
+
+    monkeypatch.setattr(webbrowser, "get", Browser)
+    assert page.open()
+    assert opened[0].startswith(page._serving.place + "?ticket=")
+    monkeypatch.setattr(webbrowser, "get", lambda: webbrowser.GenericBrowser("w3m"))
+    assert not page.open()
 
 
 def test_writes_of_other_sites_do_nothing(client, page):

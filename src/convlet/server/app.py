@@ -6,8 +6,10 @@ A page is served to whoever asks for it at its right name; under /api every requ
 import asyncio
 import hmac
 import logging
+import secrets
 from importlib import resources
 from ipaddress import ip_address
+from time import monotonic
 from typing import Any
 
 from convlet.server.api import Api
@@ -25,6 +27,9 @@ from convlet.server.wire import dumps
 
 ALIVE = 10.0
 """Seconds of silence after which a stream says that it is there."""
+
+TICKET = 60.0
+"""Seconds that a browser may take to start."""
 
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -54,6 +59,7 @@ class App:
         self.token = token.encode()
         self.host, self.port = host, port
         self.headers = _headers(frame)
+        self.tickets: dict[str, float] = {}  # until when
         self.page = resources.files("convlet.server").joinpath("page")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,8 +116,26 @@ class App:
         if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self.token):
             raise RefusedError(401, "the token of this session is needed")
 
+    def ticket(self) -> str:
+        """A word that gets the token, once and soon.
+
+        What opens a browser shows its arguments to all users of the machine: not the token.
+        """
+        word = secrets.token_urlsafe(24)
+        self.tickets[word] = monotonic() + TICKET
+        return word
+
+    def _redeemed(self, word: str) -> Answer:
+        """The way to the page with its token, behind the # that no later request holds."""
+        if self.tickets.pop(word, 0.0) < monotonic():
+            raise RefusedError(403, "this link is used or too old: take the address that was said")
+        place = {"location": f"/#token={self.token.decode()}", "cache-control": "no-store"}
+        return Answer(status=303, headers=place)
+
     def _file(self, request: Request) -> Answer:
         """A file of the page, by its name among those that there are."""
+        if request.path == "/" and "ticket" in request.query and request.method == "GET":
+            return self._redeemed(request.query["ticket"])
         name = request.path.removeprefix("/") or "index.html"
         found = dict(_files(self.page)).get(name)
         if found is None:

@@ -22,7 +22,7 @@ from convlet.values import scale_of
 
 SAMPLE = 64
 """Images of a look."""
-SHARE = 0.02
+SHARE = 0.01
 """Of the time of training, at most, that looks take."""
 
 DEAD, NOT_FEW = 0.5, 0.25

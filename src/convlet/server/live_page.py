@@ -39,7 +39,7 @@ class LivePage:
             return False
         if type(browser) is webbrowser.GenericBrowser:  # of a terminal, which runs no script
             return False
-        return browser.open(self.url)
+        return browser.open(self._serving.ticket_url())
 
     def wait(self) -> None:
         """Until the page is closed, or Ctrl-C: for scripts, which would end otherwise."""

@@ -72,6 +72,10 @@ class Serving:
             self.ready.set()
             self.ended.set()
 
+    def ticket_url(self) -> str:
+        """An address that leads to the page with its token, once."""
+        return f"{self.place}?ticket={self.app.ticket()}"
+
     def wait(self) -> None:
         """Until it is closed.  Ctrl-C in a `join` would leave a thread that counts as ended."""
         self.ended.wait()
