@@ -19,7 +19,7 @@ from made_data import bright_rows
 
 SHAPE = (6, 6, 1)
 LAYERS = "conv 4 3, relu, pool 2, flatten, dense 8, relu, dense 3, softmax"
-PATIENCE = 10.0  # seconds until something that does not happen counts as a failure
+PATIENCE = 60.0  # seconds until something that does not happen counts as a failure
 DATA = bright_rows(120, 0, SHAPE)
 JUDGES = bright_rows(40, 1, SHAPE)
 

@@ -15,9 +15,10 @@ from convlet.errors import InputError
 from convlet.explaining import explain
 from convlet.network import Network
 from convlet.server.description import Json
+from convlet.server.driver import ConflictError
 from convlet.server.own import OwnImage, of_drawing, of_file
 from convlet.server.proposals import Proposal, proposed, size_of
-from convlet.server.session import ConflictError, Session
+from convlet.server.session import Session
 from convlet.server.wire import MOST_NUMBERS, array, encoded, pixels
 
 MOST_IMAGES = 200

@@ -12,8 +12,9 @@ from convlet.formats import history
 from convlet.loading import load
 from convlet.run import History
 from convlet.server import answers
+from convlet.server.driver import ConflictError
 from convlet.server.exchange import MB, Answer, RefusedError, Request, answer, error
-from convlet.server.session import ConflictError, Session
+from convlet.server.session import Session
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Answer]]

@@ -7,7 +7,6 @@ import asyncio
 import hmac
 import logging
 import secrets
-from importlib import resources
 from ipaddress import ip_address
 from time import monotonic
 from typing import Any
@@ -22,6 +21,7 @@ from convlet.server.exchange import (
     Send,
     error,
 )
+from convlet.server.files_of_page import file_of_page, headers_of_all
 from convlet.server.session import Session
 from convlet.server.wire import dumps
 
@@ -30,16 +30,6 @@ ALIVE = 10.0
 
 TICKET = 60.0
 """Seconds that a browser may take to start."""
-
-KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".json": "application/json",
-    ".webmanifest": "application/manifest+json",
-}
 
 log = logging.getLogger("convlet.server")
 log.addHandler(logging.NullHandler())
@@ -58,9 +48,8 @@ class App:
         self.session, self.api = session, Api(session)
         self.token = token.encode()
         self.host, self.port = host, port
-        self.headers = _headers(frame)
+        self.headers = headers_of_all(frame)
         self.tickets: dict[str, float] = {}  # until when
-        self.page = resources.files("convlet.server").joinpath("page")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -136,14 +125,12 @@ class App:
         """A file of the page, by its name among those that there are."""
         if request.path == "/" and "ticket" in request.query and request.method == "GET":
             return self._redeemed(request.query["ticket"])
-        name = request.path.removeprefix("/") or "index.html"
-        found = dict(_files(self.page)).get(name)
+        found = file_of_page(request.path.removeprefix("/"))
         if found is None:
             raise RefusedError(404, "no such address")
         if request.method not in ("GET", "HEAD"):
             raise RefusedError(405, "this address takes other methods")
-        kind = KINDS[name[name.rindex(".") :]]
-        return Answer(found.read_bytes(), kind, headers={"cache-control": "no-cache"})
+        return found
 
     async def _send(self, found: Answer, request: Request | None, send: Send) -> None:
         headers = {
@@ -215,39 +202,6 @@ async def _until_gone(request: Request) -> None:
 def _start(status: int, headers: dict[str, str]) -> Any:
     pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     return {"type": "http.response.start", "status": status, "headers": pairs}
-
-
-def _files(folder: Any, above: str = "") -> Any:
-    """The files of the page by name, those of folders in it too."""
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            yield from _files(entry, f"{above}{entry.name}/")
-        elif entry.name[entry.name.rfind(".") :] in KINDS:
-            yield f"{above}{entry.name}", entry
-
-
-def _headers(frame: str | None) -> dict[str, str]:
-    """Of every answer: nothing from elsewhere runs in the page, and nothing of it leaves."""
-    policy = {
-        "default-src": "'none'",
-        "script-src": "'self'",
-        "style-src": "'self'",
-        "img-src": "'self' blob: data:",
-        "connect-src": "'self'",
-        "media-src": "'self' blob:",
-        "manifest-src": "'self'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": frame or "'none'",
-    }
-    return {
-        "content-security-policy": "; ".join(f"{name} {what}" for name, what in policy.items()),
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cross-origin-resource-policy": "same-origin",
-        "permissions-policy": "camera=(self), microphone=(), geolocation=()",
-        "cache-control": "no-store",
-    }
 
 
 def is_loopback(host: str) -> bool:

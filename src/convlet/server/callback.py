@@ -7,13 +7,14 @@ from convlet.equations import Array
 from convlet.network import Network
 from convlet.run import Row, Run
 from convlet.server.description import Json
+from convlet.server.driver import ConflictError
 from convlet.server.gate import Mode, Stopped
 from convlet.server.given import as_data
 from convlet.server.health import sample_of
 from convlet.server.live_page import LivePage
 from convlet.server.proposals import Plan
 from convlet.server.serving import LOOPBACK, Serving, check_place, require_uvicorn
-from convlet.server.session import ConflictError, Session
+from convlet.server.session import Session
 
 OF_A_PROGRAM = "a program trains this network: only it can do that"
 MODES: dict[str, Mode] = {"start": "run", "pause": "pause", "epoch": "epoch", "stop": "stop"}

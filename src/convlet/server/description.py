@@ -9,6 +9,7 @@ import numpy as np
 from convlet import recipes
 from convlet.datasets import Dataset
 from convlet.datasets.dataset import Split
+from convlet.engine import Samples
 from convlet.equations import Array
 from convlet.layers import Conv2D, Layer
 from convlet.network import Network
@@ -164,3 +165,12 @@ def levels_of(images: Array) -> tuple[float, float]:
         return 0.0, 1.0
     some = images[:: max(1, len(images) // 1000)]
     return min(0.0, float(some.min())), max(1.0, float(some.max()))
+
+
+def samples_for(network: Network, data: Data, class_weight: Any) -> tuple[Samples, Samples | None]:
+    """What a network trains with, and what judges its epochs, as `fit` makes them."""
+    train = network.samples(data.train.images, data.train.labels, class_weight=class_weight)
+    if data.judges is None:
+        return train, None
+    part = data.parts[data.judges]
+    return train, network.samples(part.images, part.labels, name="validation ")

@@ -52,8 +52,7 @@ class Gate(NoCheckpoints, Callback):
                 raise Stopped
             if mode == "step":
                 self.mode = "pause"
-            self.working = True
-            self.version += 1
+            self._take()
         if waits:
             self.told(False)
         return mode
@@ -77,6 +76,22 @@ class Gate(NoCheckpoints, Callback):
                 self.readers -= 1
                 self.changed.notify_all()
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside, nobody reads: for changes between two runs."""
+        with self.changed:
+            self._take()
+        try:
+            yield
+        finally:
+            self.open()
+
+    def _take(self) -> None:
+        """With the lock: from now on the parameters may change."""
+        self.changed.wait_for(lambda: not self.readers)
+        self.working = True
+        self.version += 1
+
     # as the checkpoints of a run
 
     def steps_left(self, run: Run) -> int:
@@ -90,9 +105,7 @@ class Gate(NoCheckpoints, Callback):
     def finish(self, run: Run, callbacks: object, error: BaseException | None) -> None:
         """What follows may change the parameters, as `EarlyStopping` does; then `open`."""
         with self.changed:
-            self.changed.wait_for(lambda: not self.readers)
-            self.working = True
-            self.version += 1
+            self._take()
 
     # as a callback
 

@@ -4,18 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
 from time import perf_counter
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from convlet._version import __version__
+from convlet.datasets.dataset import Split
 from convlet.engine import Samples
 from convlet.equations import Array
-from convlet.errors import ConvletError, InputError
+from convlet.errors import InputError
 from convlet.inputs import as_count
 from convlet.network import Network
 from convlet.run import Answers, Run
 from convlet.server.description import Data, Json, choices, class_names, model_json
+from convlet.server.driver import ConflictError, Driver
 from convlet.server.evaluation import evaluation_of
 from convlet.server.gate import Gate
 from convlet.server.health import (
@@ -37,32 +39,6 @@ LOOKS_APART, EVALUATIONS_APART = 1.0, 0.2
 """Seconds between two, at least: epochs of a few images are shorter."""
 
 Status = Literal["idle", "running", "paused", "ended", "failed"]
-
-
-class ConflictError(ConvletError):
-    """What was asked for makes no sense as things are."""
-
-
-class Driver(Protocol):
-    """Who trains the network of a session: the session's own thread, or a program."""
-
-    def can(self) -> list[str]:
-        """What `do` takes now."""
-
-    def do(self, what: str) -> None:
-        """Raises `ConflictError`."""
-
-    def configure(self, plan: Plan) -> None:
-        """A new network by this plan, and a new run.  Raises `ConflictError`."""
-
-    def adopt(self, network: Network) -> None:
-        """A network from a file, and a new run.  Raises `ConflictError`, `InputError`."""
-
-    def learn(self, images: Array, labels: Array, steps: int) -> Json:
-        """Train on these images alone.  Raises `ConflictError`."""
-
-    def close(self) -> None:
-        """Training ends."""
 
 
 class Session:
@@ -247,7 +223,7 @@ class Session:
         index = as_count(ref.get("index"), "index", 0, len(part) - 1)
         return np.asarray(part.images[index]), int(part.labels[index])
 
-    def part(self, name: Any) -> Any:
+    def part(self, name: Any) -> Split:
         """A part of the data.  Raises `InputError`."""
         parts = {} if self.data is None else self.data.parts
         if name not in parts:
@@ -258,12 +234,3 @@ class Session:
         """Training ends, and every stream."""
         self.driver.close()
         self.hub.close()
-
-
-def samples_for(network: Network, data: Data, class_weight: Any) -> tuple[Samples, Samples | None]:
-    """What a network trains with, and what judges its epochs, as `fit` makes them."""
-    train = network.samples(data.train.images, data.train.labels, class_weight=class_weight)
-    if data.judges is None:
-        return train, None
-    part = data.parts[data.judges]
-    return train, network.samples(part.images, part.labels, name="validation ")

@@ -13,17 +13,17 @@ from convlet.errors import ConvletError, InputError
 from convlet.inputs import as_threads
 from convlet.network import Network
 from convlet.optimizers import SGD
-from convlet.server.description import Json
+from convlet.server.description import Json, samples_for
+from convlet.server.driver import ConflictError
 from convlet.server.gate import Mode, Stopped
 from convlet.server.health import sample_of
 from convlet.server.proposals import Plan, network_for
-from convlet.server.session import ConflictError, Session, samples_for
+from convlet.server.session import Session
 from convlet.settings import Settings
 from convlet.stopping import EarlyStopping
 from convlet.values import check_same_scale, scale_of
 
 MODES: dict[str, Mode] = {"start": "run", "step": "step", "epoch": "epoch"}
-AT_REST = ("idle", "ended")
 RATE = 0.05
 """Of (21), for images that are learned one by one."""
 BATCH = 64
@@ -137,10 +137,9 @@ class Trainer:
         """The first weights again, and a new run beside the earlier ones."""
         session = self.session
         flat, epochs = self.first
-        with session.gate.reading():
+        with session.gate.writing():
             session.network.flat[...] = flat
             session.network.epochs = epochs
-            session.gate.version += 1
         self._begin()
 
     def _begin(self, name: str | None = None) -> None:
@@ -202,11 +201,10 @@ class Trainer:
             settings = Settings(batch_size=len(samples), learning_rate=RATE, optimizer=SGD())
             rates = np.full(steps, RATE, np.float32)
             taken = Steps(order, rates, 0, network.epochs)
-            with session.gate.reading():
+            with session.gate.writing():
                 done = network.engine.train(
                     network.flat, (), samples, taken, settings, self.threads
                 )
-                session.gate.version += 1
             session.records[-1].learned += len(images)
             if done.diverged:
                 raise InputError("items", found="lead to numbers that are not finite")
