@@ -13,7 +13,10 @@ from live_pages import DATA, network, served
 
 def test_dead_units_and_norms_are_counted():
     net = network()
-    net.parameters["b0"][...] = [100, -100, 100, -100]
+    net.parameters["b0"][...] = [100, -100, 0, -100]
+    net.parameters["w0"][..., 2] = np.eye(3)[..., None] - 0.3  # at some places above 0
+    alive = net.activations(DATA[0])[0].outputs[0][..., 2]
+    assert 0 < (alive > 0).mean() < 1
     net.parameters["b1"][...] = -1000
     data = health.sample_of(net.samples(*DATA))
     assert len(data) == 64

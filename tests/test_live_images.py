@@ -141,6 +141,11 @@ def test_a_bar_becomes_one_of_twenty_pixels_at_the_centre(digits, levels):
     assert sum(found["probabilities"]) == pytest.approx(1)
 
 
+def test_a_network_of_images_like_those_of_mnist_has_them_placed_too():
+    with served(convlet.Network("flatten, dense 10, softmax"), None, None) as (_, client):
+        assert np.array_equal(shown(client.post("/api/drawing", **drawn(bar()))), PLACED)
+
+
 def test_the_centre_of_mass_decides_and_not_that_of_the_box(digits):
     levels = np.zeros((200, 200), np.uint8)
     levels[20:180, 50:60] = 255  # an L: its mass lies to the left and below

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from convlet.datasets.builtin import FIGURE
 from convlet.datasets.encoded.pictures import pillow
 from convlet.datasets.encoded.pixels import prepared
-from convlet.datasets.figure import figure
 from convlet.datasets.single import Images, preparation_of, read_given
 from convlet.engine import as_floats
 from convlet.errors import InputError
@@ -101,16 +100,17 @@ def of_drawing(given: dict[str, Any], network: Network) -> OwnImage:
             expected, found = size((height, width)), f"is of {size((rows, columns))} pixels"
             raise InputError("pixels", found=found, expected=expected)
         return OwnImage(_meant(_in_channels(levels, channels), network), UNCHANGED)
-    how = preparation_of(network)
-    if how is None:
-        how = Preparation(height, width, "grey", "pad")
-    of_digits = network.preparation is None and network.input_shape == FIGURE.shape
-    if how.fit == "figure" or of_digits:
-        placed, done = figure(levels, height, width)
-        if placed.shape == (height, width):
-            return OwnImage(_meant(placed[..., None], network), done or UNCHANGED)
+    how = _how(network)
     pixels, done = prepared(pillow().fromarray(levels), how, "the drawing")
     return OwnImage(_meant(_in_channels(pixels, channels), network), done or UNCHANGED)
+
+
+def _how(network: Network) -> Preparation:
+    """What is done with a drawing: grey becomes as many channels as there are."""
+    if network.preparation is None and network.input_shape == FIGURE.shape:
+        return FIGURE
+    rows, columns, _ = network.input_shape
+    return preparation_of(network) or Preparation(rows, columns, "grey", "pad")
 
 
 def _meant(levels: Images, network: Network) -> Images:
