@@ -108,6 +108,16 @@ def test_several_pages_see_the_same():
         assert one.get("/api/state") == two.get("/api/state")
 
 
+def test_a_dark_image_of_the_data_is_one_of_levels():
+    x = np.zeros((4, 6, 6, 1), np.uint8)
+    x[1:] = 200
+    x[0, 0, 0] = 1  # alone it might be taken for white
+    with served(network(), (x, np.arange(4) % 3), None) as (_, client):
+        found = client.post("/api/forward", ref={"part": "train", "index": 0})
+        seen = np.frombuffer(b64decode(found["stages"][0]["x"]["data"]), "<f4")
+        assert seen.max() == np.float32(1 / 255)
+
+
 # ------------------------------------------------------------------------- drawings of digits
 
 

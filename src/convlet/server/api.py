@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from convlet.errors import ConvletError, InputError, ModelFileError
-from convlet.formats import history
+from convlet.formats.history import csv_header, csv_line
 from convlet.loading import load
 from convlet.run import History
 from convlet.server import answers
@@ -183,7 +183,7 @@ class Api:
     async def history(self, request: Request) -> Answer:
         """The epochs of the run as `convlet train --history` writes them."""
         rows = list(self.session.records[-1].rows)
-        text = history.csv_header() + "".join(map(history.csv_line, rows))
+        text = csv_header() + "".join(map(csv_line, rows))
         return Answer(text.encode(), "text/csv; charset=utf-8", headers=_file(Path("history.csv")))
 
     async def report(self, request: Request) -> Answer:

@@ -80,7 +80,7 @@ def of_file(data: bytes, network: Network) -> OwnImage:
     if len(found.images) != 1:
         expected = "one image"
         raise InputError("file", found=f"holds {len(found.images)} images", expected=expected)
-    image = _meant(found.images[0], network) if found.decoded else found.images[0]
+    image = meant(found.images[0], network) if found.decoded else found.images[0]
     return OwnImage(image, found.done or UNCHANGED)
 
 
@@ -99,10 +99,10 @@ def of_drawing(given: dict[str, Any], network: Network) -> OwnImage:
         if (rows, columns) != (height, width):
             expected, found = size((height, width)), f"is of {size((rows, columns))} pixels"
             raise InputError("pixels", found=found, expected=expected)
-        return OwnImage(_meant(_in_channels(levels, channels), network), UNCHANGED)
+        return OwnImage(meant(_in_channels(levels, channels), network), UNCHANGED)
     how = _how(network)
     pixels, done = prepared(pillow().fromarray(levels), how, "the drawing")
-    return OwnImage(_meant(_in_channels(pixels, channels), network), done or UNCHANGED)
+    return OwnImage(meant(_in_channels(pixels, channels), network), done or UNCHANGED)
 
 
 def _how(network: Network) -> Preparation:
@@ -113,7 +113,7 @@ def _how(network: Network) -> Preparation:
     return preparation_of(network) or Preparation(rows, columns, "grey", "pad")
 
 
-def _meant(levels: Images, network: Network) -> Images:
+def meant(levels: Images, network: Network) -> Images:
     """A dark image whose levels mean what they say: as floats nobody takes its white for 1."""
     dark = levels.dtype == np.uint8 and levels.max() <= 1
     if dark and (network.scale is None or takes_levels(network.scale)):

@@ -29,7 +29,7 @@ from convlet.server.health import (
     words_of_images,
 )
 from convlet.server.hub import Hub
-from convlet.server.own import Own
+from convlet.server.own import Own, meant
 from convlet.server.proposals import Plan
 from convlet.server.records import MOST_RUNS, Record
 from convlet.server.snapshot import Snapshot
@@ -221,7 +221,7 @@ class Session:
             return self.own.get(as_count(ref.get("index"), "index", 0)), None
         part = self.part(ref["part"])
         index = as_count(ref.get("index"), "index", 0, len(part) - 1)
-        return np.asarray(part.images[index]), int(part.labels[index])
+        return meant(np.asarray(part.images[index]), self.network), int(part.labels[index])
 
     def part(self, name: Any) -> Split:
         """A part of the data.  Raises `InputError`."""
