@@ -14,6 +14,8 @@ from time import monotonic
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import convlet
 from convlet import InputError
@@ -590,6 +592,17 @@ def test_which_names_are_ours_where_others_may_reach_it(host, place, ours):
     app = application.App.__new__(application.App)
     app.host, app.port = host, 80
     assert app._is_ours(place) is ours
+
+
+OURS = {"127.0.0.1:80", "localhost:80", "[::1]:80", "127.0.0.1", "localhost", "[::1]"}
+PIECES = ["127.0.0.1", "localhost", "[::1]", "::1", "[", "]", ":", "80", "81", ".", "@", "0", "x"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=5).map("".join) | st.text(max_size=20))
+def test_no_other_name_is_ours(place):
+    app = application.App.__new__(application.App)
+    app.host, app.port = "127.0.0.1", 80
+    assert app._is_ours(place) == (place.lower() in OURS)
 
 
 def test_a_port_that_is_taken_is_refused_by_name():

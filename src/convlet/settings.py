@@ -1,7 +1,7 @@
 """`Settings`: how a call of `fit` trains.  Every value of them is checked here, and only here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from convlet.augmentation import Augmentation, as_augmentation
@@ -80,15 +80,9 @@ class Settings:
             self._set("patience", as_count(self.patience, "patience"))
 
     def but(self, **given: Any) -> "Settings":
-        """These with other values.
-
-        A rate is for its own optimiser: another one has its usual rate unless one is given.  Raises
-        `InputError`.
-        """
-        optimizer = as_optimizer(given.get("optimizer", self.optimizer))
-        if optimizer.usual_rate != self.optimizer.usual_rate:
-            given.setdefault("learning_rate", None)
-        return replace(self, **given)
+        """These with other values, as `settings_but`."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return settings_but(values, self.optimizer, given)
 
     def arguments(self) -> dict[str, Any]:
         """Of `Network.fit`."""
@@ -137,6 +131,19 @@ class Settings:
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+
+def settings_but(
+    values: Mapping[str, Any], optimizer: Optimizer, given: Mapping[str, Any]
+) -> Settings:
+    """The settings of these values, with others in the place of some, which nobody checks then.
+
+    A rate is for its own optimiser, the one of the values: another one has its usual rate unless
+    one is given.  Raises `InputError`.
+    """
+    own = as_optimizer(given.get("optimizer", optimizer)).usual_rate == optimizer.usual_rate
+    rate: dict[str, Any] = {} if own else {"learning_rate": None}
+    return Settings(**{**values, **rate, **given})
 
 
 def read_record(found: Mapping[str, Any]) -> Settings:

@@ -125,7 +125,7 @@ class Choices:
         chosen = given_settings(self) | more | {"optimizer": optimizer}
         if self.class_weight is not None:
             chosen["class_weight"] = parsed(self.class_weight)
-        return Settings(**recipe.settings()).but(**chosen)
+        return recipe.settings_but(**chosen)
 
     def optimizer_for(self, otherwise: Optimizer) -> Optimizer:
         """The optimiser with the numbers that were given.  otherwise: without --optimizer."""

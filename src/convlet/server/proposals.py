@@ -148,7 +148,7 @@ def _settings(
         if recipe is None:
             return now.settings.but(**values)
         kept = now.settings.class_weight
-        return Settings(**recipe.settings()).but(class_weight=kept, **values)
+        return recipe.settings_but(class_weight=kept, **values)
     except InputError as error:
         problems[error.parameter] = str(error)
         return None

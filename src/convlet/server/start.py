@@ -57,7 +57,7 @@ def live(
     source = None if found is None else found.source
     chosen = None if recipe is None else recipes.recipe(recipe, source)
     try:
-        made = Settings(**({} if chosen is None else chosen.settings())).but(**settings)
+        made = Settings(**settings) if chosen is None else chosen.settings_but(**settings)
     except TypeError as error:
         raise InputError("settings", settings, "those of Network.fit", str(error)) from None
     if network is None:
