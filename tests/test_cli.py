@@ -117,7 +117,7 @@ def test_train_refuses_a_value_by_the_name_of_its_option(option, value, expected
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["trian"], "No such command 'trian', expected one of: train, data,"),
+        (["trian"], "No such command 'trian', expected one of: train, live,"),
         (["--quiet"], "--quiet"),
         (["train", "--epoch", "3"], "--epochs"),
         (["train", "--epochs"], "'--epochs' requires an argument"),

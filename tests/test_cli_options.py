@@ -65,6 +65,23 @@ WRONG = {
         "cluster": ["", "foo://x"],
         "workers": ["0", "x", "9"],
     },
+    "live": {
+        **{name: values for name, values in SHARED.items() if name != "json"},
+        **READING,
+        "epochs": ["0", "x"],
+        "learning_rate": ["0", "x"],
+        "schedule": ["linear", ""],
+        "patience": ["0", "x"],
+        "hold_out": ["0", "x"],
+        "limit": ["0", "x"],
+        "shards": ["0", "x", "4097", "65"],
+        "model_file": [""],
+        "begin": FLAG,
+        "no_browser": FLAG,
+        "port": ["-1", "x", "65536"],
+        "host": ["0.0.0.0", "example.org", ""],
+        "expose": FLAG,
+    },
     "find-lr": {
         **SHARED,
         **READING,
@@ -244,6 +261,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_option(
 
 ARGUMENTS = {
     ("train", "data"): ["nosuch", "./nosuch", "a_file", "a_folder", ""],
+    ("live", "data"): ["nosuch", "./nosuch", "a_file", "a_folder", ""],
     ("find-lr", "data"): ["nosuch", "./nosuch", "a_file"],
     ("data", "data"): ["nosuch", "./nosuch", "a_file"],
     ("sweep", "data"): ["nosuch", "./nosuch", "a_file"],

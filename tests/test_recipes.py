@@ -312,7 +312,7 @@ def test_classes_that_mirroring_swaps_are_found():
     assert not mirror(*arrows(90, 3000)).is_harmless  # nothing is known of such
 
 
-def test_the_facts_of_mnist_are_said(capsys):
+def test_the_facts_of_mnist_are_said(in_a_new_folder, capsys):
     """Before training, in the line of the recipe; its settings are those it was measured with."""
     options = ["--recipe", "best", "--layers", "flatten, dense 10, softmax", "--augment", "none"]
     assert (

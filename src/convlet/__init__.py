@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from convlet.run import History, Row, Run
     from convlet.schedules import Constant, Cosine, OneCycle, StepDecay, WarmUp
     from convlet.search import LearningRates
+    from convlet.server import Live, LivePage, live
     from convlet.settings import Settings
     from convlet.stopping import EarlyStopping
     from convlet.text import format_layers, parse_layers
@@ -65,6 +66,8 @@ __all__ = [
     "History",
     "InputError",
     "LearningRates",
+    "Live",
+    "LivePage",
     "MaxPool2D",
     "MissingDependencyError",
     "ModelFileError",
@@ -89,6 +92,7 @@ __all__ = [
     "from_keras",
     "from_onnx",
     "from_torch",
+    "live",
     "load",
     "load_checkpoint",
     "load_quantized",
@@ -113,6 +117,7 @@ _HOMES = (  # of the other names
     "run",
     "schedules",
     "search",
+    "server",
     "settings",
     "stopping",
     "text",

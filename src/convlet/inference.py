@@ -52,6 +52,13 @@ class Seen(NamedTuple):
     labels: NDArray[np.int64]
     loss: float
 
+    @quiet
+    def judged(self, weight: Float32 | None) -> Evaluation:
+        """What that is worth.  weight: of the samples (n,), or None."""
+        # where the weights are not finite there is no most probable class
+        right = (self.z.argmax(axis=1) == self.labels) & np.isfinite(self.z).all(axis=1)
+        return Evaluation(self.loss, float(np.average(right, weights=weight)))
+
 
 class Inference(Exports, DeviceExports):
     """A network with the parameters that it has; see `Network`, which adds their training."""
@@ -275,12 +282,12 @@ class Inference(Exports, DeviceExports):
         z, (targets, weight) = chunks.computed(
             self._logits(x, threads=threads), lambda count: self._labels(y, sample_weight, count)
         )
-        return judged(seen_of(z.astype(np.float64), targets, weight), weight)
+        return seen_of(z.astype(np.float64), targets, weight).judged(weight)
 
     @quiet
     def score(self, data: Samples, threads: int | None = None) -> Evaluation:
         """`evaluate` for samples that are already checked."""
-        return judged(self.seen(data, threads), data.weight)
+        return self.seen(data, threads).judged(data.weight)
 
     def seen(self, data: Samples, threads: int | None = None) -> Seen:
         """What the network makes of samples that are already checked, but for their scale.
@@ -381,14 +388,6 @@ def seen_of(z: Float64, targets: Array, weight: Float32 | None) -> Seen:
     labels = targets if targets.ndim == 1 else targets.argmax(axis=1)
     loss = float(eq.mean_cost(eq.cross_entropy(z, targets), weight))
     return Seen(z, np.asarray(labels, np.int64), loss)
-
-
-@quiet
-def judged(seen: Seen, weight: Float32 | None) -> Evaluation:
-    """What that is worth."""
-    # where the weights are not finite there is no most probable class
-    right = (seen.z.argmax(axis=1) == seen.labels) & np.isfinite(seen.z).all(axis=1)
-    return Evaluation(seen.loss, float(np.average(right, weights=weight)))
 
 
 def refuse_not_finite(outputs: Array) -> None:

@@ -7,7 +7,7 @@ step, t the number of the step from 1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from convlet.equations import Array
@@ -156,3 +156,16 @@ def _said(optimizer: Optimizer, name: str) -> str:
         if type(value) is float and (value != field.default or (value and "decay" in field.name)):
             words.append(f"{field.name.replace('_', ' ')} {value:g}")
     return ", ".join(words)
+
+
+def with_numbers(
+    optimizer: Optimizer, momentum: float | None = None, weight_decay: float | None = None
+) -> Optimizer:
+    """The optimiser with the numbers that were given.  Raises `InputError`."""
+    if momentum is not None and not isinstance(optimizer, SGD):
+        but = f"{optimizer.name} has its own averages"
+        hint = "it is for sgd, momentum and nesterov"
+        raise InputError("momentum", momentum, but=but, hint=hint)
+    numbers = {"momentum": momentum, "weight_decay": weight_decay}
+    given: dict[str, Any] = {n: value for n, value in numbers.items() if value is not None}
+    return replace(optimizer, **given)

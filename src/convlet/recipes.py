@@ -17,7 +17,7 @@ from convlet.facts import Facts, Mirror, measure, mirror
 from convlet.layers import Layer
 from convlet.optimizers import SGD, Adam, AdamW, Optimizer
 from convlet.schedules import Constant, OneCycle, Schedule
-from convlet.settings import Settings
+from convlet.settings import Settings, settings_but
 from convlet.text import parse_layers
 
 SMALL = (
@@ -90,6 +90,10 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Arguments of `Network.fit`: the fields that `Settings` has, too."""
         return {f.name: getattr(self, f.name) for f in fields(Settings) if f.name in vars(self)}
+
+    def settings_but(self, **given: Any) -> Settings:
+        """Those of the recipe with other values, as `settings.settings_but`."""
+        return settings_but(self.settings(), self.optimizer, given)
 
     def fitted(self, data: Dataset) -> "Recipe":
         """This recipe for images of another size, and another number of them.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlet.engine import Engine, Samples
-from convlet.equations import Float32
+from convlet.equations import Float32, Float64
 from convlet.held_back import HeldBack
 from convlet.layers import Layer
 from convlet.preparation import Preparation
@@ -84,6 +84,18 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (str(row.epoch), *numbers, f"{row.seconds:.2f}")
 
 
+class Answers(Protocol):
+    """What a network makes of samples, as `inference.Seen`."""
+
+    @property
+    def z(self) -> Float64: ...  # what enters the softmax (n, M)
+    @property
+    def labels(self) -> NDArray[np.int64]: ...
+    @property
+    def loss(self) -> float: ...
+    def judged(self, weight: Float32 | None) -> tuple[float, float]: ...
+
+
 class Trainee(Protocol):
     """What training asks of a network, and what callbacks may use of it."""
 
@@ -112,7 +124,7 @@ class Trainee(Protocol):
 
     epochs: int
 
-    def score(self, data: Samples, threads: int | None = None) -> tuple[float, float]: ...
+    def seen(self, data: Samples, threads: int | None = None) -> Answers: ...
     def predict(self, x: Any, *, threads: int | None = None) -> NDArray[np.int64]: ...
     def predict_proba(self, x: Any, *, threads: int | None = None) -> Float32: ...
     def save(self, path: str | PathLike[str]) -> None: ...
@@ -140,6 +152,7 @@ class Run:
     history: History = field(default_factory=History)
     stop: bool = False
     validated: bool = False  # whether every epoch ends with an evaluation
+    answers: Answers | None = None  # of that evaluation, while callbacks are told of the epoch
 
     @property
     def epochs(self) -> int:

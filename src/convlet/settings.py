@@ -79,6 +79,11 @@ class Settings:
         if self.patience is not None:
             self._set("patience", as_count(self.patience, "patience"))
 
+    def but(self, **given: Any) -> "Settings":
+        """These with other values, as `settings_but`."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return settings_but(values, self.optimizer, given)
+
     def arguments(self) -> dict[str, Any]:
         """Of `Network.fit`."""
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "patience"}
@@ -126,6 +131,19 @@ class Settings:
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+
+def settings_but(
+    values: Mapping[str, Any], optimizer: Optimizer, given: Mapping[str, Any]
+) -> Settings:
+    """The settings of these values, with others in the place of some, which nobody checks then.
+
+    A rate is for its own optimiser, the one of the values: another one has its usual rate unless
+    one is given.  Raises `InputError`.
+    """
+    own = as_optimizer(given.get("optimizer", optimizer)).usual_rate == optimizer.usual_rate
+    rate: dict[str, Any] = {} if own else {"learning_rate": None}
+    return Settings(**{**values, **rate, **given})
 
 
 def read_record(found: Mapping[str, Any]) -> Settings:

@@ -207,12 +207,16 @@ def _close_epoch(
 ) -> None:
     """Evaluate, write the row, tell the callbacks; then the run stands before the next epoch."""
     network = run.network
-    loss, accuracy = (None, None) if validation is None else network.score(validation, threads)
+    loss = accuracy = None
+    if validation is not None:
+        run.answers = network.seen(validation, threads)
+        loss, accuracy = run.answers.judged(validation.weight)
     network.epochs += 1
     row = Row(network.epochs, run.train_loss, loss, accuracy, run.seconds)
     run.history.rows.append(row)
     for callback in callbacks:
         callback.on_epoch(run, row)
+    run.answers = None
     run.step = 0
     run.total = run.total_weight = run.seconds = 0.0
     run.epoch += 1  # last: until here `run.closing`

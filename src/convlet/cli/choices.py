@@ -1,6 +1,6 @@
 """How a step is taken: the options that `convlet train` and `convlet find-lr` share."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import click
@@ -15,7 +15,7 @@ from convlet.errors import ArchitectureError, InputError, Name
 from convlet.inputs import as_threads
 from convlet.layers import Layer
 from convlet.network import Network
-from convlet.optimizers import BY_NAME, SGD, Optimizer, as_optimizer
+from convlet.optimizers import BY_NAME, Optimizer, as_optimizer, with_numbers
 from convlet.recipes import Recipe
 from convlet.settings import Settings
 from convlet.stages import group
@@ -121,26 +121,16 @@ class Choices:
 
         more: further arguments of `Settings`.
         """
-        optimizer = self._optimizer(recipe.optimizer)
+        optimizer = self.optimizer_for(recipe.optimizer)
         chosen = given_settings(self) | more | {"optimizer": optimizer}
         if self.class_weight is not None:
             chosen["class_weight"] = parsed(self.class_weight)
-        # a recipe's rate is for its own optimiser; None is the usual one of another
-        rate = (
-            {} if optimizer.usual_rate == recipe.optimizer.usual_rate else {"learning_rate": None}
-        )
-        return Settings(**{**recipe.settings(), **rate, **chosen})
+        return recipe.settings_but(**chosen)
 
-    def _optimizer(self, otherwise: Optimizer) -> Optimizer:
+    def optimizer_for(self, otherwise: Optimizer) -> Optimizer:
         """The optimiser with the numbers that were given.  otherwise: without --optimizer."""
         optimizer = otherwise if self.optimizer is None else as_optimizer(self.optimizer)
-        if self.momentum is not None and not isinstance(optimizer, SGD):
-            but = f"{optimizer.name} has its own averages"
-            hint = "it is for sgd, momentum and nesterov"
-            raise InputError("momentum", self.momentum, but=but, hint=hint)
-        numbers = {"momentum": self.momentum, "weight_decay": self.weight_decay}
-        given: dict[str, Any] = {n: value for n, value in numbers.items() if value is not None}
-        return replace(optimizer, **given)
+        return with_numbers(optimizer, self.momentum, self.weight_decay)
 
     def network(self, data: Dataset, recipe: Recipe) -> Network:
         """The network for these data, of --layers or of the recipe.  Raises `InputError`."""

@@ -19,6 +19,7 @@ COMPLETE = "_CONVLET_COMPLETE"
 
 COMMANDS = {
     "train": "Train a network and save it.",
+    "live": "Serve a page on which a network learns, and any number of it can be followed.",
     "data": "Say what is in a data set, and what is wrong with it.",
     "find-lr": "Suggest a learning rate: a short training while the rate grows.",
     "sweep": "Try settings, and say which is best on images that are held out.",

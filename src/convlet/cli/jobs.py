@@ -8,7 +8,7 @@ from convlet.balance import by_class
 from convlet.callbacks import Callback
 from convlet.cli import lines
 from convlet.cli.choices import Choices, given_settings
-from convlet.cli.train_options import TrainOptions
+from convlet.cli.train_options import Course
 from convlet.datasets import Dataset
 from convlet.datasets.dataset import Split
 from convlet.inference import Evaluation
@@ -62,7 +62,7 @@ def job_for(
     train: Split,
     validation: Split | None,
     choices: Choices,
-    training: TrainOptions,
+    training: Course,
 ) -> Job:
     """The job of these images, with the recipe fitted to the data that they are of.
 

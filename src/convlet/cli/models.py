@@ -12,17 +12,16 @@ from convlet import datasets
 from convlet.cli.console import warn
 from convlet.cli.names import call
 from convlet.datasets import Dataset
-from convlet.datasets.builtin import FIGURE
 from convlet.datasets.dataset import LONGEST, MOST_SHOWN
 from convlet.datasets.division import ALL
 from convlet.datasets.loading import load_tested
+from convlet.datasets.single import preparation_of
 from convlet.errors import InputError, ModelFileError, blaming
 from convlet.formats.model import read_network
 from convlet.formats.records import OtherKindError
 from convlet.held_back import HeldBack
 from convlet.loading import load, load_checkpoint
 from convlet.network import Network
-from convlet.preparation import MOST_SIDE, Preparation
 from convlet.quantised.network import QuantizedNetwork, load_quantized
 from convlet.wording import composed, label, listed, size
 
@@ -136,18 +135,6 @@ def _of_held_back(dataset: Dataset, trained: HeldBack) -> Iterator[str]:
         yield f"other images than training held back ({trained.options}): it may have seen some"
 
 
-def preparation_of(network: Network | QuantizedNetwork) -> Preparation | None:
-    """What is done with image files for a network; None where no such file fits it."""
-    if network.preparation is not None:
-        return network.preparation
-    rows, columns, channels = network.input_shape
-    if network.data == "mnist" and network.input_shape == FIGURE.shape:
-        return FIGURE  # a model from before models said it
-    if channels not in (1, 3) or max(rows, columns) > MOST_SIDE:
-        return None
-    return Preparation(rows, columns, "grey" if channels == 1 else "rgb")
-
-
 def _is_unnamed(dataset: Dataset, classes: Sequence[str]) -> bool:
     """Whether the classes of arrays are numbers only, where the network knows names."""
     numbers = tuple(map(str, range(len(dataset.classes))))
@@ -174,5 +161,10 @@ def _matched(dataset: Dataset, classes: Sequence[str], data: str, model: Path) -
             hint="rename it, or move it away",
         )
     places = np.array([number.get(composed(name), -1) for name in dataset.classes], np.int64)
-    test = replace(dataset.test, labels=places[dataset.test.labels])
-    return replace(dataset, test=test, classes=tuple(classes))
+    train, test = (
+        replace(part, labels=places[part.labels]) for part in (dataset.train, dataset.test)
+    )
+    validation = dataset.validation
+    if validation is not None:
+        validation = replace(validation, labels=places[validation.labels])
+    return replace(dataset, train=train, test=test, validation=validation, classes=tuple(classes))

@@ -22,6 +22,7 @@ _OPTIONS = (
     "engine",
     "epochs",
     "every",
+    "expose",
     "fit",
     "folds",
     "grid",
@@ -29,6 +30,7 @@ _OPTIONS = (
     "header",
     "history",
     "hold_out",
+    "host",
     "image",
     "input",
     "label",
@@ -47,6 +49,7 @@ _OPTIONS = (
     "out",
     "patience",
     "picture",
+    "port",
     "prepare",
     "preview",
     "ranges",
@@ -99,6 +102,7 @@ NAMES: Mapping[str, str] = {
     "invert": "--invert",
     "kind": "KIND",
     "model": "MODEL",
+    "model_file": "--model",
     "network": "MODEL",
 }
 """A parameter, a class that owns parameters, or a value -> the option or argument of it."""

@@ -19,10 +19,10 @@ from convlet.cli.answers import Answer, AnswerTable, Csv, Json
 from convlet.cli.console import fail, warn
 from convlet.cli.help import Command
 from convlet.cli.levels import Levels
-from convlet.cli.models import load_either, preparation_of
+from convlet.cli.models import load_either
 from convlet.cli.options import argument, whole
 from convlet.datasets.encoded.folders import image_files
-from convlet.datasets.single import How, Prepared, read_given, read_prepared
+from convlet.datasets.single import How, Prepared, preparation_of, read_given, read_prepared
 from convlet.engine import as_floats
 from convlet.equations import Array
 from convlet.errors import (

@@ -12,8 +12,8 @@ from convlet.schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """How a whole training goes, as given; None leaves a value to the recipe, or is none."""
+class Course:
+    """How one training goes, as given; None leaves a value to the recipe, or is none."""
 
     epochs: int | None
     shards: int | None
@@ -22,22 +22,12 @@ class TrainOptions:
     patience: int | None
     hold_out: int | None
     limit: int | None
-    folds: int | None
 
     def check(self) -> None:
-        """Refuse what is no number of images, and what folds leave no room for."""
+        """Refuse what is no number of images."""
         for name in ("hold_out", "limit"):
             if getattr(self, name) is not None:
                 as_count(getattr(self, name), name)
-        if self.folds is None:
-            return
-        as_count(self.folds, "folds", 2)
-        for name in ("hold_out", "patience"):
-            if getattr(self, name) is not None:
-                but = "each fold is judged on images that nothing was chosen by"
-                raise InputError(
-                    name, getattr(self, name), but=but, hint=("leave out ", Name("folds"))
-                )
 
     def with_recipe(self, choices: Choices) -> Choices:
         """With the recipe that counts without --recipe."""
@@ -68,6 +58,26 @@ class TrainOptions:
         return replace(held, validation=held.test, test=data.test)
 
 
+@dataclass(frozen=True)
+class TrainOptions(Course):
+    """Those of one training, or of one for each fold."""
+
+    folds: int | None
+
+    def check(self) -> None:
+        """Refuse what is no number of images, and what folds leave no room for."""
+        super().check()
+        if self.folds is None:
+            return
+        as_count(self.folds, "folds", 2)
+        for name in ("hold_out", "patience"):
+            if getattr(self, name) is not None:
+                but = "each fold is judged on images that nothing was chosen by"
+                raise InputError(
+                    name, getattr(self, name), but=but, hint=("leave out ", Name("folds"))
+                )
+
+
 COURSE = (
     whole("--epochs", help="How often every image is used.", show_default=OF_RECIPE),
     real(
@@ -95,22 +105,26 @@ def shards(usual: str) -> Decorator:
 
 
 LIMIT = whole("--limit", help="Use N training images only, of each class its share.")
+_ONE = (
+    *COURSE,
+    shards("1; with --cluster or --workers 8"),
+    whole(
+        "--patience",
+        help="Stop after N epochs without a lower validation loss; the best epoch is saved.",
+    ),
+    whole(
+        "--hold-out",
+        help="Keep N training images, chosen by --seed, for the validation after each epoch;"
+        " without it that has the test images.",
+    ),
+    LIMIT,
+)
+ONE = together("course", Course, _ONE)
 OPTIONS = together(
     "training",
     TrainOptions,
     [
-        *COURSE,
-        shards("1; with --cluster or --workers 8"),
-        whole(
-            "--patience",
-            help="Stop after N epochs without a lower validation loss; the best epoch is saved.",
-        ),
-        whole(
-            "--hold-out",
-            help="Keep N training images, chosen by --seed, for the validation after each epoch;"
-            " without it that has the test images.",
-        ),
-        LIMIT,
+        *_ONE,
         whole(
             "--folds",
             help="Train N networks, each without another part of the images, and test it on that"

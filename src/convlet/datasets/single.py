@@ -4,11 +4,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convlet.datasets.builtin import FIGURE
 from convlet.datasets.dataset import as_float32
 from convlet.datasets.encoded.pictures import MAX_BYTES, opened
 from convlet.datasets.encoded.pixels import prepared, read_picture
@@ -20,7 +21,7 @@ from convlet.files.streams import read_up_to
 from convlet.inputs import as_input_shape
 from convlet.layerbase import Shape
 from convlet.libraries import quiet
-from convlet.preparation import Preparation
+from convlet.preparation import MOST_SIDE, Preparation
 
 NPY = b"\x93NUMPY"
 Images = NDArray[np.uint8] | NDArray[np.float32]
@@ -86,6 +87,29 @@ def read_given(stream: IO[bytes], name: str, preparation: How) -> Prepared:
     how = _preparation(preparation, name)
     with quiet(), opened(BytesIO(data), name) as picture:
         return _whole(*prepared(picture, how, name), preparation, name)
+
+
+class Trained(Protocol):
+    """What a network says of the images that it takes."""
+
+    @property
+    def data(self) -> str | None: ...
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def preparation(self) -> Preparation | None: ...
+
+
+def preparation_of(network: Trained) -> Preparation | None:
+    """What is done with image files for a network; None where no such file fits it."""
+    if network.preparation is not None:
+        return network.preparation
+    rows, columns, channels = network.input_shape
+    if network.data == "mnist" and network.input_shape == FIGURE.shape:
+        return FIGURE  # a model from before models said it
+    if channels not in (1, 3) or max(rows, columns) > MOST_SIDE:
+        return None
+    return Preparation(rows, columns, "grey" if channels == 1 else "rgb")
 
 
 def _placed(stack: Images, how: How) -> Prepared:

@@ -15,7 +15,7 @@ from convlet.equations import Array, Float32, Float64
 from convlet.errors import InputError
 from convlet.formats.model import refuse_not_finite
 from convlet.held_back import HeldBack
-from convlet.inference import Evaluation, Inference, Seen, judged, seen_of
+from convlet.inference import Evaluation, Inference, Seen, seen_of
 from convlet.inputs import as_count, as_seed
 from convlet.layers import Layer
 from convlet.preparation import Preparation
@@ -111,11 +111,11 @@ class QuantizedNetwork(WholeDeviceExports):
         """
         if not chunks.is_chunked(x):
             data = self.samples(x, y, sample_weight)
-            return judged(self.seen(data), data.weight)
+            return self.seen(data).judged(data.weight)
         z, (targets, weight) = chunks.computed(
             self.predict_logits(x), lambda count: self._labels(y, sample_weight, count)
         )
-        return judged(seen_of(z, targets, weight), weight)
+        return seen_of(z, targets, weight).judged(weight)
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None) -> Samples:
         """Images and labels, checked, with omega of (13).  Raises `InputError`."""

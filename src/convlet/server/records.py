@@ -1,0 +1,68 @@
+"""The runs of a session, for curves beside each other."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from convlet.run import Row
+
+MOST_POINTS = 2_000
+MOST_RUNS = 20
+"""Those shown beside each other; the oldest goes."""
+
+
+@dataclass
+class Curve:
+    """At most so many points (x, loss); where more come, two neighbours become their mean."""
+
+    points: list[tuple[float, float]] = field(default_factory=list)
+    each: int = 1  # points that one stands for
+    waiting: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, x: float, loss: float) -> None:
+        self.waiting.append((x, loss))
+        if len(self.waiting) < self.each:
+            return
+        self.points.append(_mean(self.waiting))
+        self.waiting = []
+        if len(self.points) > MOST_POINTS:
+            last = self.points[len(self.points) // 2 * 2 :]
+            pairs = zip(self.points[::2], self.points[1::2], strict=False)
+            self.points = [_mean(list(pair)) for pair in pairs] + last
+            self.each *= 2
+
+
+def _thinned(rows: list[Row]) -> list[Row]:
+    """At most so many, the last one among them."""
+    each = -(-len(rows) // MOST_POINTS) or 1
+    return rows[::-1][::each][::-1]
+
+
+def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
+    """The last place, the mean loss."""
+    return points[-1][0], sum(loss for _, loss in points) / len(points)
+
+
+@dataclass
+class Record:
+    """One run: a network from its first weights on.  settings: as the page knows them.
+
+    learned: images that somebody labelled: from the first on, the bits are not those of `fit`.
+    """
+
+    id: int
+    name: str
+    settings: Mapping[str, Any]
+    rows: list[Row] = field(default_factory=list)
+    curve: Curve = field(default_factory=Curve)
+    learned: int = 0
+
+    def as_json(self, current: bool) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "settings": self.settings,
+            "rows": [asdict(row) for row in _thinned(self.rows)],
+            "points": [list(point) for point in list(self.curve.points)],
+            "current": current,
+        }

@@ -1,0 +1,332 @@
+"""The live page trains as `fit` and `convlet train` do, to the same bits, however it is paused."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import convlet
+from convlet.cli import main
+from live_pages import DATA, JUDGES, LAYERS, SHAPE, Client, network, says_ended, served
+
+DROPPING = (
+    "conv 4 3, relu, pool 2, flatten, dropout 0.3, dense 8, relu, dropout 0.5, dense 3, softmax"
+)
+FLOATS = (DATA[0] / 255).astype(np.float32), DATA[1]
+RUNS = {
+    "plain": (LAYERS, DATA, {}),
+    "Adam, one-cycle, dropout, augmentation": (
+        DROPPING,
+        DATA,
+        {"optimizer": "adam", "schedule": "one-cycle", "augmentation": "shift 1, rotation 10"},
+    ),
+    "floats, momentum, clipping, smoothing": (
+        LAYERS,
+        FLOATS,
+        {"optimizer": "momentum", "clip_norm": 0.5, "label_smoothing": 0.1, "shards": 2},
+    ),
+}
+
+
+def judges(data):
+    return ((JUDGES[0] / 255).astype(np.float32), JUDGES[1]) if data is FLOATS else JUDGES
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_bits_are_those_of_fit_with_pauses_steps_and_readers(name):
+    layers, data, options = RUNS[name]
+    settings = {"epochs": 4, "batch_size": 8, "learning_rate": 0.02, "seed": 5, **options}
+    alone = network(layers)
+    history = alone.fit(*data, judges(data), **settings)
+    with served(network(layers), data, judges(data), **settings) as (page, client):
+        done = threading.Event()
+        reader = threading.Thread(target=_read, args=(client, done))
+        reader.start()
+        client.do("step")
+        run = client.wait("paused")
+        assert (run["epoch"], run["step"]) == (1, 1)
+        client.do("step")
+        client.until(lambda run: run["status"] == "paused" and run["step"] == 2)
+        client.do("epoch")
+        run = client.until(lambda run: run["status"] == "paused" and run["trained"] == 1)
+        assert len(page.history) == 1
+        client.do("start")
+        client.ask("POST", "/api/train", {"do": "pause"})
+        if client.until(lambda run: run["status"] != "running")["status"] == "paused":
+            client.do("start")
+        client.wait("ended")
+        done.set()
+        reader.join()
+        assert np.array_equal(page.network.flat, alone.flat)
+        assert page.network.epochs == alone.epochs == 4
+        rows = [(row.train_loss, row.validation_loss) for row in page.history]
+        assert rows == [(row.train_loss, row.validation_loss) for row in history]
+
+
+def _read(client: Client, done: threading.Event) -> None:
+    """A page that asks for numbers all the time."""
+    with client.events() as events:
+        assert next(events)["type"] == "state"
+        while not done.is_set():
+            client.post("/api/forward", ref={"part": "train", "index": 0})
+            client.get("/api/weights?name=w0")
+
+
+def test_the_bits_are_those_of_convlet_train(images, in_a_new_folder, monkeypatch):
+    how = ["--epochs", "2", "--seed", "3", "--optimizer", "adam", "--hold-out", "10"]
+    assert main(["train", str(images), *how, "--layers", LAYERS, "--out", "m.safetensors"]) == 0
+    pages = []
+    monkeypatch.setattr("convlet.server.serving.Serving.wait", lambda serving: _run(serving, pages))
+    arguments = ["live", str(images), *how, "--layers", LAYERS, "--no-browser", "--train"]
+    assert main(arguments) == 0
+    assert np.array_equal(pages[0].flat, convlet.load("m.safetensors").flat)
+
+
+def _run(serving, pages):
+    """In the place of waiting for Ctrl-C: until training has ended."""
+    serving.session.driver.thread.join()
+    pages.append(serving.session.network)
+
+
+def test_early_stopping_restores_the_best_weights_as_fit_does():
+    wrong = JUDGES[0], (JUDGES[1] + 1) % 3  # which a better network judges worse
+    settings = {"epochs": 12, "batch_size": 8, "learning_rate": 0.1, "seed": 2}
+    alone = network()
+    alone.fit(*DATA, wrong, callbacks=[convlet.EarlyStopping(2)], **settings)
+    with served(network(), DATA, wrong, patience=2, **settings) as (page, client):
+        client.do("start")
+        client.wait("ended")
+        assert len(page.history) < 12
+        assert np.array_equal(page.network.flat, alone.flat)
+        found = client.post("/api/forward", ref={"part": "train", "index": 0})
+        expected = page.network.predict_proba(DATA[0][:1])[0]
+        assert np.allclose(found["probabilities"], expected, atol=1e-6)
+
+
+def test_a_callback_shows_any_fit_and_changes_no_bit():
+    alone, shown = network(), network()
+    alone.fit(*DATA, JUDGES, epochs=3, batch_size=8)
+    live = convlet.Live(DATA, JUDGES, browser=False)
+    seen = {}
+
+    class Asks(convlet.Callback):
+        """Another callback: it asks the page from inside of training."""
+
+        def on_epoch(self, run, row):
+            client = Client(live.page)
+            seen[row.epoch] = client.get("/api/state")
+            if row.epoch == 2:
+                seen["refused"] = [
+                    client.ask("POST", path, given)[0]
+                    for path, given in (
+                        ("/api/train", {"do": "reset"}),
+                        ("/api/settings", {"epochs": 2}),
+                        ("/api/learn", {"items": [{"ref": {"part": "train", "index": 0}}]}),
+                    )
+                ]
+
+    try:
+        shown.fit(*DATA, JUDGES, epochs=3, batch_size=8, callbacks=[live, Asks()])
+        assert np.array_equal(alone.flat, shown.flat)
+        assert [len(seen[epoch]["runs"][0]["rows"]) for epoch in (1, 2, 3)] == [1, 2, 3]
+        assert seen["refused"] == [409, 409, 409]
+        state = Client(live.page).get("/api/state")
+        assert state["run"]["status"] == "ended"
+        found = Client(live.page).post("/api/forward", ref={"part": "validation", "index": 0})
+        assert np.allclose(found["probabilities"], shown.predict_proba(JUDGES[0][:1])[0], atol=1e-6)
+        assert state["evaluation"]["accuracy"] == shown.evaluate(*JUDGES).accuracy
+        shown.fit(*DATA, epochs=1)  # goes on in the same page
+        network(seed=1).fit(*DATA, epochs=1, callbacks=[live])
+        assert len(Client(live.page).get("/api/state")["runs"]) == 2
+    finally:
+        live.close()
+
+
+def test_a_page_may_pause_and_end_what_a_program_trains():
+    live = convlet.Live(DATA, browser=False)
+    ready = threading.Event()
+
+    class Begun(convlet.Callback):
+        def on_begin(self, run):
+            ready.set()
+
+    of = network()
+    fit = threading.Thread(
+        target=lambda: of.fit(*DATA, epochs=100_000, callbacks=[live, Begun()]), daemon=True
+    )
+    fit.start()
+    try:
+        assert ready.wait(60)
+        client = Client(live.page)
+        client.do("pause")
+        first = client.wait("paused")
+        assert client.wait("paused") == first
+        client.do("epoch")
+        client.until(lambda run: run["status"] == "paused" and run["trained"] > first["trained"])
+        client.do("stop")
+        fit.join(60)
+        assert not fit.is_alive()
+        assert client.wait("ended")["trained"] < 100_000
+    finally:
+        live.close()
+
+
+def test_what_makes_no_sense_is_a_conflict():
+    with served(epochs=100_000) as (_, client):
+        for what in ("pause", "stop"):
+            assert client.ask("POST", "/api/train", {"do": what})[0] == 409
+        client.do("start")
+        for path, given in (
+            ("/api/train", {"do": "start"}),
+            ("/api/train", {"do": "step"}),
+            ("/api/settings", {"epochs": 1}),
+            ("/api/learn", {"items": [{"ref": {"part": "train", "index": 0}, "label": 0}]}),
+        ):
+            status, found, _ = client.ask("POST", path, given)
+            assert status == 409, path
+            assert found["error"]["message"]
+        client.do("stop")
+        assert client.wait("ended")["trained"] < 100_000
+
+
+def test_stopping_epochs_of_no_time_with_a_listener_holds_nothing_up():
+    with served(epochs=10**6, batch_size=60) as (_, client), client.events() as events:
+        next(events)
+        for _ in range(5):
+            client.do("start")
+            client.until(lambda run: run["trained"] > 5)
+            client.do("stop")
+            client.do("reset")
+        assert next(event for event in events if event["type"] == "state")
+
+
+def test_reset_brings_the_first_weights_back_and_keeps_the_curve():
+    of = network()
+    first = of.flat.copy()
+    with served(of, epochs=2, batch_size=8) as (page, client):
+        client.do("start")
+        client.wait("ended")
+        trained = page.network.flat.copy()
+        client.do("reset")
+        assert np.array_equal(page.network.flat, first)
+        state = client.get("/api/state")
+        assert [run["current"] for run in state["runs"]] == [False, True]
+        assert len(state["runs"][0]["rows"]) == 2
+        assert state["runs"][0]["points"][-1][0] == 2.0
+        assert state["run"]["trained"] == 0
+        client.do("start")
+        client.wait("ended")
+        assert np.array_equal(page.network.flat, trained)
+
+
+def test_a_run_that_diverges_says_so_and_can_be_reset():
+    of = network("flatten, dense 16, dense 16, dense 3, softmax")
+    first = of.flat.copy()
+    with served(of, learning_rate=1e6, epochs=50) as (page, client):
+        client.do("start")
+        run = client.wait("failed")
+        assert "not finite" in run["error"]
+        state = client.get("/api/state")
+        assert state["can"] == ["reset"]
+        assert state["health"]["words"][0] == {
+            "level": "error",
+            "stage": None,
+            "text": run["error"],
+        }
+        client.do("reset")
+        assert client.get("/api/state")["run"]["error"] is None
+        assert np.array_equal(page.network.flat, first)
+
+
+def test_events_tell_progress_epochs_and_evaluations_of_a_whole_run():
+    data = [np.concatenate([part] * 100) for part in DATA]  # epochs that take a moment
+    with served(network(), data, epochs=3, batch_size=4) as (page, client):
+        with client.events() as events:
+            state = next(events)
+            assert (state["type"], state["run"]["status"]) == ("state", "idle")
+            client.do("start")
+            found = []
+            for event in events:
+                found.append(event)
+                if says_ended(event):
+                    break
+        kinds = {event["type"] for event in found}
+        assert kinds >= {"status", "progress", "epoch", "evaluation", "health"}
+        told = [event for event in found if event["type"] == "epoch"]
+        rows = {row.epoch: row.validation_loss for row in page.history}
+        assert all(rows[one["epoch"]] == one["validation_loss"] for one in told)
+        state = client.get("/api/state")
+        assert [row["epoch"] for row in state["runs"][0]["rows"]] == [1, 2, 3]
+        expected = np.zeros((3, 3), int)
+        np.add.at(expected, (JUDGES[1], page.network.predict(JUDGES[0])), 1)
+        assert state["evaluation"]["confusion"] == expected.tolist()
+        x = [point[0] for point in state["runs"][0]["points"]]
+        assert x == sorted(x)
+        assert x[-1] == 3.0
+
+
+def test_new_settings_are_a_new_network_and_the_same_as_one_made_by_hand():
+    with served(epochs=1) as (page, client):
+        status, found, _ = client.ask("POST", "/api/settings", {"layers": "dense 3, softmax"})
+        assert status == 422
+        assert found["problems"][0]["field"] == "layers"
+        layers = "flatten, dense 3, softmax"
+        given = {"layers": layers, "optimizer": "adamw", "epochs": 2, "seed": 9}
+        state = client.post("/api/settings", **given)
+        assert state["settings"] | given == state["settings"]
+        assert state["settings"]["weight_decay"] == 0.01
+        assert state["settings"]["learning_rate"] == 0.001  # the usual one of another optimiser
+        client.do("start")
+        client.wait("ended")
+        alone = convlet.Network(layers, SHAPE, 9)
+        alone.fit(*DATA, optimizer="adamw", epochs=2, seed=9)
+        assert np.array_equal(page.network.flat, alone.flat)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"layers": "conv 8"}, "layers"),
+        ({"layers": "flatten, dense 4, softmax"}, "layers"),
+        ({"layers": 3}, "layers"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": None}, "epochs"),
+        ({"learning_rate": "fast"}, "learning_rate"),
+        ({"learning_rate": -1}, "learning_rate"),
+        ({"batch_size": True}, "batch_size"),
+        ({"optimizer": "newton"}, "optimizer"),
+        ({"optimizer": "adam", "momentum": 0.9}, "momentum"),
+        ({"schedule": "now and then"}, "schedule"),
+        ({"augmentation": "shift x"}, "augmentation"),
+        ({"recipe": "cake"}, "recipe"),
+        ({"seed": 2**64}, "seed"),
+        ({"shards": 1000}, "shards"),
+        ({"__class__": 1}, "__class__"),
+    ],
+)
+def test_a_wrong_field_is_named_and_changes_nothing(given, field):
+    with served() as (page, client):
+        before = page.network
+        found = client.post("/api/check", **given)
+        assert [problem["field"] for problem in found["problems"]] == [field]
+        assert found["settings"] is None
+        assert client.ask("POST", "/api/settings", given)[0] == 422
+        assert page.network is before
+
+
+def test_an_empty_field_is_off_and_a_recipe_fills_what_is_not_given():
+    with served(clip_norm=2.0, augmentation="flip", learning_rate=0.3) as (_, client):
+        found = client.post("/api/check", clip_norm=None, augmentation="", learning_rate=None)
+        settings = found["settings"]
+        assert (settings["clip_norm"], settings["augmentation"]) == (None, "none")
+        assert settings["learning_rate"] == 0.1
+        found = client.post("/api/check")["settings"]
+        assert (found["clip_norm"], found["augmentation"]) == (2.0, "flip")
+        settings = client.post("/api/check", recipe="default", layers=LAYERS)["settings"]
+        assert (settings["optimizer"], settings["schedule"]) == ("adam", "one-cycle")
+        assert settings["learning_rate"] == convlet.recipes.recipe("default").learning_rate
+
+
+def test_options_of_one_training_are_those_of_train(images, capsys):
+    assert main(["live", str(images), "--epochs", "0", "--no-browser"]) == 2
+    assert "--epochs is 0" in capsys.readouterr().err
