@@ -1,0 +1,69 @@
+// Numbers and letters as the derivation writes them.
+
+import { h } from "./dom.js";
+
+const MINUS = "\u2212";
+
+/** A number with `digits` significant ones, 0.4412 or 3.1e-7. */
+export function number(value, digits = 4) {
+  if (value === null || value === undefined) return "–";
+  if (!Number.isFinite(value)) return String(value).replace("Infinity", "∞").replace("-", MINUS);
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const words = size >= 1e-4 && size < 1e6 ? String(Number(value.toPrecision(digits))) : value.toExponential(Math.min(digits, 3) - 1);
+  return words.replace("-", MINUS).replace("e-", `e${MINUS}`).replace("e+", "e");
+}
+
+/** Every digit that a float32 has: the shortest text that gives the same float32 again. */
+export function exact(value) {
+  for (let digits = 6; digits < 9; digits += 1) {
+    if (Math.fround(Number(value.toPrecision(digits))) === Math.fround(value)) return number(value, digits);
+  }
+  return number(value, 9);
+}
+
+export function percent(share, digits = 2) {
+  return share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`;
+}
+
+export function count(value) {
+  return value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en-GB");
+}
+
+/** Seconds as 42 s, 3 min 20 s or 2 h 5 min. */
+export function time(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)}\u00a0s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}\u00a0min ${Math.round(seconds % 60)}\u00a0s`;
+  return `${Math.floor(minutes / 60)}\u00a0h ${minutes % 60}\u00a0min`;
+}
+
+export function shape(sizes) {
+  return sizes.join(" × ");
+}
+
+const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/** "z^0_{3,4,2}" or "z⁰[3, 4, 2]" as nodes: ^ raises, _ and brackets lower. */
+export function maths(text) {
+  const nodes = [];
+  const plain = text.replace(/[⁰¹²³⁴-⁹]+/gu, (digits) => `^{${[...digits].map((digit) => RAISED.indexOf(digit)).join("")}}`);
+  const parts = plain.matchAll(/\^(?:\{([^}]*)\}|(\S))|(?:_\{([^}]*)\}|_(\S)|\[([^\]]*)\])|[^\^_[]+/gu);
+  for (const [all, ...found] of parts) {
+    const inside = found.find((one) => one !== undefined);
+    if ("^_[".includes(all[0])) nodes.push(h(all[0] === "^" ? "sup" : "sub", {}, inside));
+    else nodes.push(all);
+  }
+  return nodes;
+}
+
+const KINDS = { z: "z", delta: "δ", error: "δ", dx: "∂E/∂x", w: "w", b: "b", x: "x", dw: "∂E/∂w", db: "∂E/∂b" };
+
+/** The letter of an address: "z/0/3,4,2" -> "z^0_{3,4,2}", "out/0/1/3,4,2" -> "x^{0,1}_{3,4,2}". */
+export function letterOf(address) {
+  const [kind, stage, ...rest] = address.split("/");
+  if (kind === "cost") return "E";
+  if (kind === "out") return `a^{${stage},${rest[0]}}_{${rest[1] ?? ""}}`;
+  return `${KINDS[kind] ?? kind}^${stage}${rest[0] ? `_{${rest[0]}}` : ""}`;
+}

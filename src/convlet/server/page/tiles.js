@@ -1,0 +1,79 @@
+// How the numbers of an array stand on a picture: tiles of rows and columns, with one cell between them.
+
+const MOST = 512; // tiles on one picture; the others are reached by their place
+
+/**
+ * The plan of a picture.  sizes: of the array; width: CSS pixels there are; goal: CSS pixels of a tile's side.
+ *
+ * {rows, columns, tiles, across, zoom, hidden, flat(tile, i, j), index(tile, i, j)}: flat is where the number
+ * lies in C order or -1, index is its name in an address.  tileOf(index words) finds the way back.
+ */
+export function plan(sizes, width, goal = 80) {
+  const made = sizes.length === 1 ? vector(sizes[0], width) : sizes.length === 2 ? matrix(sizes, width) : sizes.length === 3 ? maps(sizes) : kernels(sizes);
+  const room = Math.max(width, 120);
+  const beside = Math.floor(room / Math.min(made.tiles, 4) / (made.columns + 1)); // four tiles, if there are
+  made.zoom ??= Math.max(1, Math.min(Math.round(goal / Math.max(made.rows, made.columns)), beside, 28));
+  made.hidden = Math.max(0, made.tiles - MOST);
+  made.tiles = Math.min(made.tiles, MOST);
+  const fit = Math.max(1, Math.floor((room + made.zoom) / ((made.columns + 1) * made.zoom)));
+  made.down = Math.ceil(made.tiles / fit);
+  made.across = Math.ceil(made.tiles / made.down); // rows of one length
+  return made;
+}
+
+function maps([rows, columns, channels]) {
+  return {
+    rows,
+    columns,
+    tiles: channels,
+    flat: (k, i, j) => (i * columns + j) * channels + k,
+    index: (k, i, j) => [i, j, k],
+    place: ([i, j, k]) => [k, i, j],
+  };
+}
+
+function kernels([rows, columns, inputs, outputs]) {
+  const split = (tile) => [tile % inputs, Math.floor(tile / inputs)];
+  return {
+    rows,
+    columns,
+    tiles: inputs * outputs,
+    zoom: Math.max(2, Math.min(10, Math.round(50 / Math.max(rows, columns)))),
+    flat(tile, p, q) {
+      const [r, k] = split(tile);
+      return ((p * columns + q) * inputs + r) * outputs + k;
+    },
+    index(tile, p, q) {
+      const [r, k] = split(tile);
+      return [p, q, r, k];
+    },
+    place: ([p, q, r, k]) => [k * inputs + r, p, q],
+  };
+}
+
+function matrix([rows, columns], width) {
+  return {
+    rows,
+    columns,
+    tiles: 1,
+    zoom: Math.max(2, Math.min(14, Math.floor(width / columns), Math.floor(420 / rows))),
+    flat: (tile, i, j) => i * columns + j,
+    index: (tile, i, j) => [i, j],
+    place: ([i, j]) => [0, i, j],
+  };
+}
+
+function vector(length, width) {
+  const zoom = length <= 16 ? 28 : length <= 160 ? 16 : 9;
+  const rows = Math.ceil(length / Math.max(1, Math.floor(width / zoom)));
+  const columns = Math.ceil(length / rows);
+  return {
+    rows,
+    columns,
+    tiles: 1,
+    zoom,
+    flat: (tile, i, j) => (i * columns + j < length ? i * columns + j : -1),
+    index: (tile, i, j) => [i * columns + j],
+    place: ([n]) => [0, Math.floor(n / columns), n % columns],
+  };
+}
