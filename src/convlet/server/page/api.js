@@ -13,7 +13,8 @@ function opened() {
   } catch {
     // a frame without storage keeps it until it is loaded again
   }
-  if (words.has("token") || settings) history.replaceState(null, "", location.pathname + location.search);
+  if (words.has("token") || settings)
+    history.replaceState(null, "", location.pathname + location.search);
   return { token, settings };
 }
 

@@ -24,10 +24,22 @@ const show = newest(async () => {
   if (!there) return;
   const refs = Array.from({ length: COUNT }, (_, index) => ({ part: "train", index }));
   try {
-    const answer = await post("api/augmentation", { augmentation: asked.text, refs, seed: asked.seed, epoch });
+    const answer = await post("api/augmentation", {
+      augmentation: asked.text,
+      refs,
+      seed: asked.seed,
+      epoch,
+    });
     const { images, shape } = answer;
-    byId("augmented").replaceChildren(...images.map((image, n) => h("li", {}, picture(pixels(image.pixels, shape), `image ${n} of train, changed`))));
-    say(byId("augmented-words"), `The first ${images.length} training images in epoch ${epoch + 1}.`);
+    byId("augmented").replaceChildren(
+      ...images.map((image, n) =>
+        h("li", {}, picture(pixels(image.pixels, shape), `image ${n} of train, changed`)),
+      ),
+    );
+    say(
+      byId("augmented-words"),
+      `The first ${images.length} training images in epoch ${epoch + 1}.`,
+    );
   } catch (error) {
     say(byId("augmented-words"), error.message);
   }

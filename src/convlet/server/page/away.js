@@ -12,7 +12,8 @@ const FILES = {
 };
 
 export function away() {
-  for (const [id, file] of Object.entries(FILES)) byId(id).addEventListener("click", () => save(...file));
+  for (const [id, file] of Object.entries(FILES))
+    byId(id).addEventListener("click", () => save(...file));
   const file = byId("model-file");
   byId("load-model").addEventListener("click", () => file.click());
   file.addEventListener("change", async () => {
@@ -27,7 +28,9 @@ async function save(path, name, words) {
   notice(`${words} is being made …`);
   try {
     const answer = await ask(path);
-    const given = /filename="?([^";]+)"?/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1];
+    const given = /filename="?([^";]+)"?/.exec(
+      answer.headers.get("Content-Disposition") ?? "",
+    )?.[1];
     const url = URL.createObjectURL(await answer.blob());
     h("a", { href: url, download: given ?? name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
@@ -50,13 +53,18 @@ async function load(file) {
 /** The settings as they stand in a link, and back. */
 export function toLink(settings) {
   const words = JSON.stringify(settings);
-  return btoa(String.fromCharCode(...new TextEncoder().encode(words))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...new TextEncoder().encode(words)))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }
 
 export function fromLink(text) {
   try {
     const raw = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-    const settings = JSON.parse(new TextDecoder().decode(Uint8Array.from(raw, (letter) => letter.charCodeAt(0))));
+    const settings = JSON.parse(
+      new TextDecoder().decode(Uint8Array.from(raw, (letter) => letter.charCodeAt(0))),
+    );
     return settings && typeof settings === "object" && !Array.isArray(settings) ? settings : null;
   } catch {
     return null;

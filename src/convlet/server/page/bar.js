@@ -5,7 +5,13 @@ import { byId, h, say } from "./dom.js";
 import { count, number, percent, time } from "./letters.js";
 import { beforeFrame, on, state } from "./store.js";
 
-const STATUS = { idle: "not started", running: "training", paused: "paused", ended: "ended", failed: "failed" };
+const STATUS = {
+  idle: "not started",
+  running: "training",
+  paused: "paused",
+  ended: "ended",
+  failed: "failed",
+};
 const GONE = {
   connecting: "Looking for the server …",
   gone: "The server does not answer. This page goes on by itself when it is back.",
@@ -18,7 +24,11 @@ export function bar() {
   }
   const draw = beforeFrame(show);
   on("state progress status epoch connection", draw);
-  on("epoch", (row) => announce(`Epoch ${row.epoch} ended${row.validation_accuracy != null ? `: ${percent(row.validation_accuracy)} right` : ""}.`));
+  on("epoch", (row) =>
+    announce(
+      `Epoch ${row.epoch} ended${row.validation_accuracy != null ? `: ${percent(row.validation_accuracy)} right` : ""}.`,
+    ),
+  );
   on("status", () => announce(`Training: ${STATUS[state.run.status] ?? state.run.status}.`));
   on("connection", (now) => announce(now === "here" ? "The server is there." : GONE[now]));
   show();
@@ -49,7 +59,14 @@ export async function tellRun(what) {
 function show() {
   const { run, can, connection } = state;
   const here = connection === "here";
-  say(byId("status"), here ? (STATUS[run.status] ?? run.status) : connection === "connecting" ? "connecting" : "no server");
+  say(
+    byId("status"),
+    here
+      ? (STATUS[run.status] ?? run.status)
+      : connection === "connecting"
+        ? "connecting"
+        : "no server",
+  );
   byId("status").className = `pill ${here ? run.status : "gone"}`;
   byId("gone").hidden = here || connection === "connecting";
   say(byId("gone"), GONE[connection] ?? "");
@@ -58,11 +75,15 @@ function show() {
     const possible = here && can.includes(what);
     control.setAttribute("aria-disabled", String(!possible));
     if (what === "stop") control.hidden = !possible;
-    if (what === "start" || what === "pause") control.hidden = what === "pause" ? !can.includes("pause") : can.includes("pause");
+    if (what === "start" || what === "pause")
+      control.hidden = what === "pause" ? !can.includes("pause") : can.includes("pause");
   }
   say(byId("start-words"), run.status === "paused" ? "Go on" : "Start");
   byId("progress").value = run.steps ? run.step / run.steps : 0;
-  byId("progress").setAttribute("aria-valuetext", run.steps ? `step ${run.step} of ${run.steps}` : "not started");
+  byId("progress").setAttribute(
+    "aria-valuetext",
+    run.steps ? `step ${run.step} of ${run.steps}` : "not started",
+  );
   const facts = [
     ["epoch", run.epochs ? `${count(run.epoch ?? 0)} of ${count(run.epochs)}` : "–"],
     ["step", run.steps ? `${count(run.step)} of ${count(run.steps)}` : "–"],

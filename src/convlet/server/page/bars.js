@@ -17,7 +17,17 @@ export function bars(list, pick) {
       const fill = h("span", { class: "bar-fill", "aria-hidden": "true" });
       const value = h("span", { class: "bar-value" });
       const inside = [name, h("span", { class: "bar-track", "aria-hidden": "true" }, fill), value];
-      const item = pick ? h("button", { type: "button", class: "bar", onclick: (event) => pick(order[n], event.currentTarget) }, inside) : h("div", { class: "bar" }, inside);
+      const item = pick
+        ? h(
+            "button",
+            {
+              type: "button",
+              class: "bar",
+              onclick: (event) => pick(order[n], event.currentTarget),
+            },
+            inside,
+          )
+        : h("div", { class: "bar" }, inside);
       return { item, name, fill, value, row: h("li", {}, item) };
     });
     list.replaceChildren(...rows.map(({ row }) => row));
@@ -25,7 +35,8 @@ export function bars(list, pick) {
 
   return (probabilities, label = null) => {
     order = probabilities.map((_, k) => k);
-    if (order.length > MOST) order = order.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, MOST);
+    if (order.length > MOST)
+      order = order.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, MOST);
     if (rows.length !== order.length) build(order.length);
     const best = probabilities.indexOf(Math.max(...probabilities));
     order.forEach((k, n) => {

@@ -14,7 +14,8 @@ function ticks(low, high) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
   const values = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * step; n += 1) values.push(n * step);
+  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * step; n += 1)
+    values.push(n * step);
   return values;
 }
 
@@ -46,7 +47,10 @@ export function chart(frame, { x, height = 220, log = false, least = [0, 1], tex
   function draw(lines, words) {
     last = [lines, words];
     const width = Math.max(frame.clientWidth, 200);
-    const raised = lines.map((line) => ({ ...line, points: line.points.map((point) => [point[0], up(point[1])]) }));
+    const raised = lines.map((line) => ({
+      ...line,
+      points: line.points.map((point) => [point[0], up(point[1])]),
+    }));
     const [left, right] = range(raised, 0, [0, 1]);
     let [low, high] = range(raised, 1, log ? [Infinity, -Infinity] : least);
     if (!(low <= high)) [low, high] = log ? [-2, 0] : least;
@@ -64,10 +68,26 @@ export function chart(frame, { x, height = 220, log = false, least = [0, 1], tex
     }
     for (const value of ticks(left, right)) {
       const [px] = place([value, low]);
-      marks.push(s("text", { class: "tick", x: px, y: height - BOTTOM + 16, "text-anchor": "middle" }, number(value)));
+      marks.push(
+        s(
+          "text",
+          { class: "tick", x: px, y: height - BOTTOM + 16, "text-anchor": "middle" },
+          number(value),
+        ),
+      );
     }
-    marks.push(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: height - BOTTOM, y2: height - BOTTOM }));
-    marks.push(s("text", { class: "name", x: width - RIGHT, y: height - 3, "text-anchor": "end" }, x));
+    marks.push(
+      s("line", {
+        class: "axis",
+        x1: LEFT,
+        x2: width - RIGHT,
+        y1: height - BOTTOM,
+        y2: height - BOTTOM,
+      }),
+    );
+    marks.push(
+      s("text", { class: "name", x: width - RIGHT, y: height - 3, "text-anchor": "end" }, x),
+    );
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("width", width);
     svg.setAttribute("aria-label", words);
@@ -83,7 +103,8 @@ function logTicks(low, high) {
   for (let power = Math.floor(low); power <= Math.ceil(high); power += 1) {
     for (const factor of high - low > 1.5 ? [1] : [1, 2, 5]) {
       const value = power + Math.log10(factor);
-      if (value >= low - 1e-9 && value <= high + 1e-9) found.push([value, number(factor * 10 ** power, 1)]);
+      if (value >= low - 1e-9 && value <= high + 1e-9)
+        found.push([value, number(factor * 10 ** power, 1)]);
     }
   }
   return found;
@@ -93,8 +114,19 @@ function shapes({ points, colour, kind }, place) {
   const places = points.filter(([px, py]) => Number.isFinite(px) && Number.isFinite(py)).map(place);
   const named = `series-${colour % 6}`;
   if (kind === "dots") {
-    const line = s("polyline", { class: `${named} dotted`, points: places.map((p) => p.join(",")).join(" ") });
-    return [line, ...places.map(([cx, cy]) => s("circle", { class: `${named} dot`, cx, cy, r: 3.5 }))];
+    const line = s("polyline", {
+      class: `${named} dotted`,
+      points: places.map((p) => p.join(",")).join(" "),
+    });
+    return [
+      line,
+      ...places.map(([cx, cy]) => s("circle", { class: `${named} dot`, cx, cy, r: 3.5 })),
+    ];
   }
-  return [s("polyline", { class: `${named} ${kind}`, points: places.map((p) => p.map((v) => v.toFixed(1)).join(",")).join(" ") })];
+  return [
+    s("polyline", {
+      class: `${named} ${kind}`,
+      points: places.map((p) => p.map((v) => v.toFixed(1)).join(",")).join(" "),
+    }),
+  ];
 }

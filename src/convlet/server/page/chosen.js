@@ -6,7 +6,12 @@ import { className, state, tell } from "./store.js";
 
 /** From an answer of the server: {ref, pixels, shape, label?}. */
 export function choose(answer, words) {
-  state.image = { ref: answer.ref, label: answer.label ?? null, array: pixels(answer.pixels, answer.shape), words: words ?? name(answer) };
+  state.image = {
+    ref: answer.ref,
+    label: answer.label ?? null,
+    array: pixels(answer.pixels, answer.shape),
+    words: words ?? name(answer),
+  };
   state.label = state.image.label;
   tell("image", state.image);
   announce(`Now shown: ${state.image.words}.`);
@@ -14,7 +19,9 @@ export function choose(answer, words) {
 
 export function name({ ref, label }) {
   const known = label === null || label === undefined ? "" : `, ${className(label)}`;
-  return ref.part === "own" ? `own image ${ref.index}${known}` : `image ${ref.index} of ${ref.part}${known}`;
+  return ref.part === "own"
+    ? `own image ${ref.index}${known}`
+    : `image ${ref.index} of ${ref.part}${known}`;
 }
 
 /** The label that errors are asked for; null is what the network takes it for. */

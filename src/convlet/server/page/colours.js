@@ -1,7 +1,33 @@
 // Numbers as colours, those of convlet.plots: purple below 0, orange above; from dark to bright; grey.
 
-const SIGNED = { light: [[84, 39, 136], [153, 142, 195], [247, 247, 247], [241, 163, 64], [179, 88, 6]], dark: [[178, 153, 240], [104, 82, 160], [24, 29, 34], [176, 92, 20], [255, 178, 84]] };
-const HEAT = [[68, 1, 84], [72, 40, 120], [62, 73, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
+const SIGNED = {
+  light: [
+    [84, 39, 136],
+    [153, 142, 195],
+    [247, 247, 247],
+    [241, 163, 64],
+    [179, 88, 6],
+  ],
+  dark: [
+    [178, 153, 240],
+    [104, 82, 160],
+    [24, 29, 34],
+    [176, 92, 20],
+    [255, 178, 84],
+  ],
+};
+const HEAT = [
+  [68, 1, 84],
+  [72, 40, 120],
+  [62, 73, 137],
+  [49, 104, 142],
+  [38, 130, 142],
+  [31, 158, 137],
+  [53, 183, 121],
+  [110, 206, 88],
+  [181, 222, 43],
+  [253, 231, 37],
+];
 
 const night = matchMedia("(prefers-color-scheme: dark)");
 
@@ -11,12 +37,21 @@ function ramp(stops) {
   for (let n = 0; n < 256; n += 1) {
     const place = (n / 255) * (stops.length - 1);
     const low = Math.min(Math.floor(place), stops.length - 2);
-    for (let c = 0; c < 3; c += 1) colours[3 * n + c] = stops[low][c] + (place - low) * (stops[low + 1][c] - stops[low][c]);
+    for (let c = 0; c < 3; c += 1)
+      colours[3 * n + c] = stops[low][c] + (place - low) * (stops[low + 1][c] - stops[low][c]);
   }
   return colours;
 }
 
-const RAMPS = { light: ramp(SIGNED.light), dark: ramp(SIGNED.dark), heat: ramp(HEAT), grey: ramp([[0, 0, 0], [255, 255, 255]]) };
+const RAMPS = {
+  light: ramp(SIGNED.light),
+  dark: ramp(SIGNED.dark),
+  heat: ramp(HEAT),
+  grey: ramp([
+    [0, 0, 0],
+    [255, 255, 255],
+  ]),
+};
 
 /** A function (value, bytes, offset) that writes the colour.  scale: "signed", "heat" or "grey". */
 export function painter(scale, most) {
@@ -37,7 +72,8 @@ export function cell(value, most) {
   const bytes = [0, 0, 0, 0];
   painter("signed", most)(value, bytes, 0);
   const [r, g, b] = bytes;
-  const linear = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
+  const linear = (part) =>
+    part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4;
   const light = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
   return [`rgb(${r} ${g} ${b})`, light > 0.179 ? "#000" : "#fff"];
 }

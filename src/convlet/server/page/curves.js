@@ -9,16 +9,32 @@ const hidden = new Set();
 
 export function curves() {
   const loss = chart(byId("loss-chart"), { x: "epoch", log: true });
-  const accuracy = chart(byId("accuracy-chart"), { x: "epoch", least: [1, 0], text: (share) => percent(share, share > 0.995 || share < 0.9 ? 0 : 1) });
+  const accuracy = chart(byId("accuracy-chart"), {
+    x: "epoch",
+    least: [1, 0],
+    text: (share) => percent(share, share > 0.995 || share < 0.9 ? 0 : 1),
+  });
   const draw = beforeFrame(() => {
     const shown = state.runs.map((run, n) => ({ ...run, n })).filter((run) => !hidden.has(run.id));
     const lines = shown.flatMap((run) => [
       { points: smooth(run.points ?? []), colour: run.n, kind: run.current ? "line" : "faint" },
-      { points: (run.rows ?? []).filter((row) => row.validation_loss != null).map((row) => [row.epoch, row.validation_loss]), colour: run.n, kind: "dots" },
+      {
+        points: (run.rows ?? [])
+          .filter((row) => row.validation_loss != null)
+          .map((row) => [row.epoch, row.validation_loss]),
+        colour: run.n,
+        kind: "dots",
+      },
     ]);
     loss(lines, lossWords());
     accuracy(
-      shown.map((run) => ({ points: (run.rows ?? []).filter((row) => row.validation_accuracy != null).map((row) => [row.epoch, row.validation_accuracy]), colour: run.n, kind: "dots" })),
+      shown.map((run) => ({
+        points: (run.rows ?? [])
+          .filter((row) => row.validation_accuracy != null)
+          .map((row) => [row.epoch, row.validation_accuracy]),
+        colour: run.n,
+        kind: "dots",
+      })),
       accuracyWords(),
     );
   });
@@ -53,15 +69,33 @@ function lossWords() {
 
 function accuracyWords() {
   const ended = current()?.rows?.at(-1);
-  return ended?.validation_accuracy != null ? `Accuracy by epoch: ${percent(ended.validation_accuracy)} after epoch ${ended.epoch}` : "Accuracy by epoch: nothing yet";
+  return ended?.validation_accuracy != null
+    ? `Accuracy by epoch: ${percent(ended.validation_accuracy)} after epoch ${ended.epoch}`
+    : "Accuracy by epoch: nothing yet";
 }
 
 function legend(draw) {
   const entries = state.runs.map((run, n) => {
-    const check = h("input", { type: "checkbox", checked: !hidden.has(run.id), onchange: () => (check.checked ? hidden.delete(run.id) : hidden.add(run.id), draw()) });
+    const check = h("input", {
+      type: "checkbox",
+      checked: !hidden.has(run.id),
+      onchange: () => (check.checked ? hidden.delete(run.id) : hidden.add(run.id), draw()),
+    });
     const best = run.rows?.at(-1);
-    const said = [run.name, best?.validation_accuracy != null && percent(best.validation_accuracy)].filter(Boolean).join(", ");
-    return h("li", {}, h("label", {}, check, h("span", { class: `swatch series-${n % 6}`, "aria-hidden": "true" }), `${said}${run.current ? " (this one)" : ""}`));
+    const said = [run.name, best?.validation_accuracy != null && percent(best.validation_accuracy)]
+      .filter(Boolean)
+      .join(", ");
+    return h(
+      "li",
+      {},
+      h(
+        "label",
+        {},
+        check,
+        h("span", { class: `swatch series-${n % 6}`, "aria-hidden": "true" }),
+        `${said}${run.current ? " (this one)" : ""}`,
+      ),
+    );
   });
   byId("runs").replaceChildren(...entries);
 }
@@ -77,6 +111,11 @@ function rows() {
   ]);
   const words = "Epochs of this run";
   byId("epochs").replaceChildren(
-    body.length ? box(words, table(words, ["epoch", "loss, training", "loss, held back", "accuracy", "time"], body, 0)) : h("p", { class: "soft" }, "No epoch has ended yet."),
+    body.length
+      ? box(
+          words,
+          table(words, ["epoch", "loss, training", "loss, held back", "accuracy", "time"], body, 0),
+        )
+      : h("p", { class: "soft" }, "No epoch has ended yet."),
   );
 }

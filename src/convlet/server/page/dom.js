@@ -6,7 +6,9 @@ function fill(element, properties, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -36,12 +38,25 @@ export function table(caption, head, rows, numbers = 1) {
     "table",
     {},
     h("caption", { class: "hidden" }, caption),
-    h("thead", {}, h("tr", {}, head.map((cell, j) => h("th", { scope: "col", class: kind(j) }, cell)))),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        head.map((cell, j) => h("th", { scope: "col", class: kind(j) }, cell)),
+      ),
+    ),
     h(
       "tbody",
       {},
       rows.map(([first, ...rest]) =>
-        h("tr", {}, h("th", { scope: "row" }, first), rest.map((cell, j) => h("td", { class: kind(j + 1) }, cell))),
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, first),
+          rest.map((cell, j) => h("td", { class: kind(j + 1) }, cell)),
+        ),
       ),
     ),
   );
@@ -67,7 +82,9 @@ export function field(words, control, hint) {
 
 export function options(select, entries, chosen) {
   select.replaceChildren(
-    ...entries.map(([value, words]) => h("option", { value, selected: String(value) === String(chosen) }, words)),
+    ...entries.map(([value, words]) =>
+      h("option", { value, selected: String(value) === String(chosen) }, words),
+    ),
   );
   return select;
 }

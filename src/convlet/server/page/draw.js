@@ -22,7 +22,12 @@ export function draw() {
     if (board.empty()) return forget();
     const { rows, columns, values } = board.ink();
     try {
-      const answer = await post("api/drawing", { pixels: toBase64(values), rows, columns, prepare: true });
+      const answer = await post("api/drawing", {
+        pixels: toBase64(values),
+        rows,
+        columns,
+        prepare: true,
+      });
       if (board.empty()) return forget();
       drawn = answer;
       show();

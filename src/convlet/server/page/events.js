@@ -90,4 +90,7 @@ function apply(event) {
 }
 
 addEventListener("online", () => wake());
-document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && wake());
+document.addEventListener(
+  "visibilitychange",
+  () => document.visibilityState === "visible" && wake(),
+);

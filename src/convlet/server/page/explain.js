@@ -17,7 +17,11 @@ let shownFor = "";
 /** Pictures on which the numbers of an explanation are framed. */
 export function register(picture) {
   pictures.push(picture);
-  if (pictures.length > 400) pictures.splice(0, pictures.findIndex((one) => one.element.isConnected)); // of earlier networks
+  if (pictures.length > 400)
+    pictures.splice(
+      0,
+      pictures.findIndex((one) => one.element.isConnected),
+    ); // of earlier networks
 }
 
 /** Show the number at an address; from is what the keyboard goes back to. */
@@ -64,7 +68,12 @@ const later = newest(ask, WHILE_TRAINING);
 async function ask() {
   const what = trail.at(-1);
   if (!what || !state.image) return;
-  const question = { ref: state.image.ref, label: state.label, what, differences: compared === what };
+  const question = {
+    ref: state.image.ref,
+    label: state.label,
+    what,
+    differences: compared === what,
+  };
   try {
     const told = await post("api/explain", question);
     if (what === trail.at(-1)) show(told);
@@ -85,10 +94,18 @@ function show(told) {
     say(link, `(${told.equation})`);
     link.setAttribute("aria-label", `Equation ${told.equation} in the derivation`);
   }
-  byId("number-value").replaceChildren(h("span", { class: "maths" }, maths(letterOf(told.what))), " = ", h("strong", {}, exact(told.value)));
+  byId("number-value").replaceChildren(
+    h("span", { class: "maths" }, maths(letterOf(told.what))),
+    " = ",
+    h("strong", {}, exact(told.value)),
+  );
   byId("number-formula").replaceChildren(...maths(told.formula));
   byId("number-back").hidden = trail.length < 2;
-  if (trail.length > 1) byId("number-back").replaceChildren("← ", h("span", { class: "maths" }, maths(letterOf(trail.at(-2)))));
+  if (trail.length > 1)
+    byId("number-back").replaceChildren(
+      "← ",
+      h("span", { class: "maths" }, maths(letterOf(trail.at(-2)))),
+    );
   terms(byId("number-terms"), told, explain);
   byId("number-sum").replaceChildren(...sum(told));
   byId("number-step").replaceChildren(...step(told));
@@ -96,16 +113,34 @@ function show(told) {
   byId("goto-address").value = told.what;
   frame(told);
   const key = `${told.what} ${JSON.stringify(state.image.ref)}`;
-  if (key !== shownFor) announce(`${told.title}: ${exact(told.value)}${told.equation ? `, by equation ${told.equation}` : ""}. The panel "The number" shows how.`);
+  if (key !== shownFor)
+    announce(
+      `${told.title}: ${exact(told.value)}${told.equation ? `, by equation ${told.equation}` : ""}. The panel "The number" shows how.`,
+    );
   shownFor = key;
 }
 
 function sum({ terms: parts, summed, bias, value }) {
   if (!parts.length) return [];
-  const added = bias ? [" + ", button(h("span", { class: "maths" }, maths(bias.letter)), () => explain(bias.place), { class: "link" }), ` ${exact(bias.value)}`] : [];
+  const added = bias
+    ? [
+        " + ",
+        button(h("span", { class: "maths" }, maths(bias.letter)), () => explain(bias.place), {
+          class: "link",
+        }),
+        ` ${exact(bias.value)}`,
+      ]
+    : [];
   const total = bias ? number(summed - bias.value, 6) : number(summed, 7);
   return [
-    h("p", {}, bias ? `Sum of the products ${total}` : `From these numbers ${total}`, added, bias ? ` = ${number(summed, 7)}` : null, "."),
+    h(
+      "p",
+      {},
+      bias ? `Sum of the products ${total}` : `From these numbers ${total}`,
+      added,
+      bias ? ` = ${number(summed, 7)}` : null,
+      ".",
+    ),
     h("p", {}, "The core computed ", h("strong", { id: "core-value" }, exact(value)), "."),
   ];
 }
@@ -115,8 +150,18 @@ function step({ step: made, what }) {
   const letter = letterOf(what);
   return [
     h("h4", {}, "The step (21) that it takes by this image alone"),
-    h("p", {}, h("span", { class: "maths" }, "−η ", maths(`∂E/∂${letter}`)), ` = −${number(made.learning_rate)} · ${number(made.change / -made.learning_rate || 0, 6)} = ${number(made.change, 6)}`),
-    h("p", {}, h("span", { class: "maths" }, maths(letter)), ` goes from ${exact(made.before)} to ${exact(made.after)}.`),
+    h(
+      "p",
+      {},
+      h("span", { class: "maths" }, "−η ", maths(`∂E/∂${letter}`)),
+      ` = −${number(made.learning_rate)} · ${number(made.change / -made.learning_rate || 0, 6)} = ${number(made.change, 6)}`,
+    ),
+    h(
+      "p",
+      {},
+      h("span", { class: "maths" }, maths(letter)),
+      ` goes from ${exact(made.before)} to ${exact(made.after)}.`,
+    ),
   ];
 }
 
@@ -126,8 +171,22 @@ function difference({ what, difference: made }) {
   byId("compare").hidden = !DERIVATIVES.has(what.split("/")[0]) || Boolean(made);
   const words = made
     ? [
-        h("p", {}, "Central differences, step ", number(made.epsilon, 2), ": ", h("strong", {}, number(made.value, 8)), "."),
-        h("p", {}, made.kink ? "A ReLU or a pool changes sides within the step: there is no derivative here, and (4) and (10) say which the core takes." : `They differ by ${number(made.relative_error, 2)} of the value.`),
+        h(
+          "p",
+          {},
+          "Central differences, step ",
+          number(made.epsilon, 2),
+          ": ",
+          h("strong", {}, number(made.value, 8)),
+          ".",
+        ),
+        h(
+          "p",
+          {},
+          made.kink
+            ? "A ReLU or a pool changes sides within the step: there is no derivative here, and (4) and (10) say which the core takes."
+            : `They differ by ${number(made.relative_error, 2)} of the value.`,
+        ),
       ]
     : [];
   byId("number-difference").replaceChildren(...words);
@@ -140,7 +199,12 @@ function frame({ what, terms: parts }) {
     const cut = address.lastIndexOf("/");
     const key = address.slice(0, cut);
     if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(address.slice(cut + 1).split(",").map(Number));
+    groups.get(key).push(
+      address
+        .slice(cut + 1)
+        .split(",")
+        .map(Number),
+    );
   };
   if (what.includes("/")) add(what);
   for (const { places } of parts) for (const address of places ?? []) if (address) add(address);

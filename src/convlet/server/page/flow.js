@@ -22,7 +22,11 @@ const forward = newest(async () => {
   await attempt(async () => {
     const answer = await post("api/forward", { ref: image.ref });
     if (!still(image)) return;
-    const stages = answer.stages.map(({ x, z, outputs }) => ({ x: floats(x), z: floats(z), outputs: outputs.map(floats) }));
+    const stages = answer.stages.map(({ x, z, outputs }) => ({
+      x: floats(x),
+      z: floats(z),
+      outputs: outputs.map(floats),
+    }));
     state.forward = { ...answer, logits: answer.logits, stages };
     tell("forward", state.forward);
   });
@@ -32,9 +36,17 @@ const backward = newest(async () => {
   const image = state.image;
   if (!image || !seen.backward || state.label === null) return;
   await attempt(async () => {
-    const answer = await post("api/backward", { ref: image.ref, label: state.label, weights: [...wanted] });
+    const answer = await post("api/backward", {
+      ref: image.ref,
+      label: state.label,
+      weights: [...wanted],
+    });
     if (!still(image)) return;
-    const stages = answer.stages.map(({ delta, outputs, x }) => ({ delta: floats(delta), outputs: outputs.map(floats), x: floats(x) }));
+    const stages = answer.stages.map(({ delta, outputs, x }) => ({
+      delta: floats(delta),
+      outputs: outputs.map(floats),
+      x: floats(x),
+    }));
     state.backward = { ...answer, stages };
     tell("backward", state.backward);
   });
@@ -44,7 +56,8 @@ async function attempt(work) {
   try {
     await work();
   } catch (error) {
-    if (error.status === 404 || error.status === 410) notice("This image is no longer there; choose another.", "bad");
+    if (error.status === 404 || error.status === 410)
+      notice("This image is no longer there; choose another.", "bad");
     else if (error.status !== undefined && error.status !== 401) notice(error.message, "bad");
   }
 }
@@ -58,7 +71,8 @@ export function refresh() {
 export function flow() {
   const eye = new IntersectionObserver(
     (entries) => {
-      for (const { target, isIntersecting } of entries) seen[target.id === "look" ? "forward" : "backward"] = isIntersecting;
+      for (const { target, isIntersecting } of entries)
+        seen[target.id === "look" ? "forward" : "backward"] = isIntersecting;
       refresh();
     },
     { rootMargin: "200px" },

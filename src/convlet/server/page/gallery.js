@@ -30,8 +30,16 @@ export function gallery() {
     if (!state.data || key === known) return;
     known = key;
     const parts = Object.entries(state.data.parts).filter(([, size]) => size);
-    options(part, parts.map(([value, size]) => [value, `${value}, ${count(size)}`]), parts.some(([value]) => value === "test") ? "test" : parts[0]?.[0]);
-    options(only, [["", "all classes"], ...state.model.classes.map((_, n) => [n, className(n)])], "");
+    options(
+      part,
+      parts.map(([value, size]) => [value, `${value}, ${count(size)}`]),
+      parts.some(([value]) => value === "test") ? "test" : parts[0]?.[0],
+    );
+    options(
+      only,
+      [["", "all classes"], ...state.model.classes.map((_, n) => [n, className(n)])],
+      "",
+    );
     load(!state.image);
   });
   on("image", showChosen);
@@ -56,7 +64,11 @@ async function load(chooseFirst = false) {
       const shape = answer.shape;
       const words = name(image);
       const seen = picture(pixels(image.pixels, shape), words);
-      const press = button([seen, h("span", { class: "hidden" }, "Show this one")], () => choose({ ...image, shape }), { class: "pick", "data-ref": JSON.stringify(image.ref) });
+      const press = button(
+        [seen, h("span", { class: "hidden" }, "Show this one")],
+        () => choose({ ...image, shape }),
+        { class: "pick", "data-ref": JSON.stringify(image.ref) },
+      );
       return h("li", {}, press);
     }),
   );
@@ -68,5 +80,6 @@ async function load(chooseFirst = false) {
 
 function showChosen() {
   const ref = state.image && JSON.stringify(state.image.ref);
-  for (const press of byId("gallery").querySelectorAll("button")) press.setAttribute("aria-pressed", String(press.dataset.ref === ref));
+  for (const press of byId("gallery").querySelectorAll("button"))
+    press.setAttribute("aria-pressed", String(press.dataset.ref === ref));
 }

@@ -17,8 +17,21 @@ function show() {
   const stages = known?.stages ?? [];
   byId("health-words").replaceChildren(
     ...(words.length
-      ? words.map(({ level, text, stage }) => h("li", { class: level }, h("strong", {}, `${LEVELS[level]}${stage === null ? "" : `, stage ${stage}`}: `), text))
-      : [h("li", { class: "soft" }, stages.length ? "Nothing looks wrong." : "Nothing to say yet: training has not begun.")]),
+      ? words.map(({ level, text, stage }) =>
+          h(
+            "li",
+            { class: level },
+            h("strong", {}, `${LEVELS[level]}${stage === null ? "" : `, stage ${stage}`}: `),
+            text,
+          ),
+        )
+      : [
+          h(
+            "li",
+            { class: "soft" },
+            stages.length ? "Nothing looks wrong." : "Nothing to say yet: training has not begun.",
+          ),
+        ]),
   );
   const rows = stages.map((one) => [
     String(one.stage),
@@ -27,5 +40,9 @@ function show() {
     one.dead === null ? "–" : `${one.dead} of ${one.units}`,
   ]);
   const name = "Stages: norms and dead units";
-  byId("health-table").replaceChildren(...(rows.length ? [box(name, table(name, ["stage", "norm of ∂E/∂w", "norm of w", "dead units"], rows, 0))] : []));
+  byId("health-table").replaceChildren(
+    ...(rows.length
+      ? [box(name, table(name, ["stage", "norm of ∂E/∂w", "norm of w", "dead units"], rows, 0))]
+      : []),
+  );
 }

@@ -21,7 +21,10 @@ export function inflow() {
       page.classList.add("dropping");
     });
   }
-  addEventListener("dragleave", (event) => event.relatedTarget || page.classList.remove("dropping"));
+  addEventListener(
+    "dragleave",
+    (event) => event.relatedTarget || page.classList.remove("dropping"),
+  );
   addEventListener("drop", (event) => {
     if (!withFile(event)) return;
     event.preventDefault();
@@ -29,7 +32,9 @@ export function inflow() {
     take(event.dataTransfer.files[0], event.dataTransfer.files[0].name);
   });
   addEventListener("paste", (event) => {
-    const image = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    const image = [...(event.clipboardData?.files ?? [])].find((one) =>
+      one.type.startsWith("image/"),
+    );
     if (image) take(image, "pasted image");
   });
   camera();
@@ -54,9 +59,14 @@ function camera() {
   open.hidden = !navigator.mediaDevices?.getUserMedia;
   open.addEventListener("click", async () => {
     try {
-      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, facingMode: "environment" } });
+      video.srcObject = await navigator.mediaDevices.getUserMedia({
+        video: { width: { ideal: 640 }, facingMode: "environment" },
+      });
     } catch {
-      return notice("The browser does not let this page use a camera. Its permissions are in the browser's settings.", "bad");
+      return notice(
+        "The browser does not let this page use a camera. Its permissions are in the browser's settings.",
+        "bad",
+      );
     }
     dialog.showModal();
     await video.play();
@@ -70,7 +80,19 @@ function camera() {
     const side = Math.min(video.videoWidth, video.videoHeight);
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [side, side];
-    canvas.getContext("2d").drawImage(video, (video.videoWidth - side) / 2, (video.videoHeight - side) / 2, side, side, 0, 0, side, side);
+    canvas
+      .getContext("2d")
+      .drawImage(
+        video,
+        (video.videoWidth - side) / 2,
+        (video.videoHeight - side) / 2,
+        side,
+        side,
+        0,
+        0,
+        side,
+        side,
+      );
     canvas.toBlob((blob) => {
       dialog.close();
       take(blob, "the picture of the camera");

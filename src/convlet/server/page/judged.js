@@ -27,19 +27,38 @@ export function judged() {
 function show() {
   const known = state.evaluation;
   byId("judged").hidden = !known;
-  say(byId("judged-words"), known ? `${percent(known.accuracy)} of the ${known.of} images are right.` : "Not judged yet: this comes after every epoch, or now.");
+  say(
+    byId("judged-words"),
+    known
+      ? `${percent(known.accuracy)} of the ${known.of} images are right.`
+      : "Not judged yet: this comes after every epoch, or now.",
+  );
   if (!known) return;
-  byId("confusion").replaceChildren(known.confusion.length <= MOST ? matrix(known) : h("p", { class: "soft" }, `With ${known.confusion.length} classes the matrix is in the report.`));
+  byId("confusion").replaceChildren(
+    known.confusion.length <= MOST
+      ? matrix(known)
+      : h(
+          "p",
+          { class: "soft" },
+          `With ${known.confusion.length} classes the matrix is in the report.`,
+        ),
+  );
   byId("mistakes").replaceChildren(...known.mistakes.map(mistake));
 }
 
 function matrix({ confusion, classes }) {
   const names = classes ?? confusion.map((_, k) => className(k));
-  const most = Math.max(...confusion.map((row, i) => Math.max(...row.filter((_, j) => i !== j))), 1);
+  const most = Math.max(
+    ...confusion.map((row, i) => Math.max(...row.filter((_, j) => i !== j))),
+    1,
+  );
   const cell = (value, i, j) => {
     const element = h("td", { class: i === j ? "right" : "wrong" }, value ? count(value) : "");
     const total = confusion[i].reduce((sum, one) => sum + one, 0) || 1;
-    element.style.setProperty("--tint", `${Math.round(i === j ? (35 * value) / total : value ? 8 + (40 * value) / most : 0)}%`);
+    element.style.setProperty(
+      "--tint",
+      `${Math.round(i === j ? (35 * value) / total : value ? 8 + (40 * value) / most : 0)}%`,
+    );
     return element;
   };
   const words = "Confusion matrix: rows are the labels, columns what the network took them for";
@@ -49,8 +68,28 @@ function matrix({ confusion, classes }) {
       "table",
       { class: "confusion" },
       h("caption", {}, "label in rows, taken for in columns"),
-      h("thead", {}, h("tr", {}, h("td", {}), names.map((one) => h("th", { scope: "col" }, one)))),
-      h("tbody", {}, confusion.map((row, i) => h("tr", {}, h("th", { scope: "row" }, names[i]), row.map((value, j) => cell(value, i, j))))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("td", {}),
+          names.map((one) => h("th", { scope: "col" }, one)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        confusion.map((row, i) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, names[i]),
+            row.map((value, j) => cell(value, i, j)),
+          ),
+        ),
+      ),
     ),
   );
 }
@@ -59,7 +98,13 @@ function mistake(one) {
   const image = one.image ?? one;
   const words = `${className(one.label)}, taken for ${className(one.predicted)} at ${percent(one.probability, 0)}`;
   const shape = image.shape ?? one.shape ?? state.data?.shape;
-  const seen = image.pixels ? picture(pixels(image.pixels, shape), name({ ref: image.ref, label: one.label })) : "";
-  const press = button([seen, h("span", {}, words)], () => (choose({ ...image, label: one.label, shape }), byId("look").scrollIntoView()), { class: "pick" });
+  const seen = image.pixels
+    ? picture(pixels(image.pixels, shape), name({ ref: image.ref, label: one.label }))
+    : "";
+  const press = button(
+    [seen, h("span", {}, words)],
+    () => (choose({ ...image, label: one.label, shape }), byId("look").scrollIntoView()),
+    { class: "pick" },
+  );
   return h("li", {}, press);
 }

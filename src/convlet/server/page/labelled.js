@@ -17,13 +17,21 @@ export function labelled(drawn, clear) {
   on("state", () => {
     if (classCount() === known) return;
     known = classCount();
-    options(label, Array.from({ length: known }, (_, k) => [k, className(k)]), 0);
+    options(
+      label,
+      Array.from({ length: known }, (_, k) => [k, className(k)]),
+      0,
+    );
   });
   on("status state", show);
   byId("drawn-keep").addEventListener("click", () => {
     const answer = drawn();
     if (!answer) return;
-    items.push({ ref: answer.ref, label: Number(label.value), array: pixels(answer.pixels, answer.shape) });
+    items.push({
+      ref: answer.ref,
+      label: Number(label.value),
+      array: pixels(answer.pixels, answer.shape),
+    });
     if (items.length > MOST) items.shift();
     clear();
     show();
@@ -36,7 +44,10 @@ function show() {
   byId("kept").replaceChildren(
     ...items.map((item, n) => {
       const words = `${className(item.label)}`;
-      const away = button("×", () => (items.splice(n, 1), show()), { class: "link", "aria-label": `Take away drawing ${n + 1}, labelled ${words}` });
+      const away = button("×", () => (items.splice(n, 1), show()), {
+        class: "link",
+        "aria-label": `Take away drawing ${n + 1}, labelled ${words}`,
+      });
       return h("li", {}, picture(item.array, `drawing ${n + 1}`), h("span", {}, words, " ", away));
     }),
   );
@@ -50,7 +61,9 @@ async function learn() {
   notice(`Training on ${items.length} of your drawings …`);
   try {
     await post("api/learn", { items: items.map(({ ref, label }) => ({ ref, label })), steps });
-    notice("Trained on your drawings: these weights are no longer those of convlet train with the same settings.");
+    notice(
+      "Trained on your drawings: these weights are no longer those of convlet train with the same settings.",
+    );
   } catch (error) {
     notice(error.message, "bad");
   }

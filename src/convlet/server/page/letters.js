@@ -10,14 +10,18 @@ export function number(value, digits = 4) {
   if (!Number.isFinite(value)) return String(value).replace("Infinity", "∞").replace("-", MINUS);
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const words = size >= 1e-4 && size < 1e6 ? String(Number(value.toPrecision(digits))) : value.toExponential(Math.min(digits, 3) - 1);
+  const words =
+    size >= 1e-4 && size < 1e6
+      ? String(Number(value.toPrecision(digits)))
+      : value.toExponential(Math.min(digits, 3) - 1);
   return words.replace("-", MINUS).replace("e-", `e${MINUS}`).replace("e+", "e");
 }
 
 /** Every digit that a float32 has: the shortest text that gives the same float32 again. */
 export function exact(value) {
   for (let digits = 6; digits < 9; digits += 1) {
-    if (Math.fround(Number(value.toPrecision(digits))) === Math.fround(value)) return number(value, digits);
+    if (Math.fround(Number(value.toPrecision(digits))) === Math.fround(value))
+      return number(value, digits);
   }
   return number(value, 9);
 }
@@ -48,8 +52,13 @@ const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 /** "z^0_{3,4,2}" or "z⁰[3, 4, 2]" as nodes: ^ raises, _ and brackets lower. */
 export function maths(text) {
   const nodes = [];
-  const plain = text.replace(/[⁰¹²³⁴-⁹]+/gu, (digits) => `^{${[...digits].map((digit) => RAISED.indexOf(digit)).join("")}}`);
-  const parts = plain.matchAll(/\^(?:\{([^}]*)\}|(\S))|(?:_\{([^}]*)\}|_(\S)|\[([^\]]*)\])|[^\^_[]+/gu);
+  const plain = text.replace(
+    /[⁰¹²³⁴-⁹]+/gu,
+    (digits) => `^{${[...digits].map((digit) => RAISED.indexOf(digit)).join("")}}`,
+  );
+  const parts = plain.matchAll(
+    /\^(?:\{([^}]*)\}|(\S))|(?:_\{([^}]*)\}|_(\S)|\[([^\]]*)\])|[^\^_[]+/gu,
+  );
   for (const [all, ...found] of parts) {
     const inside = found.find((one) => one !== undefined);
     if ("^_[".includes(all[0])) nodes.push(h(all[0] === "^" ? "sup" : "sub", {}, inside));
@@ -58,7 +67,17 @@ export function maths(text) {
   return nodes;
 }
 
-const KINDS = { z: "z", delta: "δ", error: "δ", dx: "∂E/∂x", w: "w", b: "b", x: "x", dw: "∂E/∂w", db: "∂E/∂b" };
+const KINDS = {
+  z: "z",
+  delta: "δ",
+  error: "δ",
+  dx: "∂E/∂x",
+  w: "w",
+  b: "b",
+  x: "x",
+  dw: "∂E/∂w",
+  db: "∂E/∂b",
+};
 
 /** The letter of an address: "z/0/3,4,2" -> "z^0_{3,4,2}", "out/0/1/3,4,2" -> "x^{0,1}_{3,4,2}". */
 export function letterOf(address) {

@@ -19,16 +19,42 @@ import { count } from "./letters.js";
 import { settings } from "./settings.js";
 import { on, state } from "./store.js";
 
-for (const part of [bar, curves, health, judged, settings, gallery, inflow, forward, backward, numberPanel, draw, away, flow]) part();
+for (const part of [
+  bar,
+  curves,
+  health,
+  judged,
+  settings,
+  gallery,
+  inflow,
+  forward,
+  backward,
+  numberPanel,
+  draw,
+  away,
+  flow,
+])
+  part();
 
 on("state", () => {
   const { data, model, version } = state;
-  say(byId("what"), [data?.name, model && `${count(model.parameters)} parameters`, version && `convlet ${version}`].filter(Boolean).join(" · "));
+  say(
+    byId("what"),
+    [data?.name, model && `${count(model.parameters)} parameters`, version && `convlet ${version}`]
+      .filter(Boolean)
+      .join(" · "),
+  );
   document.title = data ? `convlet live: ${data.name}` : "convlet live";
 });
 onScheme(repaint);
 
 // a button that is not of use now says so, and does nothing
-document.addEventListener("click", (event) => event.target.closest?.("[aria-disabled=true]") && (event.preventDefault(), event.stopImmediatePropagation()), true);
+document.addEventListener(
+  "click",
+  (event) =>
+    event.target.closest?.("[aria-disabled=true]") &&
+    (event.preventDefault(), event.stopImmediatePropagation()),
+  true,
+);
 
 listen();

@@ -16,11 +16,25 @@ export function maps({ address, words, pick, scale = "signed", goal, scrolls = f
   const canvas = h("canvas", {});
   const cursor = h("div", { class: "cursor", hidden: true });
   const marks = h("div", { class: "marks" });
-  const hint = pick ? "Arrow keys move, Page Up and Page Down change the map, Enter shows how the number is made." : "Arrow keys move.";
-  const field = h("div", { class: "maps", role: "application", tabindex: 0, "aria-label": `${words}. ${hint}` }, canvas, marks, cursor);
+  const hint = pick
+    ? "Arrow keys move, Page Up and Page Down change the map, Enter shows how the number is made."
+    : "Arrow keys move.";
+  const field = h(
+    "div",
+    { class: "maps", role: "application", tabindex: 0, "aria-label": `${words}. ${hint}` },
+    canvas,
+    marks,
+    cursor,
+  );
   const readout = h("output", { class: "readout", "aria-live": "polite" });
   const more = h("small", { class: "soft" });
-  const element = h("div", { class: "picture" }, scrolls ? h("div", { class: "maps-box" }, field) : field, readout, more);
+  const element = h(
+    "div",
+    { class: "picture" },
+    scrolls ? h("div", { class: "maps-box" }, field) : field,
+    readout,
+    more,
+  );
   let array = null;
   let most = null;
   let layout = null;
@@ -32,7 +46,8 @@ export function maps({ address, words, pick, scale = "signed", goal, scrolls = f
   function paint() {
     const { rows, columns, tiles, across, down, zoom, flat } = layout;
     const [width, height] = [across * (columns + 1) - 1, down * (rows + 1) - 1];
-    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    if (canvas.width !== width || canvas.height !== height)
+      [canvas.width, canvas.height] = [width, height];
     field.style.setProperty("width", `${width * zoom}px`);
     field.style.setProperty("height", `${height * zoom}px`);
     const image = new ImageData(width, height);
@@ -53,7 +68,13 @@ export function maps({ address, words, pick, scale = "signed", goal, scrolls = f
     const { across, zoom } = layout;
     const y = (Math.floor(tile / across) * (layout.rows + 1) + top) * zoom;
     const x = ((tile % across) * (layout.columns + 1) + left) * zoom;
-    for (const [name, value] of [["left", x], ["top", y], ["width", columns * zoom], ["height", rows * zoom]]) box.style.setProperty(name, `${value}px`);
+    for (const [name, value] of [
+      ["left", x],
+      ["top", y],
+      ["width", columns * zoom],
+      ["height", rows * zoom],
+    ])
+      box.style.setProperty(name, `${value}px`);
   }
 
   function here() {
@@ -70,10 +91,19 @@ export function maps({ address, words, pick, scale = "signed", goal, scrolls = f
   function under(event) {
     const { left, top } = field.getBoundingClientRect();
     const { rows, columns, across, tiles, zoom, flat } = layout;
-    const [x, y] = [Math.floor((event.clientX - left) / zoom), Math.floor((event.clientY - top) / zoom)];
+    const [x, y] = [
+      Math.floor((event.clientX - left) / zoom),
+      Math.floor((event.clientY - top) / zoom),
+    ];
     const [down, right] = [Math.floor(y / (rows + 1)), Math.floor(x / (columns + 1))];
-    const found = [down * across + right, Math.min(y % (rows + 1), rows - 1), Math.min(x % (columns + 1), columns - 1)];
-    return x >= 0 && y >= 0 && right < across && found[0] < tiles && flat(...found) >= 0 ? found : null;
+    const found = [
+      down * across + right,
+      Math.min(y % (rows + 1), rows - 1),
+      Math.min(x % (columns + 1), columns - 1),
+    ];
+    return x >= 0 && y >= 0 && right < across && found[0] < tiles && flat(...found) >= 0
+      ? found
+      : null;
   }
 
   field.addEventListener("pointermove", (event) => {
@@ -96,25 +126,47 @@ export function maps({ address, words, pick, scale = "signed", goal, scrolls = f
     const turn = { PageUp: -1, PageDown: 1 }[event.key];
     let next = null;
     if (arrow) next = [at[0], at[1] + arrow[0], at[2] + arrow[1]];
-    else if (turn && layout.tiles > 1) next = [(at[0] + turn + layout.tiles) % layout.tiles, at[1], at[2]];
+    else if (turn && layout.tiles > 1)
+      next = [(at[0] + turn + layout.tiles) % layout.tiles, at[1], at[2]];
     else if (event.key === "Enter" || event.key === " ") pick?.(here(), field);
     else return;
     event.preventDefault();
-    if (next && next[1] >= 0 && next[2] >= 0 && next[1] < layout.rows && next[2] < layout.columns && layout.flat(...next) >= 0) {
+    if (
+      next &&
+      next[1] >= 0 &&
+      next[2] >= 0 &&
+      next[1] < layout.rows &&
+      next[2] < layout.columns &&
+      layout.flat(...next) >= 0
+    ) {
       at = next;
       tellPlace();
     }
   });
   field.addEventListener("focus", () => array && tellPlace());
-  field.addEventListener("pointerleave", () => document.activeElement !== field && (cursor.hidden = true));
+  field.addEventListener(
+    "pointerleave",
+    () => document.activeElement !== field && (cursor.hidden = true),
+  );
   field.addEventListener("blur", () => (cursor.hidden = true));
 
   function replan() {
     if (!array) return;
     layout = plan(array.shape, room(), goal);
-    if (layout.flat(...at) === -1 || at[0] >= layout.tiles || at[1] >= layout.rows || at[2] >= layout.columns) at = [0, 0, 0];
+    if (
+      layout.flat(...at) === -1 ||
+      at[0] >= layout.tiles ||
+      at[1] >= layout.rows ||
+      at[2] >= layout.columns
+    )
+      at = [0, 0, 0];
     cursor.hidden = true;
-    say(more, layout.hidden ? `The first ${layout.tiles} of ${layout.tiles + layout.hidden}; the number panel finds the others by their place.` : "");
+    say(
+      more,
+      layout.hidden
+        ? `The first ${layout.tiles} of ${layout.tiles + layout.hidden}; the number panel finds the others by their place.`
+        : "",
+    );
     paint();
     mark(marked);
   }
@@ -127,7 +179,13 @@ export function maps({ address, words, pick, scale = "signed", goal, scrolls = f
       const [tile, i, j] = layout.place(index);
       const span = spans.get(tile);
       if (!span) spans.set(tile, [i, j, i, j]);
-      else spans.set(tile, [Math.min(span[0], i), Math.min(span[1], j), Math.max(span[2], i), Math.max(span[3], j)]);
+      else
+        spans.set(tile, [
+          Math.min(span[0], i),
+          Math.min(span[1], j),
+          Math.max(span[2], i),
+          Math.max(span[3], j),
+        ]);
     }
     const frames = [...spans].slice(0, 64).filter(([tile]) => tile < layout.tiles);
     marks.replaceChildren(

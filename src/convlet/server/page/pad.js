@@ -27,14 +27,19 @@ export function pad(canvas, cursor, changed) {
 
   function redraw() {
     context.clearRect(0, 0, SIDE, SIDE);
-    for (const points of strokes) points.forEach((point, n) => line(points[Math.max(0, n - 1)], point));
+    for (const points of strokes)
+      points.forEach((point, n) => line(points[Math.max(0, n - 1)], point));
     changed();
   }
 
   function point(event) {
     const { left, top, width, height } = canvas.getBoundingClientRect();
     const pressed = event.pointerType === "pen" && event.pressure ? 0.6 + 0.8 * event.pressure : 1;
-    return { x: ((event.clientX - left) / width) * SIDE, y: ((event.clientY - top) / height) * SIDE, width: BRUSH * pressed };
+    return {
+      x: ((event.clientX - left) / width) * SIDE,
+      y: ((event.clientY - top) / height) * SIDE,
+      width: BRUSH * pressed,
+    };
   }
 
   function extend(next) {
@@ -82,9 +87,14 @@ export function pad(canvas, cursor, changed) {
       else stroke = null;
     } else if (arrow) {
       const inside = (value) => Math.min(Math.max(value, 0), SIDE);
-      keys = { ...keys, x: inside(keys.x + KEY_STEP * arrow[0]), y: inside(keys.y + KEY_STEP * arrow[1]) };
+      keys = {
+        ...keys,
+        x: inside(keys.x + KEY_STEP * arrow[0]),
+        y: inside(keys.y + KEY_STEP * arrow[1]),
+      };
       if (keys.down) extend({ x: keys.x, y: keys.y, width: BRUSH });
-    } else if ((event.key === "z" && (event.ctrlKey || event.metaKey)) || event.key === "Backspace") undo();
+    } else if ((event.key === "z" && (event.ctrlKey || event.metaKey)) || event.key === "Backspace")
+      undo();
     else if (event.key === "Delete") clear();
     else return;
     event.preventDefault();

@@ -9,7 +9,8 @@ export function paint(canvas, { shape: [rows, columns, channels], values }) {
   for (let n = 0; n < rows * columns; n += 1) {
     let mean = 0;
     for (let c = 0; c < channels; c += 1) mean += values[n * channels + c] / channels;
-    for (let c = 0; c < 3; c += 1) image.data[4 * n + c] = channels === 3 ? values[n * 3 + c] : mean;
+    for (let c = 0; c < 3; c += 1)
+      image.data[4 * n + c] = channels === 3 ? values[n * 3 + c] : mean;
     image.data[4 * n + 3] = 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
@@ -24,5 +25,8 @@ export function picture(array, words, kind = "thumb") {
 /** Numbers between any two ends as bytes, the lowest black. */
 export function asBytes({ shape, values }) {
   const [low, high] = [Math.min(0, ...values), Math.max(1e-9, ...values)];
-  return { shape, values: Uint8ClampedArray.from(values, (value) => (255 * (value - low)) / (high - low)) };
+  return {
+    shape,
+    values: Uint8ClampedArray.from(values, (value) => (255 * (value - low)) / (high - low)),
+  };
 }

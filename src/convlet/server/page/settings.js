@@ -32,7 +32,9 @@ export function settings() {
   const form = byId("settings-form");
   form.addEventListener("input", (event) => {
     touched = true;
-    const chosen = FIELDS.find(([name, , kind]) => kind === "choice" && controls.get(name) === event.target);
+    const chosen = FIELDS.find(
+      ([name, , kind]) => kind === "choice" && controls.get(name) === event.target,
+    );
     if (chosen) byChoice(chosen[0]);
     else check();
   });
@@ -53,25 +55,51 @@ function entries(list, name) {
 }
 
 function build() {
-  const layers = h("textarea", { id: "layers", rows: 3, spellcheck: "false", autocomplete: "off", autocapitalize: "off" });
+  const layers = h("textarea", {
+    id: "layers",
+    rows: 3,
+    spellcheck: "false",
+    autocomplete: "off",
+    autocapitalize: "off",
+  });
   controls.set("layers", layers);
   const grid = h("div", { class: "fields" });
   for (const [name, words, kind, from] of FIELDS) {
     if (!(name in state.settings)) continue;
     const control =
-      kind === "choice" ? options(h("select", {}), entries(state.choices[from], name), state.settings[name] ?? "") : h("input", { type: "text", inputmode: kind === "text" ? "text" : kind === "whole" ? "numeric" : "decimal", autocomplete: "off", spellcheck: "false" });
+      kind === "choice"
+        ? options(h("select", {}), entries(state.choices[from], name), state.settings[name] ?? "")
+        : h("input", {
+            type: "text",
+            inputmode: kind === "text" ? "text" : kind === "whole" ? "numeric" : "decimal",
+            autocomplete: "off",
+            spellcheck: "false",
+          });
     control.id = `set-${name}`;
     if (kind === "text" && from) control.setAttribute("list", suggestions(from));
     controls.set(name, control);
-    const hint = { augmentation: "as shift 2, rotation 10, flip", schedule: "as cosine, one-cycle" }[name];
+    const hint = {
+      augmentation: "as shift 2, rotation 10, flip",
+      schedule: "as cosine, one-cycle",
+    }[name];
     grid.append(field(words, control, hint));
   }
-  byId("fields").replaceChildren(field("Layers", layers, "as conv 8 5, relu, pool 2, flatten, dense 10, softmax"), grid);
+  byId("fields").replaceChildren(
+    field("Layers", layers, "as conv 8 5, relu, pool 2, flatten, dense 10, softmax"),
+    grid,
+  );
 }
 
 function suggestions(name) {
   const id = `known-${name}`;
-  if (!byId(id)) byId("fields").after(h("datalist", { id }, entries(state.choices[name]).map(([value]) => h("option", { value }))));
+  if (!byId(id))
+    byId("fields").after(
+      h(
+        "datalist",
+        { id },
+        entries(state.choices[name]).map(([value]) => h("option", { value })),
+      ),
+    );
   return id;
 }
 
@@ -107,7 +135,8 @@ function read() {
   for (const [name, control] of controls) {
     const [, , kind] = FIELDS.find(([known]) => known === name) ?? [name, "", "text"];
     const text = control.value.trim();
-    if (kind === "number" || kind === "whole") values[name] = text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text);
+    if (kind === "number" || kind === "whole")
+      values[name] = text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text);
     else values[name] = text === "" ? null : text;
   }
   return values;
@@ -117,14 +146,21 @@ const check = newest(async () => {
   try {
     show(await post("api/check", read()));
   } catch (error) {
-    problems(error.problems?.length ? error.problems : [{ field: error.parameter, message: error.message }]);
+    problems(
+      error.problems?.length
+        ? error.problems
+        : [{ field: error.parameter, message: error.message }],
+    );
   }
 }, 150);
 
 /** A recipe brings all its settings, an optimiser its usual rate. */
 async function byChoice(name) {
   const values = read();
-  const given = name === "recipe" ? { recipe: values.recipe } : { ...values, learning_rate: null, weight_decay: null };
+  const given =
+    name === "recipe"
+      ? { recipe: values.recipe }
+      : { ...values, learning_rate: null, weight_decay: null };
   try {
     const answer = await post("api/check", given);
     if (answer.settings) put(answer.settings);
@@ -147,7 +183,10 @@ function show({ stages, parameters, problems: found, settings: whole }) {
     count(size(stage.w) + size(stage.b)),
   ]);
   const words = "The stages that these layers make";
-  byId("checked").replaceChildren(box(words, table(words, ["stage", "layers", "x", "z", "gives", "parameters"], rows, 2)), h("p", { class: "soft" }, `${count(parameters)} parameters in all.`));
+  byId("checked").replaceChildren(
+    box(words, table(words, ["stage", "layers", "x", "z", "gives", "parameters"], rows, 2)),
+    h("p", { class: "soft" }, `${count(parameters)} parameters in all.`),
+  );
 }
 
 function size(array) {
@@ -162,7 +201,10 @@ function problems(found) {
 
 function usable() {
   const button = byId("settings-use");
-  say(button, state.can.includes("stop") ? "End this run and use these settings" : "Use these settings");
+  say(
+    button,
+    state.can.includes("stop") ? "End this run and use these settings" : "Use these settings",
+  );
 }
 
 async function use() {

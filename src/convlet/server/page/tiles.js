@@ -9,10 +9,20 @@ const MOST = 512; // tiles on one picture; the others are reached by their place
  * lies in C order or -1, index is its name in an address.  tileOf(index words) finds the way back.
  */
 export function plan(sizes, width, goal = 80) {
-  const made = sizes.length === 1 ? vector(sizes[0], width) : sizes.length === 2 ? matrix(sizes, width) : sizes.length === 3 ? maps(sizes) : kernels(sizes);
+  const made =
+    sizes.length === 1
+      ? vector(sizes[0], width)
+      : sizes.length === 2
+        ? matrix(sizes, width)
+        : sizes.length === 3
+          ? maps(sizes)
+          : kernels(sizes);
   const room = Math.max(width, 120);
   const beside = Math.floor(room / Math.min(made.tiles, 4) / (made.columns + 1)); // four tiles, if there are
-  made.zoom ??= Math.max(1, Math.min(Math.round(goal / Math.max(made.rows, made.columns)), beside, 28));
+  made.zoom ??= Math.max(
+    1,
+    Math.min(Math.round(goal / Math.max(made.rows, made.columns)), beside, 28),
+  );
   made.hidden = Math.max(0, made.tiles - MOST);
   made.tiles = Math.min(made.tiles, MOST);
   const fit = Math.max(1, Math.floor((room + made.zoom) / ((made.columns + 1) * made.zoom)));
@@ -51,15 +61,22 @@ function kernels([rows, columns, inputs, outputs]) {
   };
 }
 
-function matrix([rows, columns], width) {
+/** The longer side lies. */
+function matrix([inputs, outputs], width) {
+  const turned = inputs > outputs;
+  const [rows, columns] = turned ? [outputs, inputs] : [inputs, outputs];
+  const index = (tile, i, j) => (turned ? [j, i] : [i, j]);
   return {
     rows,
     columns,
     tiles: 1,
     zoom: Math.max(2, Math.min(14, Math.floor(width / columns), Math.floor(420 / rows))),
-    flat: (tile, i, j) => i * columns + j,
-    index: (tile, i, j) => [i, j],
-    place: ([i, j]) => [0, i, j],
+    flat(tile, i, j) {
+      const [input, output] = index(tile, i, j);
+      return input * outputs + output;
+    },
+    index,
+    place: ([i, j]) => (turned ? [0, j, i] : [0, i, j]),
   };
 }
 
