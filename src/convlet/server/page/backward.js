@@ -58,8 +58,8 @@ function show(answer) {
 }
 
 /** A picture of an array in the answer. */
-function add(address, words, take, look = {}) {
-  const picture = maps({ address, words, pick: explain, ...look });
+function add(address, words, sizes, take, look = {}) {
+  const picture = maps({ address, words, sizes, pick: explain, ...look });
   register(picture);
   shown.push({ picture, take });
   return picture.element;
@@ -74,7 +74,8 @@ function stageOf(stage) {
     if (n === below.length - 1 && !last) return; // it is the error of the input of the stage above
     const [words] = layerWords(layer);
     const name = `Error of the output of ${words} of stage ${index}`;
-    const picture = add(`error/${index}/${n}`, name, ({ stages }) => stages[index].outputs[n]);
+    const take = ({ stages }) => stages[index].outputs[n];
+    const picture = add(`error/${index}/${n}`, name, layer.shape, take);
     const through = THROUGH[below[n + 1]?.kind ?? "softmax"];
     const letter = `∂E/∂a^{${index},${n}}`;
     rows.unshift(row(letter, `error of what ${words} gives`, through, layer.shape, picture));
@@ -82,7 +83,7 @@ function stageOf(stage) {
   rows.push(errorOf(stage, below, last), parameters(stage));
   if (index > 0) {
     const name = `Error of the input of stage ${index}`;
-    const down = add(`dx/${index}`, name, ({ stages }) => stages[index].x);
+    const down = add(`dx/${index}`, name, x_shape, ({ stages }) => stages[index].x);
     const equation = kind === "conv" ? 2 : 7;
     rows.push(row(`∂E/∂x^${index}`, "error of the stage's input", equation, x_shape, down));
   }
@@ -93,11 +94,16 @@ function stageOf(stage) {
 function errorOf({ index, z_shape }, below, last) {
   const take = ({ stages }) => stages[index].delta;
   if (last && !below.length) {
-    const picture = add(`error/${index}`, "x^L minus y, the error of the last stage", take);
+    const picture = add(
+      `error/${index}`,
+      "x^L minus y, the error of the last stage",
+      z_shape,
+      take,
+    );
     const letter = `δ^${index} = x^${index + 1} − y`;
     return row(letter, "probability minus label", 15, z_shape, picture);
   }
-  const picture = add(`delta/${index}`, `Error delta of stage ${index}`, take);
+  const picture = add(`delta/${index}`, `Error delta of stage ${index}`, z_shape, take);
   const through = THROUGH[below[0]?.kind];
   return row(`δ^${index} = ∂E/∂z^${index}`, "error of the stage", through, z_shape, picture);
 }
@@ -107,8 +113,11 @@ function saliency() {
   const derivative = ({ stages }) => imageOf(stages[0].x);
   const size = (answer) => overChannels(derivative(answer));
   const words = "Saliency: how much each pixel changes the cost";
-  const heat = add("dx/0", words, size, { scale: "heat", goal: 170 });
-  const signed = add("dx/0", "Derivative of the cost by each pixel", derivative, { goal: 170 });
+  const sizes = state.model.input_shape;
+  const flat = [...sizes.slice(0, 2), 1];
+  const heat = add("dx/0", words, flat, size, { scale: "heat", goal: 170 });
+  const each = "Derivative of the cost by each pixel";
+  const signed = add("dx/0", each, sizes, derivative, { goal: 170 });
   image = h("canvas", { role: "img", "aria-label": "The image", class: "seen" });
   showImage();
   const letter = h("span", { class: "maths" }, maths("∂E/∂x^0"));
@@ -124,6 +133,6 @@ function saliency() {
     "saliency",
     "The image: which pixels change the cost",
     h("div", { class: "trio" }, trio),
-    h("p", { class: "soft" }, `${shape(state.model.input_shape)}. ${said}`),
+    h("p", { class: "soft" }, `${shape(sizes)}. ${said}`),
   );
 }

@@ -8,6 +8,7 @@ const LONGEST = 8_000; // ms between two tries
 const POINTS = 2_000;
 
 let wake = () => {};
+let breakOff = () => {};
 
 export async function listen() {
   let pause = 500;
@@ -29,6 +30,7 @@ export async function listen() {
 async function follow(here) {
   const stop = new AbortController();
   let timer = setTimeout(() => stop.abort(), SILENCE);
+  breakOff = () => stop.abort();
   try {
     const answer = await ask("api/events", { signal: stop.signal });
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -90,6 +92,7 @@ function apply(event) {
 }
 
 addEventListener("online", () => wake());
+addEventListener("offline", () => breakOff()); // a server on this machine is back at once
 document.addEventListener(
   "visibilitychange",
   () => document.visibilityState === "visible" && wake(),

@@ -149,7 +149,7 @@ function step({ step: made, what }) {
   if (!made) return [];
   const letter = letterOf(what);
   return [
-    h("h4", {}, "The step (21) that it takes by this image alone"),
+    h("h3", {}, "The step (21) that it takes by this image alone"),
     h(
       "p",
       {},

@@ -52,8 +52,9 @@ function build() {
   shown = [];
   const words = "The image, x^0";
   const look = { scale: "grey", goal: 170 };
-  const image = add("x/0", words, ({ stages }) => asBytes(imageOf(stages[0].x)), look);
-  const first = row("x^0", "as the network takes it", null, state.model.input_shape, image);
+  const sizes = state.model.input_shape;
+  const image = add("x/0", words, sizes, ({ stages }) => asBytes(imageOf(stages[0].x)), look);
+  const first = row("x^0", "as the network takes it", null, sizes, image);
   byId("stages").replaceChildren(
     stageSection("image-title", "The image", first),
     ...state.model.stages.map(stageOf),
@@ -61,8 +62,8 @@ function build() {
 }
 
 /** A picture of an array in the answer. */
-function add(address, words, take, look = {}) {
-  const picture = maps({ address, words, pick: explain, ...look });
+function add(address, words, sizes, take, look = {}) {
+  const picture = maps({ address, words, sizes, pick: explain, ...look });
   register(picture);
   shown.push({ picture, take });
   return picture.element;
@@ -76,17 +77,14 @@ function affine({ index, kind, b }) {
 
 function stageOf(stage) {
   const { index, kind, layers, z_shape } = stage;
-  const z = add(
-    `z/${index}`,
-    `z of stage ${index}, ${shape(z_shape)}`,
-    ({ stages }) => stages[index].z,
-  );
+  const words = `z of stage ${index}, ${shape(z_shape)}`;
+  const z = add(`z/${index}`, words, z_shape, ({ stages }) => stages[index].z);
   const rows = [row(affine(stage), stage.affine, kind === "conv" ? 1 : 6, z_shape, z)];
   layers.forEach((layer, n) => {
     const [words, equation] = layerWords(layer);
     const name = `Output of ${words} of stage ${index}, ${shape(layer.shape)}`;
     const take = ({ stages }) => stages[index].outputs[n];
-    const picture = add(`out/${index}/${n}`, name, take, { scale: "heat" });
+    const picture = add(`out/${index}/${n}`, name, layer.shape, take, { scale: "heat" });
     const letter = n === layers.length - 1 ? `x^${index + 1}` : `a^{${index},${n}}`;
     rows.push(row(letter, words, equation, layer.shape, picture));
   });

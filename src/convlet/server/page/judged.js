@@ -34,31 +34,21 @@ function show() {
       : "Not judged yet: this comes after every epoch, or now.",
   );
   if (!known) return;
-  byId("confusion").replaceChildren(
-    known.confusion.length <= MOST
-      ? matrix(known)
-      : h(
-          "p",
-          { class: "soft" },
-          `With ${known.confusion.length} classes the matrix is in the report.`,
-        ),
-  );
-  byId("mistakes").replaceChildren(...known.mistakes.map(mistake));
+  const small = known.classes.length <= MOST;
+  const words = `With ${known.classes.length} classes the matrix is in the report.`;
+  byId("confusion").replaceChildren(small ? matrix(known) : h("p", { class: "soft" }, words));
+  byId("mistakes").replaceChildren(...known.mistakes.map((one) => mistake(one, known.shape)));
 }
 
 function matrix({ confusion, classes }) {
-  const names = classes ?? confusion.map((_, k) => className(k));
-  const most = Math.max(
-    ...confusion.map((row, i) => Math.max(...row.filter((_, j) => i !== j))),
-    1,
-  );
+  const mistakes = confusion.map((row, i) => Math.max(...row.filter((_, j) => i !== j)));
+  const most = Math.max(...mistakes, 1);
   const cell = (value, i, j) => {
     const element = h("td", { class: i === j ? "right" : "wrong" }, value ? count(value) : "");
     const total = confusion[i].reduce((sum, one) => sum + one, 0) || 1;
-    element.style.setProperty(
-      "--tint",
-      `${Math.round(i === j ? (35 * value) / total : value ? 8 + (40 * value) / most : 0)}%`,
-    );
+    const wrong = value ? 8 + (40 * value) / most : 0;
+    const tint = i === j ? (35 * value) / total : wrong;
+    element.style.setProperty("--tint", `${Math.round(tint)}%`);
     return element;
   };
   const words = "Confusion matrix: rows are the labels, columns what the network took them for";
@@ -75,7 +65,7 @@ function matrix({ confusion, classes }) {
           "tr",
           {},
           h("td", {}),
-          names.map((one) => h("th", { scope: "col" }, one)),
+          classes.map((one) => h("th", { scope: "col" }, one)),
         ),
       ),
       h(
@@ -85,7 +75,7 @@ function matrix({ confusion, classes }) {
           h(
             "tr",
             {},
-            h("th", { scope: "row" }, names[i]),
+            h("th", { scope: "row" }, classes[i]),
             row.map((value, j) => cell(value, i, j)),
           ),
         ),
@@ -94,17 +84,14 @@ function matrix({ confusion, classes }) {
   );
 }
 
-function mistake(one) {
-  const image = one.image ?? one;
-  const words = `${className(one.label)}, taken for ${className(one.predicted)} at ${percent(one.probability, 0)}`;
-  const shape = image.shape ?? one.shape ?? state.data?.shape;
-  const seen = image.pixels
-    ? picture(pixels(image.pixels, shape), name({ ref: image.ref, label: one.label }))
-    : "";
-  const press = button(
-    [seen, h("span", {}, words)],
-    () => (choose({ ...image, label: one.label, shape }), byId("look").scrollIntoView()),
-    { class: "pick" },
-  );
-  return h("li", {}, press);
+function mistake(one, shape) {
+  const { label, predicted, probability } = one;
+  const taken = `taken for ${className(predicted)} at ${percent(probability, 0)}`;
+  const seen = one.pixels && picture(pixels(one.pixels, shape), name(one));
+  const look = () => {
+    choose({ ...one, shape });
+    byId("look").scrollIntoView();
+  };
+  const words = h("span", {}, `${className(label)}, ${taken}`);
+  return h("li", {}, button([seen, words].filter(Boolean), look, { class: "pick" }));
 }

@@ -12,5 +12,5 @@ export function row(letter, words, equation, sizes, ...pictures) {
 
 export function stageSection(id, words, ...rows) {
   const head = h("h3", { id }, words);
-  return h("section", { class: "stage", "aria-labelledby": id }, head, ...rows);
+  return h("div", { class: "stage", role: "group", "aria-labelledby": id }, head, ...rows);
 }

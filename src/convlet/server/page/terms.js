@@ -52,6 +52,8 @@ function large(term, pick) {
   };
   const picture = maps({
     address: "term",
+    sizes: term.shape,
+    letter: (address) => `${term.letter}_{${address.split("/")[1]}}`,
     words: `${term.name}, ${term.shape.join(" x ")}`,
     goal: 150,
     pick: term.places && follow,
@@ -174,13 +176,13 @@ function list(told, parts, pick, again) {
         )
       : words;
   };
-  const head = ["", ...parts.map((term) => h("span", { class: "maths" }, maths(term.letter)))];
+  const head = ["rank", ...parts.map((term) => h("span", { class: "maths" }, maths(term.letter)))];
   const rows = chosen.map((n, place) => [
     String(place + 1),
     ...parts.map((term) => linked(term, n)),
   ]);
   const words = left ? "The terms that weigh most" : "The terms";
-  const inside = [h("h4", {}, words), box(words, table(words, head, rows))];
+  const inside = [h("h3", {}, words), box(words, table(words, head, rows))];
   if (left) {
     const sum = told.left_out ? "" : `, together ${number(rest, 4)}`;
     inside.push(

@@ -50,7 +50,7 @@ export function parameters({ index, kind, w, b }) {
 function rows(letter, noun, index, { name, shape }, equation) {
   const address = `${letter}/${index}`;
   const plural = noun === "bias" ? "biases" : "weights";
-  const picture = (words) => maps({ address, words, pick: explain, scrolls: true });
+  const picture = (words) => maps({ address, words, sizes: shape, pick: explain, scrolls: true });
   const own = picture(`The ${plural} of stage ${index}`);
   const derivative = picture(`Derivative of the cost by each ${noun} of stage ${index}`);
   register(derivative);
