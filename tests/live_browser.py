@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 import children
 
-SLOW = 25_000  # ms until something that should happen has failed: no speed is tested
+SLOW = 60_000  # ms until something that should happen has failed: no speed is tested
 
 ZERO = [(0.5 + 0.2 * math.sin(t), 0.5 - 0.3 * math.cos(t)) for t in np.linspace(0, 2 * math.pi, 24)]
 THREE = [
@@ -118,7 +118,7 @@ def by_touch(page: Page, points: list[tuple[float, float]]) -> None:
 
 
 def draw(watched: Watched, digit: int, how: Callable[..., None]) -> float:
-    """Draw a digit on the clear pad -> by how much the page scrolled meanwhile."""
+    """Draw a digit on the clear pad -> by how much the pad moved meanwhile."""
     page = watched.page
     page.locator("#pad-clear").click()
     pad = page.locator("#pad")
@@ -126,9 +126,10 @@ def draw(watched: Watched, digit: int, how: Callable[..., None]) -> float:
     box = pad.bounding_box()
     assert box is not None
     place = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in DIGITS[digit]]
-    before = page.evaluate("scrollY")
     how(page, place)
-    return page.evaluate("scrollY") - before
+    after = pad.bounding_box()
+    assert after is not None
+    return after["y"] - box["y"]
 
 
 # ------------------------------------------------------------------------------------------ numbers
@@ -139,15 +140,16 @@ def number(text: str) -> float:
     return float(text.replace("\u2212", "-").replace(",", ""))
 
 
-def click_number(watched: Watched, words: str, sizes: tuple[int, ...], place: tuple[int, ...]) -> None:
+def click_number(
+    watched: Watched, words: str, sizes: tuple[int, ...], place: tuple[int, ...]
+) -> None:
     """Click the number at a place of an array on its picture, which is found by its name.
 
     sizes: of the array; where it stands is worked out here, from the size of the picture.
     """
     field = watched.page.locator(f"[role=application][aria-label^='{words}']")
     field.scroll_into_view_if_needed()
-    field.locator("canvas").wait_for()
-    watched.page.wait_for_function("field => field.offsetWidth > 0", arg=field.element_handle())
+    watched.page.locator(f"[role=application][aria-label^='{words}']:not([aria-busy])").wait_for()
     box, cells = field.bounding_box(), field.locator("canvas").evaluate("c => [c.width, c.height]")
     assert box is not None
     zoom = box["width"] / cells[0]

@@ -133,7 +133,7 @@ def test_a_number_of_each_layer_is_that_of_the_equations(browser, trained, refer
             values = arrays[f"out/{stage}/{n}"]
             place = far_from_zero(values)
             fields = live.page.locator(
-                f"#stages section:nth-of-type({stage + 2}) [role=application]"
+                f"#stages .stage:nth-of-type({stage + 2}) [role=application]"
             )
             words = fields.nth(n + 1).get_attribute("aria-label").split(".")[0]
             click_number(live, words, values.shape, place)

@@ -44,7 +44,7 @@ export function bars(list, pick) {
       say(name, className(k));
       say(value, percent(probabilities[k], 1));
       fill.style.setProperty("width", `${100 * probabilities[k]}%`);
-      item.classList.toggle("best", k === best);
+      item.classList.toggle("best", k === best && probabilities[k] > 0);
       item.classList.toggle("wrong", k === best && label !== null && label !== best);
     });
   };

@@ -21,6 +21,7 @@ export function board(field, sizes, scale, goal) {
   const canvas = h("canvas", {});
   const frames = h("div", {});
   field.append(canvas, frames);
+  field.setAttribute("aria-busy", "true");
   let layout = null;
   let values = null;
   let framed = [];
@@ -119,6 +120,7 @@ export function board(field, sizes, scale, goal) {
     value: (at) => values[layout.flat(...at)],
     ready: () => values !== null && layout !== null,
     show(next) {
+      field.removeAttribute("aria-busy");
       values = next;
       paint();
     },

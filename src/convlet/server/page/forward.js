@@ -50,6 +50,7 @@ function build() {
   if (!state.model || key === built) return;
   built = key;
   shown = [];
+  probabilities(state.model.classes.map(() => 0));
   const words = "The image, x^0";
   const look = { scale: "grey", goal: 170 };
   const sizes = state.model.input_shape;

@@ -2,9 +2,10 @@
 
 import { get } from "./api.js";
 import { floats } from "./arrays.js";
-import { h } from "./dom.js";
+import { h, say } from "./dom.js";
 import { explain, register } from "./explain.js";
 import { refresh, wanted } from "./flow.js";
+import { number } from "./letters.js";
 import { maps } from "./maps.js";
 import { row } from "./rows.js";
 import { on } from "./store.js";
@@ -14,8 +15,10 @@ let opened = []; // {name, own, derivative}
 export function weights() {
   on("state status epoch", load);
   on("backward", ({ gradient }) => {
-    for (const { name, derivative } of opened) {
-      if (gradient[name]?.data) derivative.show(floats(gradient[name]));
+    for (const { name, derivative, norm } of opened) {
+      if (!gradient[name].values) continue;
+      derivative.show(floats(gradient[name].values));
+      say(norm, `The norm of it is ${number(gradient[name].norm)}.`);
     }
   });
 }
@@ -54,10 +57,11 @@ function rows(letter, noun, index, { name, shape }, equation) {
   const own = picture(`The ${plural} of stage ${index}`);
   const derivative = picture(`Derivative of the cost by each ${noun} of stage ${index}`);
   register(derivative);
-  opened.push({ name, own, derivative });
+  const norm = h("p", { class: "soft" });
+  opened.push({ name, own, derivative, norm });
   return [
     row(`${letter}^${index}`, plural, null, shape, own.element),
-    row(`∂E/∂${letter}^${index}`, "of this image", equation, shape, derivative.element),
+    row(`∂E/∂${letter}^${index}`, "of this image", equation, shape, derivative.element, norm),
   ];
 }
 
