@@ -1,4 +1,4 @@
-"""The live page in a browser: trained, looked at, drawn on; its numbers are those of the equations."""
+"""The live page in a browser: it trains, is drawn on, and its numbers are those of NumPy."""
 
 import re
 import signal
@@ -78,13 +78,13 @@ def reference(browser, trained, tmp_path_factory):
         backprop.affine_dx(stage, delta, parameters)
         for stage, delta in zip(network.stages, deltas, strict=True)
     ]
-    arrays = {f"z/{l}": trace.z[0] for l, trace in enumerate(traces)}
-    arrays |= {f"delta/{l}": delta[0] for l, delta in enumerate(deltas)}
-    arrays |= {f"dx/{l}": error[0] for l, error in enumerate(below)}
+    arrays = {f"z/{index}": trace.z[0] for index, trace in enumerate(traces)}
+    arrays |= {f"delta/{index}": delta[0] for index, delta in enumerate(deltas)}
+    arrays |= {f"dx/{index}": error[0] for index, error in enumerate(below)}
     arrays |= {f"{name[0]}/{name[1:]}": values for name, values in gradients.items()}
-    for l, trace in enumerate(traces):
+    for index, trace in enumerate(traces):
         for n, values in enumerate((*trace.inputs[1:], trace.output)):
-            arrays[f"out/{l}/{n}"] = values[0]
+            arrays[f"out/{index}/{n}"] = values[0]
     return network, parameters, arrays
 
 
@@ -208,18 +208,18 @@ def test_with_the_keyboard_alone(browser, trained, reference):
         live.wait("Taken for 1", "#drawn-words")
 
 
-def test_labelled_drawings_are_learned(browser, trained):
-    with server("mnist", "--recipe", "plain", "--limit", "500") as (_, found):
-        with opened(browser, found) as live:
-            draw(live, 7, by_mouse)
-            live.wait("Taken for", "#drawn-words")
-            live.page.locator("#drawn-label").select_option("7")
-            live.page.locator("#drawn-keep").click()
-            live.page.locator("#learn-steps").fill("40")
-            live.page.locator("#learn").click()
-            live.wait("no longer those of convlet train", "#notice")
-            draw(live, 7, by_mouse)
-            live.wait("Taken for 7", "#drawn-words")
+def test_labelled_drawings_are_learned(browser):
+    options = ("--recipe", "plain", "--limit", "500")
+    with server("mnist", *options) as (_, found), opened(browser, found) as live:
+        draw(live, 7, by_mouse)
+        live.wait("Taken for", "#drawn-words")
+        live.page.locator("#drawn-label").select_option("7")
+        live.page.locator("#drawn-keep").click()
+        live.page.locator("#learn-steps").fill("40")
+        live.page.locator("#learn").click()
+        live.wait("no longer those of convlet train", "#notice")
+        draw(live, 7, by_mouse)
+        live.wait("Taken for 7", "#drawn-words")
 
 
 def test_pause_step_reload_and_two_pages_at_once(browser):
