@@ -2,7 +2,7 @@
 
 const KEY = "convlet-live-token";
 
-/** What stands behind # when the page opens: the token, and settings of a link. Both leave the address. */
+/** What stands behind #: the token, and settings of a link.  Both leave the address. */
 function opened() {
   const words = new URLSearchParams(location.hash.slice(1));
   const settings = words.get("settings");
@@ -56,7 +56,7 @@ export async function send(path, body) {
   return (await ask(path, { body })).json();
 }
 
-/** Of calls that come while one is on its way only the last is made, and at most one each `pause` ms. */
+/** Of calls that come while one is on its way the last is made, `pause` ms after that. */
 export function newest(work, pause = 0) {
   let busy = false;
   let waiting = null;

@@ -1,4 +1,4 @@
-// Take away: the model, the history, the report as files; a model to load; a link with the settings.
+// Take away: model, history and report as files; a model to load; a link with the settings.
 
 import { ask, send } from "./api.js";
 import { notice } from "./bar.js";

@@ -25,9 +25,7 @@ export function bar() {
   const draw = beforeFrame(show);
   on("state progress status epoch connection", draw);
   on("epoch", (row) =>
-    announce(
-      `Epoch ${row.epoch} ended${row.validation_accuracy != null ? `: ${percent(row.validation_accuracy)} right` : ""}.`,
-    ),
+    announce(`Epoch ${row.epoch} ended, ${percent(row.validation_accuracy)} right.`),
   );
   on("status", () => announce(`Training: ${STATUS[state.run.status] ?? state.run.status}.`));
   on("connection", (now) => announce(now === "here" ? "The server is there." : GONE[now]));

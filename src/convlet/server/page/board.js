@@ -2,7 +2,7 @@
 
 import { largest } from "./arrays.js";
 import { painter } from "./colours.js";
-import { h } from "./dom.js";
+import { h, magnification } from "./dom.js";
 import { plan } from "./tiles.js";
 
 const MOST_FRAMES = 64;
@@ -27,7 +27,9 @@ export function board(field, sizes, scale, goal) {
   let framed = [];
 
   function fit(width) {
-    layout = plan(sizes, width, goal);
+    const unit = magnification();
+    layout = plan(sizes, width / unit, goal);
+    layout.zoom = Math.floor(layout.zoom * unit);
     const { rows, columns, across, down, zoom } = layout;
     [canvas.width, canvas.height] = [across * (columns + 1) - 1, down * (rows + 1) - 1];
     place(field, [

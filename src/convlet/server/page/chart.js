@@ -1,6 +1,6 @@
-// A chart of lines in SVG.  Its colours are the style sheet's, so that light and dark need no word here.
+// A chart of lines in SVG.  Its colours are the style sheet's, light and dark.
 
-import { s } from "./dom.js";
+import { magnification, s } from "./dom.js";
 import { number } from "./letters.js";
 
 const LEFT = 54;
@@ -35,18 +35,19 @@ function range(lines, axis, least) {
 /**
  * A chart inside `frame`, which gives the width; returns draw(lines, words).
  *
- * lines: [{points: [[x, y], ...], colour: 0-5, kind: "line" | "faint" | "dots"}]; words: what the chart says.
+ * lines: [{points: [[x, y], ...], colour: 0-5, kind: "line", "faint" or "dots"}]; words: of it.
  * x: the name of the axis; log: powers of ten upwards; text: of a number at the y axis.
  */
 export function chart(frame, { x, height = 220, log = false, least = [0, 1], text = number }) {
-  const svg = s("svg", { role: "img", class: "chart", height });
+  const svg = s("svg", { role: "img", class: "chart" });
   frame.append(svg);
   let last = null;
   const up = (value) => (log ? Math.log10(Math.max(value, 1e-6)) : value);
 
   function draw(lines, words) {
     last = [lines, words];
-    const width = Math.max(frame.clientWidth, 200);
+    const unit = magnification();
+    const width = Math.max(frame.clientWidth / unit, 200);
     const raised = lines.map((line) => ({
       ...line,
       points: line.points.map((point) => [point[0], up(point[1])]),
@@ -89,7 +90,8 @@ export function chart(frame, { x, height = 220, log = false, least = [0, 1], tex
       s("text", { class: "name", x: width - RIGHT, y: height - 3, "text-anchor": "end" }, x),
     );
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    svg.setAttribute("width", width);
+    svg.setAttribute("width", width * unit);
+    svg.setAttribute("height", height * unit);
     svg.setAttribute("aria-label", words);
     svg.replaceChildren(...marks, ...raised.flatMap((line) => shapes(line, place)));
   }

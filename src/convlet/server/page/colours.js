@@ -1,4 +1,4 @@
-// Numbers as colours, those of convlet.plots: purple below 0, orange above; from dark to bright; grey.
+// Numbers as colours, as in convlet.plots: purple below 0, orange above; dark to bright; grey.
 
 const SIGNED = {
   light: [

@@ -15,28 +15,9 @@ export function curves() {
     text: (share) => percent(share, share > 0.995 || share < 0.9 ? 0 : 1),
   });
   const draw = beforeFrame(() => {
-    const shown = state.runs.map((run, n) => ({ ...run, n })).filter((run) => !hidden.has(run.id));
-    const lines = shown.flatMap((run) => [
-      { points: smooth(run.points ?? []), colour: run.n, kind: run.current ? "line" : "faint" },
-      {
-        points: (run.rows ?? [])
-          .filter((row) => row.validation_loss != null)
-          .map((row) => [row.epoch, row.validation_loss]),
-        colour: run.n,
-        kind: "dots",
-      },
-    ]);
-    loss(lines, lossWords());
-    accuracy(
-      shown.map((run) => ({
-        points: (run.rows ?? [])
-          .filter((row) => row.validation_accuracy != null)
-          .map((row) => [row.epoch, row.validation_accuracy]),
-        colour: run.n,
-        kind: "dots",
-      })),
-      accuracyWords(),
-    );
+    const shown = state.runs.filter(({ id }) => !hidden.has(id));
+    loss([...shown.map(trained), ...shown.map(held("validation_loss"))], lossWords());
+    accuracy(shown.map(held("validation_accuracy")), accuracyWords());
   });
   const list = () => {
     legend(draw);
@@ -46,6 +27,23 @@ export function curves() {
   on("state epoch", list);
   on("progress", draw);
   list();
+}
+
+/** A run keeps its colour when the oldest goes. */
+function colour(id) {
+  return (id - 1) % 6;
+}
+
+function trained({ id, points, current: now }) {
+  return { points: smooth(points), colour: colour(id), kind: now ? "line" : "faint" };
+}
+
+/** What a number of the epochs was, as dots. */
+function held(name) {
+  return ({ id, rows: ended }) => {
+    const points = ended.map((row) => [row.epoch, row[name]]).filter(([, value]) => value !== null);
+    return { points, colour: colour(id), kind: "dots" };
+  };
 }
 
 /** The mean of the last steps, weighted: single steps jump too much to be read. */
@@ -60,49 +58,42 @@ function smooth(points) {
 
 function lossWords() {
   const run = current();
-  const last = run?.points?.at(-1);
-  const ended = run?.rows?.at(-1);
-  return last
-    ? `Loss of training by epoch: ${number(last[1], 3)} after ${number(last[0], 3)} epochs${ended?.validation_loss != null ? `; on images held back ${number(ended.validation_loss, 3)}` : ""}`
-    : "Loss of training by epoch: nothing yet";
+  const last = run?.points.at(-1);
+  if (!last) return "Loss of training by epoch: nothing yet";
+  const held = run.rows.at(-1)?.validation_loss ?? null;
+  const [epochs, value] = last;
+  const words = `Loss of training by epoch: ${number(value, 3)} after ${number(epochs, 3)} epochs`;
+  return held === null ? words : `${words}; on images held back ${number(held, 3)}`;
 }
 
 function accuracyWords() {
-  const ended = current()?.rows?.at(-1);
-  return ended?.validation_accuracy != null
-    ? `Accuracy by epoch: ${percent(ended.validation_accuracy)} after epoch ${ended.epoch}`
-    : "Accuracy by epoch: nothing yet";
+  const row = current()?.rows.at(-1);
+  if (!row) return "Accuracy by epoch: nothing yet";
+  return `Accuracy by epoch: ${percent(row.validation_accuracy)} after epoch ${row.epoch}`;
 }
 
 function legend(draw) {
-  const entries = state.runs.map((run, n) => {
-    const check = h("input", {
-      type: "checkbox",
-      checked: !hidden.has(run.id),
-      onchange: () => (check.checked ? hidden.delete(run.id) : hidden.add(run.id), draw()),
-    });
-    const best = run.rows?.at(-1);
-    const said = [run.name, best?.validation_accuracy != null && percent(best.validation_accuracy)]
-      .filter(Boolean)
-      .join(", ");
-    return h(
-      "li",
-      {},
-      h(
-        "label",
-        {},
-        check,
-        h("span", { class: `swatch series-${n % 6}`, "aria-hidden": "true" }),
-        `${said}${run.current ? " (this one)" : ""}`,
-      ),
-    );
+  const list = byId("runs");
+  const focused = list.contains(document.activeElement) && document.activeElement.id;
+  list.replaceChildren(...state.runs.map((run) => entry(run, draw)));
+  if (focused) byId(focused)?.focus();
+}
+
+function entry({ id, name, rows: ended, current: now }, draw) {
+  const check = h("input", { type: "checkbox", id: `run-${id}`, checked: !hidden.has(id) });
+  check.addEventListener("change", () => {
+    if (check.checked) hidden.delete(id);
+    else hidden.add(id);
+    draw();
   });
-  byId("runs").replaceChildren(...entries);
+  const swatch = h("span", { class: `swatch series-${colour(id)}`, "aria-hidden": "true" });
+  const share = ended.at(-1)?.validation_accuracy ?? null;
+  const words = share === null ? name : `${name}, ${percent(share)}`;
+  return h("li", {}, h("label", {}, check, swatch, now ? `${words} (this one)` : words));
 }
 
 function rows() {
-  const run = current();
-  const body = (run?.rows ?? []).map((row) => [
+  const body = (current()?.rows ?? []).map((row) => [
     String(row.epoch),
     number(row.train_loss),
     number(row.validation_loss),
@@ -110,12 +101,7 @@ function rows() {
     time(row.seconds),
   ]);
   const words = "Epochs of this run";
-  byId("epochs").replaceChildren(
-    body.length
-      ? box(
-          words,
-          table(words, ["epoch", "loss, training", "loss, held back", "accuracy", "time"], body, 0),
-        )
-      : h("p", { class: "soft" }, "No epoch has ended yet."),
-  );
+  const head = ["epoch", "loss, training", "loss, held back", "accuracy", "time"];
+  const none = h("p", { class: "soft" }, "No epoch has ended yet.");
+  byId("epochs").replaceChildren(body.length ? box(words, table(words, head, body, 0)) : none);
 }

@@ -67,6 +67,11 @@ export function box(name, ...inside) {
   return h("div", { class: "box", role: "region", "aria-label": name, tabindex: 0 }, ...inside);
 }
 
+/** How much larger the letters are than on a small window: pictures grow with them. */
+export function magnification() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+}
+
 /** Change text only where it differs: what is read aloud is not read again. */
 export function say(element, words) {
   if (element.textContent !== words) element.textContent = words;

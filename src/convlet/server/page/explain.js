@@ -1,14 +1,18 @@
-// The number: a panel that shows how one number was made, and leads on to those that it was made of.
+// The number: a panel that shows how one number was made, and leads on to those behind it.
 
 import { newest, post } from "./api.js";
 import { announce } from "./bar.js";
-import { button, byId, h, say } from "./dom.js";
-import { exact, letterOf, maths, number } from "./letters.js";
+import { byId, h, say } from "./dom.js";
+import { exact, letterOf, maths } from "./letters.js";
 import { on, running, state } from "./store.js";
 import { terms } from "./terms.js";
+import { differenceOf, stepOf, sumOf } from "./told.js";
 
 const WHILE_TRAINING = 1_000; // ms
-const pictures = [];
+const LONGEST = 100; // steps back
+const DERIVATIVES = new Set(["delta", "error", "dx", "w", "b"]);
+
+let pictures = [];
 const trail = [];
 let opener = null;
 let compared = null; // the address that central differences were asked for
@@ -17,18 +21,23 @@ let shownFor = "";
 /** Pictures on which the numbers of an explanation are framed. */
 export function register(picture) {
   pictures.push(picture);
-  if (pictures.length > 400)
-    pictures.splice(
-      0,
-      pictures.findIndex((one) => one.element.isConnected),
-    ); // of earlier networks
+}
+
+/** Those of an earlier network are gone. */
+export function forgetPictures() {
+  pictures = pictures.filter(({ element }) => element.isConnected);
+}
+
+/** Every picture again, in the colours of the scheme that is on now. */
+export function repaint() {
+  for (const picture of pictures) picture.repaint();
 }
 
 /** Show the number at an address; from is what the keyboard goes back to. */
 export function explain(address, from) {
   if (from) opener = from;
   if (trail.at(-1) !== address) trail.push(address);
-  if (trail.length > 100) trail.shift();
+  if (trail.length > LONGEST) trail.shift();
   compared = null;
   document.body.classList.add("with-number");
   load();
@@ -59,6 +68,7 @@ function close() {
   for (const picture of pictures) picture.mark([]);
   trail.length = 0;
   byId("number-body").hidden = true;
+  say(byId("number-error"), "");
   if (opener?.isConnected) opener.focus({ preventScroll: true });
 }
 
@@ -68,150 +78,72 @@ const later = newest(ask, WHILE_TRAINING);
 async function ask() {
   const what = trail.at(-1);
   if (!what || !state.image) return;
-  const question = {
-    ref: state.image.ref,
-    label: state.label,
-    what,
-    differences: compared === what,
-  };
+  const { image, label } = state;
+  const differences = compared === what;
   try {
-    const told = await post("api/explain", question);
+    const told = await post("api/explain", { ref: image.ref, label, what, differences });
     if (what === trail.at(-1)) show(told);
   } catch (error) {
-    say(byId("number-error"), error.message);
-    if (error.status === 422 || error.status === 400) trail.pop();
+    say(byId("number-error"), error.status ? error.message : "The server does not answer.");
+    if (error.status === 422 && what === trail.at(-1)) trail.pop();
   }
 }
 
 function show(told) {
+  const { what, title, equation, formula, value } = told;
   say(byId("number-error"), "");
   byId("number-body").hidden = false;
-  say(byId("number-title"), told.title);
-  const link = byId("number-equation");
-  link.hidden = !told.equation;
-  if (told.equation) {
-    link.href = `derivation.html#eq-${told.equation}`;
-    say(link, `(${told.equation})`);
-    link.setAttribute("aria-label", `Equation ${told.equation} in the derivation`);
-  }
-  byId("number-value").replaceChildren(
-    h("span", { class: "maths" }, maths(letterOf(told.what))),
-    " = ",
-    h("strong", {}, exact(told.value)),
-  );
-  byId("number-formula").replaceChildren(...maths(told.formula));
-  byId("number-back").hidden = trail.length < 2;
-  if (trail.length > 1)
-    byId("number-back").replaceChildren(
-      "← ",
-      h("span", { class: "maths" }, maths(letterOf(trail.at(-2)))),
-    );
+  say(byId("number-title"), title);
+  showEquation(equation);
+  const letter = h("span", { class: "maths" }, maths(letterOf(what, true)));
+  byId("number-value").replaceChildren(letter, " = ", h("strong", {}, exact(value)));
+  byId("number-formula").replaceChildren(...maths(formula));
+  showBack();
   terms(byId("number-terms"), told, explain);
-  byId("number-sum").replaceChildren(...sum(told));
-  byId("number-step").replaceChildren(...step(told));
-  difference(told);
-  byId("goto-address").value = told.what;
+  byId("number-sum").replaceChildren(...sumOf(told, explain));
+  byId("number-step").replaceChildren(...stepOf(told));
+  byId("number-difference").replaceChildren(...differenceOf(told));
+  byId("compare").hidden = !DERIVATIVES.has(what.split("/")[0]) || Boolean(told.difference);
+  byId("goto-address").value = what;
   frame(told);
-  const key = `${told.what} ${JSON.stringify(state.image.ref)}`;
-  if (key !== shownFor)
-    announce(
-      `${told.title}: ${exact(told.value)}${told.equation ? `, by equation ${told.equation}` : ""}. The panel "The number" shows how.`,
-    );
+  sayOnce(told);
+}
+
+function showEquation(equation) {
+  const link = byId("number-equation");
+  link.hidden = !equation;
+  if (!equation) return;
+  link.href = `derivation.html#eq-${equation}`;
+  say(link, `(${equation})`);
+  link.setAttribute("aria-label", `Equation ${equation} in the derivation`);
+}
+
+function showBack() {
+  const back = byId("number-back");
+  back.hidden = trail.length < 2;
+  if (back.hidden) return;
+  const letter = h("span", { class: "maths" }, maths(letterOf(trail.at(-2), true)));
+  back.replaceChildren("← ", letter);
+}
+
+/** To a screen reader, when another number is shown. */
+function sayOnce({ what, title, value, equation }) {
+  const key = `${what} ${JSON.stringify(state.image.ref)}`;
+  if (key === shownFor) return;
   shownFor = key;
-}
-
-function sum({ terms: parts, summed, bias, value }) {
-  if (!parts.length) return [];
-  const added = bias
-    ? [
-        " + ",
-        button(h("span", { class: "maths" }, maths(bias.letter)), () => explain(bias.place), {
-          class: "link",
-        }),
-        ` ${exact(bias.value)}`,
-      ]
-    : [];
-  const total = bias ? number(summed - bias.value, 6) : number(summed, 7);
-  return [
-    h(
-      "p",
-      {},
-      bias ? `Sum of the products ${total}` : `From these numbers ${total}`,
-      added,
-      bias ? ` = ${number(summed, 7)}` : null,
-      ".",
-    ),
-    h("p", {}, "The core computed ", h("strong", { id: "core-value" }, exact(value)), "."),
-  ];
-}
-
-function step({ step: made, what }) {
-  if (!made) return [];
-  const letter = letterOf(what);
-  return [
-    h("h3", {}, "The step (21) that it takes by this image alone"),
-    h(
-      "p",
-      {},
-      h("span", { class: "maths" }, "−η ", maths(`∂E/∂${letter}`)),
-      ` = −${number(made.learning_rate)} · ${number(made.change / -made.learning_rate || 0, 6)} = ${number(made.change, 6)}`,
-    ),
-    h(
-      "p",
-      {},
-      h("span", { class: "maths" }, maths(letter)),
-      ` goes from ${exact(made.before)} to ${exact(made.after)}.`,
-    ),
-  ];
-}
-
-const DERIVATIVES = new Set(["delta", "error", "dx", "w", "b"]);
-
-function difference({ what, difference: made }) {
-  byId("compare").hidden = !DERIVATIVES.has(what.split("/")[0]) || Boolean(made);
-  const words = made
-    ? [
-        h(
-          "p",
-          {},
-          "Central differences, step ",
-          number(made.epsilon, 2),
-          ": ",
-          h("strong", {}, number(made.value, 8)),
-          ".",
-        ),
-        h(
-          "p",
-          {},
-          made.kink
-            ? "A ReLU or a pool changes sides within the step: there is no derivative here, and (4) and (10) say which the core takes."
-            : `They differ by ${number(made.relative_error, 2)} of the value.`,
-        ),
-      ]
-    : [];
-  byId("number-difference").replaceChildren(...words);
+  const by = equation ? `, by equation ${equation}` : "";
+  announce(`${title}: ${exact(value)}${by}. The panel "The number" shows how.`);
 }
 
 /** Frames on the pictures around what the number was made of, and around itself. */
 function frame({ what, terms: parts }) {
   const groups = new Map();
-  const add = (address) => {
-    const cut = address.lastIndexOf("/");
-    const key = address.slice(0, cut);
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(
-      address
-        .slice(cut + 1)
-        .split(",")
-        .map(Number),
-    );
-  };
-  if (what.includes("/")) add(what);
-  for (const { places } of parts) for (const address of places ?? []) if (address) add(address);
+  const places = [what, ...parts.flatMap((term) => term.places ?? [])];
+  for (const address of places) {
+    const [, array, indices] = /^(.+)\/([^/]+)$/.exec(address ?? "") ?? [];
+    if (!array) continue; // a zero of the padding, or the cost
+    if (!groups.has(array)) groups.set(array, []);
+    groups.get(array).push(indices.split(",").map(Number));
+  }
   for (const picture of pictures) picture.mark(groups.get(picture.address) ?? []);
-}
-
-/** Every picture again, in the colours of the scheme that is on now. */
-export function repaint() {
-  for (const picture of pictures) picture.repaint();
 }

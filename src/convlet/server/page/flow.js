@@ -1,4 +1,4 @@
-// Asks for the activations and the errors of the chosen image, as often as they can change and are looked at.
+// Asks for the activations and the errors of the chosen image, as often as they are looked at.
 
 import { newest, post } from "./api.js";
 import { notice } from "./bar.js";

@@ -2,7 +2,7 @@
 
 import { bars } from "./bars.js";
 import { byId, h, say } from "./dom.js";
-import { explain, register } from "./explain.js";
+import { explain, forgetPictures, register } from "./explain.js";
 import { number, shape } from "./letters.js";
 import { maps } from "./maps.js";
 import { asBytes, paint } from "./picture.js";
@@ -50,6 +50,7 @@ function build() {
   if (!state.model || key === built) return;
   built = key;
   shown = [];
+  requestAnimationFrame(forgetPictures);
   probabilities(state.model.classes.map(() => 0));
   const words = "The image, x^0";
   const look = { scale: "grey", goal: 170 };

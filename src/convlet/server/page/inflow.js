@@ -64,7 +64,7 @@ function camera() {
       });
     } catch {
       return notice(
-        "The browser does not let this page use a camera. Its permissions are in the browser's settings.",
+        "The browser does not let this page use a camera; its settings say which pages may.",
         "bad",
       );
     }

@@ -61,9 +61,7 @@ async function learn() {
   notice(`Training on ${items.length} of your drawings …`);
   try {
     await post("api/learn", { items: items.map(({ ref, label }) => ({ ref, label })), steps });
-    notice(
-      "Trained on your drawings: these weights are no longer those of convlet train with the same settings.",
-    );
+    notice("Trained on your drawings: these weights are no longer those of convlet train.");
   } catch (error) {
     notice(error.message, "bad");
   }

@@ -19,6 +19,7 @@ export function number(value, digits = 4) {
 
 /** Every digit that a float32 has: the shortest text that gives the same float32 again. */
 export function exact(value) {
+  if (!Number.isFinite(value)) return number(value);
   for (let digits = 6; digits < 9; digits += 1) {
     if (Math.fround(Number(value.toPrecision(digits))) === Math.fround(value))
       return number(value, digits);
@@ -67,22 +68,20 @@ export function maths(text) {
   return nodes;
 }
 
-const KINDS = {
-  z: "z",
-  delta: "δ",
-  error: "δ",
-  dx: "∂E/∂x",
-  w: "w",
-  b: "b",
-  x: "x",
-  dw: "∂E/∂w",
-  db: "∂E/∂b",
-};
+const KINDS = { delta: "δ", dx: "∂E/∂x", dw: "∂E/∂w", db: "∂E/∂b" };
 
-/** The letter of an address: "z/0/3,4,2" -> "z^0_{3,4,2}", "out/0/1/3,4,2" -> "x^{0,1}_{3,4,2}". */
-export function letterOf(address) {
+/**
+ * The letter of an address: "z/0/3,4,2" -> "z^0_{3,4,2}", "out/0/1/3,4,2" -> "a^{0,1}_{3,4,2}".
+ *
+ * derivative: an address of a parameter means how the cost changes with it.
+ */
+export function letterOf(address, derivative = false) {
   const [kind, stage, ...rest] = address.split("/");
   if (kind === "cost") return "E";
-  if (kind === "out") return `a^{${stage},${rest[0]}}_{${rest[1] ?? ""}}`;
-  return `${KINDS[kind] ?? kind}^${stage}${rest[0] ? `_{${rest[0]}}` : ""}`;
+  const place = rest.length ? `_{${rest.at(-1)}}` : "";
+  const layered = kind === "error" ? "∂E/∂a" : "a";
+  if (rest.length > 1) return `${layered}^{${stage},${rest[0]}}${place}`;
+  if (kind === "error") return `δ^${stage}${place}`;
+  const name = derivative && "wb".includes(kind) ? `d${kind}` : kind;
+  return `${KINDS[name] ?? kind}^${stage}${place}`;
 }

@@ -8,7 +8,7 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 const HINT = "Arrow keys move, Page Up and Page Down change the map, Enter shows the number.";
 
 /**
- * A picture of arrays of these sizes.  address: "z/0", to which a place is added; words: what it is;
+ * A picture of arrays of these sizes.  address: "z/0", to which places are added; words: its name;
  * pick(address, field): for a chosen number.  scale: "signed", "heat" or "grey"; goal: pixels of a
  * tile; scrolls: whether it may be wider than the page; letter(address): of a number.
  */
@@ -92,7 +92,7 @@ export function maps({
     cursor.hidden = true;
     if (!shown.has(at)) at = [0, 0, 0];
     const { tiles, hidden } = shown.layout();
-    const words = `The first ${tiles} of ${tiles + hidden}; the panel finds the others by their place.`;
+    const words = `The first ${tiles} of ${tiles + hidden}; the others are found by their place.`;
     say(more, hidden ? words : "");
   }).observe(element);
 

@@ -7,7 +7,7 @@ const SENT = 140; // rows and columns that are sent
 const BRUSH = 22;
 const KEY_STEP = 8;
 
-/** Returns {clear, undo, ink(), empty()}; changed() is called after every stroke and while it is drawn. */
+/** Returns {clear, undo, ink(), empty()}; changed() is called while a line is drawn and after. */
 export function pad(canvas, cursor, changed) {
   [canvas.width, canvas.height] = [SIDE, SIDE];
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-/** Paint (rows, columns, channels) bytes: one channel is grey, three are colours, else the mean is shown. */
+/** Paint (rows, columns, channels) bytes: one channel grey, three in colours, else the mean. */
 export function paint(canvas, { shape: [rows, columns, channels], values }) {
   [canvas.width, canvas.height] = [columns, rows];
   const image = new ImageData(columns, rows);

@@ -1,4 +1,4 @@
-// Settings of the next run: checked while they are typed, with the table of stages that the layers make.
+// Settings of the next run, checked while they are typed, with the stages that the layers make.
 
 import { newest, post, start } from "./api.js";
 import { augmented, showAugmented } from "./augmented.js";

@@ -1,4 +1,4 @@
-// The terms of a sum: small windows as squares of numbers, large ones as pictures, and the largest products in a list.
+// The terms of a sum: small windows in numbers, large ones as pictures, the largest in a list.
 
 import { largest } from "./arrays.js";
 import { cell } from "./colours.js";

@@ -1,28 +1,21 @@
-// How the numbers of an array stand on a picture: tiles of rows and columns, with one cell between them.
+// How the numbers of an array stand on a picture: tiles with one cell between them.
 
 const MOST = 512; // tiles on one picture; the others are reached by their place
+const LARGEST = 28; // pixels of a cell
 
 /**
- * The plan of a picture.  sizes: of the array; width: CSS pixels there are; goal: CSS pixels of a tile's side.
+ * The plan of a picture.  sizes: of the array; width: pixels there are; goal: pixels of a tile.
  *
- * {rows, columns, tiles, across, zoom, hidden, flat(tile, i, j), index(tile, i, j)}: flat is where the number
- * lies in C order or -1, index is its name in an address.  tileOf(index words) finds the way back.
+ * {rows, columns} of a tile, {tiles, across, down, hidden} count them, zoom is the side of a cell.
+ * A number stands at (tile, i, j): flat(tile, i, j) is its place in C order or -1, index(tile, i,
+ * j) its indices in the array, and place(indices) leads back to [tile, i, j].
  */
 export function plan(sizes, width, goal = 80) {
-  const made =
-    sizes.length === 1
-      ? vector(sizes[0], width)
-      : sizes.length === 2
-        ? matrix(sizes, width)
-        : sizes.length === 3
-          ? maps(sizes)
-          : kernels(sizes);
+  const made = [vector, matrix, maps, kernels][sizes.length - 1](sizes, width);
   const room = Math.max(width, 120);
-  const beside = Math.floor(room / Math.min(made.tiles, 4) / (made.columns + 1)); // four tiles, if there are
-  made.zoom ??= Math.max(
-    1,
-    Math.min(Math.round(goal / Math.max(made.rows, made.columns)), beside, 28),
-  );
+  const four = Math.floor(room / Math.min(made.tiles, 4) / (made.columns + 1)); // beside each other
+  const wished = Math.round(goal / Math.max(made.rows, made.columns));
+  made.zoom ??= Math.max(1, Math.min(wished, four, LARGEST));
   made.hidden = Math.max(0, made.tiles - MOST);
   made.tiles = Math.min(made.tiles, MOST);
   const fit = Math.max(1, Math.floor((room + made.zoom) / ((made.columns + 1) * made.zoom)));
@@ -80,7 +73,7 @@ function matrix([inputs, outputs], width) {
   };
 }
 
-function vector(length, width) {
+function vector([length], width) {
   const zoom = length <= 16 ? 28 : length <= 160 ? 16 : 9;
   const rows = Math.ceil(length / Math.max(1, Math.floor(width / zoom)));
   const columns = Math.ceil(length / rows);

@@ -5,7 +5,7 @@ import { floats } from "./arrays.js";
 import { h, say } from "./dom.js";
 import { explain, register } from "./explain.js";
 import { refresh, wanted } from "./flow.js";
-import { number } from "./letters.js";
+import { letterOf, number } from "./letters.js";
 import { maps } from "./maps.js";
 import { row } from "./rows.js";
 import { on } from "./store.js";
@@ -32,7 +32,8 @@ export function forgetWeights() {
 /** What opens to the weights and biases of a stage. */
 export function parameters({ index, kind, w, b }) {
   const body = h("div", {});
-  const words = `Weights ${b ? "and biases " : ""}of stage ${index}, and how the cost changes with each`;
+  const both = b ? "Weights and biases" : "Weights";
+  const words = `${both} of stage ${index}, and how the cost changes with each`;
   const details = h("details", { class: "parameters" }, h("summary", {}, words), body);
   details.addEventListener("toggle", () => {
     if (details.open && !body.children.length) {
@@ -53,9 +54,11 @@ export function parameters({ index, kind, w, b }) {
 function rows(letter, noun, index, { name, shape }, equation) {
   const address = `${letter}/${index}`;
   const plural = noun === "bias" ? "biases" : "weights";
-  const picture = (words) => maps({ address, words, sizes: shape, pick: explain, scrolls: true });
+  const picture = (words, letter) =>
+    maps({ address, words, sizes: shape, pick: explain, scrolls: true, letter });
   const own = picture(`The ${plural} of stage ${index}`);
-  const derivative = picture(`Derivative of the cost by each ${noun} of stage ${index}`);
+  const words = `Derivative of the cost by each ${noun} of stage ${index}`;
+  const derivative = picture(words, (at) => letterOf(at, true));
   register(derivative);
   const norm = h("p", { class: "soft" });
   opened.push({ name, own, derivative, norm });
