@@ -75,6 +75,11 @@ class Watched:
         script = "([words, at]) => document.querySelector(at)?.textContent.includes(words)"
         self.page.wait_for_function(script, arg=[words, selector])
 
+    def wait_told(self, address: str) -> None:
+        """Until the panel shows the number at an address."""
+        script = "what => document.querySelector('#goto-address').value === what"
+        self.page.wait_for_function(script, arg=address)
+
     def press(self, what: str) -> None:
         self.page.locator(f"[data-do={what}]").click()
 

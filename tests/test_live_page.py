@@ -90,10 +90,7 @@ def reference(browser, trained, tmp_path_factory):
 
 def assert_told(live, address, expected):
     """The panel shows that number, and its terms sum up to it."""
-    page = live.page
-    page.wait_for_function(
-        "what => document.querySelector('#goto-address').value === what", arg=address
-    )
+    live.wait_told(address)
     assert number(live.text("#number-value strong")) == pytest.approx(expected, rel=1e-4, abs=2e-6)
     assert number(live.text("#core-value")) == number(live.text("#number-value strong"))
     assert live.text("#number-equation") != ""

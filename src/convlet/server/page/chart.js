@@ -19,43 +19,43 @@ function ticks(low, high) {
   return values;
 }
 
-function range(lines, axis, least) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const { points } of lines) {
-    for (const point of points) {
-      if (!Number.isFinite(point[axis])) continue;
-      low = Math.min(low, point[axis]);
-      high = Math.max(high, point[axis]);
-    }
-  }
-  if (low > high) return least;
-  return [Math.min(low, least[0]), Math.max(high, least[1])];
+/** [least, greatest] of the points, or null where there are none. */
+function range(lines, axis) {
+  const values = lines.flatMap(({ points }) => points.map((point) => point[axis]));
+  const finite = values.filter(Number.isFinite);
+  if (!finite.length) return null;
+  return finite.reduce(
+    ([low, high], one) => [Math.min(low, one), Math.max(high, one)],
+    [Infinity, -Infinity],
+  );
 }
 
 /**
  * A chart inside `frame`, which gives the width; returns draw(lines, words).
  *
  * lines: [{points: [[x, y], ...], colour: 0-5, kind: "line", "faint" or "dots"}]; words: of it.
- * x: the name of the axis; log: powers of ten upwards; text: of a number at the y axis.
+ * x: the name of the axis; log: powers of ten upwards, else shares; margin: below the least number
+ * and above the greatest; text: of a number at the y axis.
  */
-export function chart(frame, { x, height = 220, log = false, least = [0, 1], text = number }) {
+export function chart(frame, { x, height = 220, log = false, margin, text = number }) {
   const svg = s("svg", { role: "img", class: "chart" });
   frame.append(svg);
-  let last = null;
-  const up = (value) => (log ? Math.log10(Math.max(value, 1e-6)) : value);
+  let drawn = null;
+  const up = (value) => (log && value !== null ? Math.log10(Math.max(value, 1e-6)) : value);
 
   function draw(lines, words) {
-    last = [lines, words];
+    drawn = [lines, words];
     const unit = magnification();
     const width = Math.max(frame.clientWidth / unit, 200);
     const raised = lines.map((line) => ({
       ...line,
       points: line.points.map((point) => [point[0], up(point[1])]),
     }));
-    const [left, right] = range(raised, 0, [0, 1]);
-    let [low, high] = range(raised, 1, log ? [Infinity, -Infinity] : least);
-    if (!(low <= high)) [low, high] = log ? [-2, 0] : least;
-    if (high - low < 1e-9) [low, high] = [low - 0.5, high + 0.5];
+    const [first, last] = range(raised, 0) ?? [0, 1];
+    const [left, right] = [Math.min(first, 0), Math.max(last, 1)];
+    const [least, greatest] = range(raised, 1) ?? (log ? [-2, 0] : [0, 1]);
+    const low = log ? least - margin : Math.max(least - margin, 0);
+    const high = log ? greatest + margin : Math.min(greatest + margin, 1);
     const place = ([px, py]) => [
       LEFT + ((px - left) / (right - left)) * (width - LEFT - RIGHT),
       TOP + ((high - py) / (high - low)) * (height - TOP - BOTTOM),
@@ -96,7 +96,7 @@ export function chart(frame, { x, height = 220, log = false, least = [0, 1], tex
     svg.replaceChildren(...marks, ...raised.flatMap((line) => shapes(line, place)));
   }
 
-  new ResizeObserver(() => last && draw(...last)).observe(frame);
+  new ResizeObserver(() => drawn && draw(...drawn)).observe(frame);
   return draw;
 }
 

@@ -8,11 +8,11 @@ import { beforeFrame, current, on, state } from "./store.js";
 const hidden = new Set();
 
 export function curves() {
-  const loss = chart(byId("loss-chart"), { x: "epoch", log: true });
+  const loss = chart(byId("loss-chart"), { x: "epoch", log: true, margin: 0.05 });
   const accuracy = chart(byId("accuracy-chart"), {
     x: "epoch",
-    least: [1, 0],
-    text: (share) => percent(share, share > 0.995 || share < 0.9 ? 0 : 1),
+    margin: 0.005,
+    text: (share) => `${Number((100 * share).toFixed(2))}\u00a0%`,
   });
   const draw = beforeFrame(() => {
     const shown = state.runs.filter(({ id }) => !hidden.has(id));
@@ -48,10 +48,9 @@ function held(name) {
 
 /** The mean of the last steps, weighted: single steps jump too much to be read. */
 function smooth(points) {
-  if (points.length < 40) return points;
-  let mean = null;
-  return points.map(([x, value]) => {
-    mean = mean === null || !Number.isFinite(value) ? value : 0.8 * mean + 0.2 * value;
+  let mean = 0;
+  return points.map(([x, value], n) => {
+    mean += (value - mean) * Math.max(0.2, 1 / (n + 1));
     return [x, mean];
   });
 }

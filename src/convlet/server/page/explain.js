@@ -106,7 +106,7 @@ function show(told) {
   byId("compare").hidden = !DERIVATIVES.has(what.split("/")[0]) || Boolean(told.difference);
   byId("goto-address").value = what;
   frame(told);
-  sayOnce(told);
+  greet(told);
 }
 
 function showEquation(equation) {
@@ -126,11 +126,12 @@ function showBack() {
   back.replaceChildren("← ", letter);
 }
 
-/** To a screen reader, when another number is shown. */
-function sayOnce({ what, title, value, equation }) {
+/** When another number is shown: from the top, and to a screen reader. */
+function greet({ what, title, value, equation }) {
   const key = `${what} ${JSON.stringify(state.image.ref)}`;
   if (key === shownFor) return;
   shownFor = key;
+  byId("number").scrollTo(0, 0);
   const by = equation ? `, by equation ${equation}` : "";
   announce(`${title}: ${exact(value)}${by}. The panel "The number" shows how.`);
 }

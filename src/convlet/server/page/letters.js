@@ -13,7 +13,7 @@ export function number(value, digits = 4) {
   const words =
     size >= 1e-4 && size < 1e6
       ? String(Number(value.toPrecision(digits)))
-      : value.toExponential(Math.min(digits, 3) - 1);
+      : value.toExponential(digits - 1);
   return words.replace("-", MINUS).replace("e-", `e${MINUS}`).replace("e+", "e");
 }
 

@@ -12,12 +12,14 @@ const letters = (text) => h("span", { class: "maths" }, maths(text));
 /** The sum of the terms, and what the core computed.  pick(address) follows the bias. */
 export function sumOf({ terms, summed, bias, value }, pick) {
   const said = [];
+  const products = terms.some(({ role }) => role === "products");
   if (terms.length && bias) {
     const link = button(letters(bias.letter), () => pick(bias.place), { class: "link" });
     const before = `Sum of the products ${number(summed - bias.value, 6)} + `;
     said.push(h("p", {}, before, link, ` ${exact(bias.value)} = ${number(summed, 7)}.`));
   } else if (terms.length) {
-    said.push(h("p", {}, `From these numbers ${number(summed, 7)}.`));
+    const what = products ? "Sum of the products" : "From these numbers";
+    said.push(h("p", {}, `${what} ${number(summed, 7)}.`));
   }
   const core = h("strong", { id: "core-value" }, exact(value));
   return [...said, h("p", {}, "The core computed ", core, ".")];
