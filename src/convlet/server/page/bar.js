@@ -15,6 +15,7 @@ const STATUS = {
 const GONE = {
   connecting: "Looking for the server …",
   gone: "The server does not answer. This page goes on by itself when it is back.",
+  ended: "convlet live has ended. What is shown was its last word.",
   refused: "The server does not know this page. Open the address that convlet live printed.",
 };
 

@@ -7,6 +7,7 @@ const SILENCE = 25_000; // ms: the server says that it is there every 10 s
 const LONGEST = 8_000; // ms between two tries
 const POINTS = 2_000;
 
+let ended = false; // the server said so
 let wake = () => {};
 let breakOff = () => {};
 
@@ -18,7 +19,7 @@ export async function listen() {
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) return connection("refused");
     }
-    connection("gone");
+    connection(ended ? "ended" : "gone");
     await new Promise((done) => {
       wake = done;
       setTimeout(done, pause);
@@ -33,6 +34,7 @@ async function follow(here) {
   breakOff = () => stop.abort();
   try {
     const answer = await ask("api/events", { signal: stop.signal });
+    ended = false;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
@@ -44,7 +46,7 @@ async function follow(here) {
       rest = lines.pop();
       for (const line of lines) if (line) apply(JSON.parse(line));
       here();
-      connection("here");
+      if (!ended) connection("here");
     }
   } finally {
     clearTimeout(timer);
@@ -77,6 +79,9 @@ const APPLY = {
   status({ type, can, ...run }) {
     Object.assign(state.run, run);
     state.can = can;
+  },
+  closed() {
+    ended = true;
   },
   health({ type, ...health }) {
     state.health = health;

@@ -1,7 +1,7 @@
 // What the page knows, and who wants to hear of it.
 
 export const state = {
-  connection: "connecting", // "here", "gone", "refused"
+  connection: "connecting", // "here", "gone", "ended", "refused"
   settings: null,
   choices: {},
   model: null,
