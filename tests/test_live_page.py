@@ -286,8 +286,7 @@ def test_a_link_with_settings_fills_the_form(browser, trained):
         assert live.page.locator("#set-epochs").input_value() == "3"
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_axe_finds_nothing_and_nothing_is_cut_off(browser, trained, width, dark):
     axe = Path(find_spec("axe_playwright_python").submodule_search_locations[0]) / "axe.min.js"
     size = {"width": width, "height": 900}

@@ -41,7 +41,7 @@ export function draw() {
     drawn = null;
     byId("prepared").width = 1;
     probabilities(Array.from({ length: classCount() }, () => 0));
-    say(byId("drawn-words"), "Draw a digit, or whatever the network knows.");
+    say(byId("drawn-words"), "Draw something that it knows.");
     for (const id of ["drawn-look", "drawn-keep"]) byId(id).setAttribute("aria-disabled", "true");
   }
 
