@@ -9,13 +9,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 import children
 
 SLOW = 60_000  # ms until something that should happen has failed: no speed is tested
 
-ZERO = [(0.5 + 0.2 * math.sin(t), 0.5 - 0.3 * math.cos(t)) for t in np.linspace(0, 2 * math.pi, 24)]
+ZERO = [(0.5 + 0.2 * math.sin(t), 0.5 - 0.3 * math.cos(t)) for t in np.linspace(0, 2 * math.pi, 13)]
 THREE = [
     (0.3, 0.25), (0.45, 0.18), (0.62, 0.22), (0.66, 0.34), (0.58, 0.44), (0.44, 0.48),
     (0.6, 0.52), (0.7, 0.64), (0.62, 0.78), (0.45, 0.84), (0.28, 0.76),
@@ -105,7 +105,7 @@ def by_mouse(page: Page, points: list[tuple[float, float]]) -> None:
     page.mouse.move(x, y)
     page.mouse.down()
     for x, y in rest:
-        page.mouse.move(x, y, steps=4)
+        page.mouse.move(x, y, steps=2)
     page.mouse.up()
 
 
@@ -146,6 +146,14 @@ def number(text: str) -> float:
     return float(text.replace("\u2212", "-").replace(",", ""))
 
 
+def picture(watched: Watched, words: str) -> Locator:
+    """The picture of that name, on the screen and with its numbers."""
+    field = watched.page.locator(f"[role=application][aria-label^='{words}']")
+    field.scroll_into_view_if_needed()
+    watched.page.locator(f"[role=application][aria-label^='{words}']:not([aria-busy])").wait_for()
+    return field
+
+
 def click_number(
     watched: Watched, words: str, sizes: tuple[int, ...], place: tuple[int, ...]
 ) -> None:
@@ -153,9 +161,7 @@ def click_number(
 
     sizes: of the array; where it stands is worked out here, from the size of the picture.
     """
-    field = watched.page.locator(f"[role=application][aria-label^='{words}']")
-    field.scroll_into_view_if_needed()
-    watched.page.locator(f"[role=application][aria-label^='{words}']:not([aria-busy])").wait_for()
+    field = picture(watched, words)
     box, cells = field.bounding_box(), field.locator("canvas").evaluate("c => [c.width, c.height]")
     assert box is not None
     zoom = box["width"] / cells[0]

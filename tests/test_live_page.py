@@ -189,10 +189,7 @@ def test_with_the_keyboard_alone(browser, trained, reference):
     *_, arrays = reference
     with opened(browser, trained) as live:
         page = live.page
-        field = page.locator("[role=application][aria-label^='z of stage 1']")
-        field.scroll_into_view_if_needed()
-        field.focus()
-        page.wait_for_timeout(300)
+        live_browser.picture(live, "z of stage 1").focus()
         for key in ("ArrowDown", "ArrowDown", "ArrowRight", "PageDown", "Enter"):
             page.keyboard.press(key)
         assert_told(live, "z/1/2,1,1", arrays["z/1"][2, 1, 1])
