@@ -12,6 +12,14 @@ function place(box, sides) {
   for (const [name, value] of sides) box.style.setProperty(name, `${value}px`);
 }
 
+/** The indices of a place in C order, where an image is called by it. */
+function unravelled([place], sizes) {
+  return sizes.map((size, axis) => {
+    const below = sizes.slice(axis + 1).reduce((product, one) => product * one, 1);
+    return Math.floor(place / below) % size;
+  });
+}
+
 /**
  * The picture inside `field`, of arrays of these sizes.  scale: of colours.js.  goal: of tiles.js.
  *
@@ -76,7 +84,9 @@ export function board(field, sizes, scale, goal) {
     if (!layout) return;
     const spans = new Map();
     for (const index of indices) {
-      const [tile, i, j] = layout.place(index);
+      const [tile, i, j] = layout.place(
+        index.length === sizes.length ? index : unravelled(index, sizes),
+      );
       const [top, left, bottom, right] = spans.get(tile) ?? [i, j, i, j];
       const low = [Math.min(top, i), Math.min(left, j)];
       spans.set(tile, [...low, Math.max(bottom, i), Math.max(right, j)]);

@@ -13,7 +13,7 @@ const SIGMA = {
   relu: ["ReLU", 9],
   pool: ["max pooling", 4],
   flatten: ["flatten", 5],
-  dropout: ["dropout, which does nothing outside training", null],
+  dropout: ["dropout (in training only)", null],
   softmax: ["softmax", 11],
 };
 

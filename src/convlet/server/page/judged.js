@@ -26,7 +26,7 @@ export function judged() {
 
 function show() {
   const known = state.evaluation;
-  byId("judged").hidden = !known;
+  byId("judged").hidden = !known?.mistakes.length;
   say(
     byId("judged-words"),
     known

@@ -19,42 +19,23 @@ import { count } from "./letters.js";
 import { settings } from "./settings.js";
 import { on, state } from "./store.js";
 
-for (const part of [
-  bar,
-  curves,
-  health,
-  judged,
-  settings,
-  gallery,
-  inflow,
-  forward,
-  backward,
-  numberPanel,
-  draw,
-  away,
-  flow,
-])
-  part();
+const PARTS = [bar, curves, health, judged, settings, gallery, inflow, forward, backward];
+for (const part of [...PARTS, numberPanel, draw, away, flow]) part();
 
 on("state", () => {
   const { data, model, version } = state;
-  say(
-    byId("what"),
-    [data?.name, model && `${count(model.parameters)} parameters`, version && `convlet ${version}`]
-      .filter(Boolean)
-      .join(" · "),
-  );
+  const facts = [`${count(model.parameters)} parameters`, `convlet ${version}`];
+  say(byId("what"), [data?.name ?? "no data to train with", ...facts].join(" · "));
   document.title = data ? `convlet live: ${data.name}` : "convlet live";
 });
 onScheme(repaint);
 
-// a button that is not of use now says so, and does nothing
-document.addEventListener(
-  "click",
-  (event) =>
-    event.target.closest?.("[aria-disabled=true]") &&
-    (event.preventDefault(), event.stopImmediatePropagation()),
-  true,
-);
+// a button that is of no use now says so, and does nothing
+function refuse(event) {
+  if (!event.target.closest?.("[aria-disabled=true]")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+document.addEventListener("click", refuse, true);
 
 listen();

@@ -63,7 +63,7 @@ function matrix([inputs, outputs], width) {
     rows,
     columns,
     tiles: 1,
-    zoom: Math.max(2, Math.min(14, Math.floor(width / columns), Math.floor(420 / rows))),
+    zoom: Math.max(rows > 32 ? 2 : 4, Math.min(14, Math.floor(width / columns))),
     flat(tile, i, j) {
       const [input, output] = index(tile, i, j);
       return input * outputs + output;
