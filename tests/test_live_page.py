@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import chromium
 from convlet import backprop, datasets, load
@@ -270,6 +271,30 @@ def test_the_server_gone_and_back(browser):
         child.send_signal(signal.SIGINT)
         live.wait("has ended", "#gone")
         context.close()
+
+
+def test_files_in_and_out(browser, trained, tmp_path):
+    picture, test = tmp_path / "seven.png", datasets.load("mnist").test
+    Image.fromarray(255 - test.images[0][..., 0]).save(picture)  # dark on light
+    with opened(browser, trained, accept_downloads=True) as live:
+        live.page.locator("#file").set_input_files(picture)
+        live.wait("seven.png is shown", "#notice")
+        live.wait("seven.png", "#seen-words")
+        live.wait("Taken for 7.", "#taken-for")
+        saved = {}
+        for name in ("history", "model"):
+            with live.page.expect_download() as download:
+                live.page.locator(f"#save-{name}").click()
+            saved[name] = tmp_path / download.value.suggested_filename
+            download.value.save_as(saved[name])
+    rows = saved["history"].read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 3
+    with server("mnist", "--limit", "100") as (_, found), opened(browser, found) as live:
+        live.page.locator("#model-file").set_input_files(saved["model"])
+        live.wait("is loaded", "#notice")
+        live.page.locator("#evaluate").click()
+        live.wait("test images are right", "#judged-words")
+        assert number(live.text("#judged-words").split()[0].rstrip("%")) > 95
 
 
 def test_a_link_with_settings_fills_the_form(browser, trained):

@@ -31,6 +31,9 @@ export function bar() {
   on("status", () => announce(`Training: ${STATUS[state.run.status] ?? state.run.status}.`));
   on("connection", (now) => announce(now === "here" ? "The server is there." : GONE[now]));
   show();
+  const top = document.querySelector(".top"); // its height is what stays covered
+  const cover = () => document.documentElement.style.setProperty("--bar", `${top.offsetHeight}px`);
+  new ResizeObserver(cover).observe(top);
 }
 
 /** Said to a screen reader, once. */

@@ -35,7 +35,7 @@ export function inflow() {
     const image = [...(event.clipboardData?.files ?? [])].find((one) =>
       one.type.startsWith("image/"),
     );
-    if (image) take(image, "pasted image");
+    if (image) take(image, "The pasted image");
   });
   camera();
 }
@@ -45,7 +45,7 @@ async function take(blob, name) {
   try {
     const answer = await send("api/image", blob);
     choose(answer, name);
-    notice([`${name} is shown below, under Look.`, answer.said].filter(Boolean).join(" "));
+    notice([`${name} is shown under Look.`, answer.said].filter(Boolean).join(" "));
     byId("look").scrollIntoView();
   } catch (error) {
     notice(`${name}: ${error.message}`, "bad");
@@ -95,7 +95,7 @@ function camera() {
       );
     canvas.toBlob((blob) => {
       dialog.close();
-      take(blob, "the picture of the camera");
+      take(blob, "The picture of the camera");
     }, "image/png");
   });
 }

@@ -1,6 +1,7 @@
 // Numbers and letters as the derivation writes them.
 
 import { h } from "./dom.js";
+import { state } from "./store.js";
 
 const MINUS = "\u2212";
 
@@ -49,29 +50,25 @@ export function shape(sizes) {
 }
 
 const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+const RAISED_DIGITS = /[⁰¹²³⁴-⁹]+/gu;
+const SCRIPTS = /\^(?:\{([^}]*)\}|(\S))|(?:_\{([^}]*)\}|_(\S)|\[([^\]]*)\])|[^\^_[]+/gu;
 
-/** "z^0_{3,4,2}" or "z⁰[3, 4, 2]" as nodes: ^ raises, _ and brackets lower. */
+/** "z^0_{3,4,2}" or "z⁰[3, 4, 2]" as nodes: ^ and raised digits raise, _ and brackets lower. */
 export function maths(text) {
-  const nodes = [];
-  const plain = text.replace(
-    /[⁰¹²³⁴-⁹]+/gu,
-    (digits) => `^{${[...digits].map((digit) => RAISED.indexOf(digit)).join("")}}`,
-  );
-  const parts = plain.matchAll(
-    /\^(?:\{([^}]*)\}|(\S))|(?:_\{([^}]*)\}|_(\S)|\[([^\]]*)\])|[^\^_[]+/gu,
-  );
-  for (const [all, ...found] of parts) {
+  const raise = (digits) => `^{${[...digits].map((digit) => RAISED.indexOf(digit)).join("")}}`;
+  const plain = text.replaceAll("-", MINUS).replace(RAISED_DIGITS, raise);
+  return [...plain.matchAll(SCRIPTS)].map(([all, ...found]) => {
+    if (!"^_[".includes(all[0])) return all;
     const inside = found.find((one) => one !== undefined);
-    if ("^_[".includes(all[0])) nodes.push(h(all[0] === "^" ? "sup" : "sub", {}, inside));
-    else nodes.push(all);
-  }
-  return nodes;
+    return h(all[0] === "^" ? "sup" : "sub", {}, inside);
+  });
 }
 
 const KINDS = { delta: "δ", dx: "∂E/∂x", dw: "∂E/∂w", db: "∂E/∂b" };
 
 /**
- * The letter of an address: "z/0/3,4,2" -> "z^0_{3,4,2}", "out/0/1/3,4,2" -> "a^{0,1}_{3,4,2}".
+ * The letter of an address: "z/0/3,4,2" -> "z^0_{3,4,2}", "out/0/0/3,4,2" -> "a^{0,0}_{3,4,2}", but
+ * x^{l+1} for what the last layer of a stage gives.
  *
  * derivative: an address of a parameter means how the cost changes with it.
  */
@@ -79,8 +76,12 @@ export function letterOf(address, derivative = false) {
   const [kind, stage, ...rest] = address.split("/");
   if (kind === "cost") return "E";
   const place = rest.length ? `_{${rest.at(-1)}}` : "";
-  const layered = kind === "error" ? "∂E/∂a" : "a";
-  if (rest.length > 1) return `${layered}^{${stage},${rest[0]}}${place}`;
+  if (rest.length > 1) {
+    const [layer] = rest;
+    const last = Number(layer) === state.model?.stages[stage]?.layers.length - 1;
+    const name = last ? `x^${Number(stage) + 1}` : `a^{${stage},${layer}}`;
+    return `${kind === "error" ? "∂E/∂" : ""}${name}${place}`;
+  }
   if (kind === "error") return `δ^${stage}${place}`;
   const name = derivative && "wb".includes(kind) ? `d${kind}` : kind;
   return `${KINDS[name] ?? kind}^${stage}${place}`;

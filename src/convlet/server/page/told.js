@@ -10,7 +10,7 @@ const KINK =
 const letters = (text) => h("span", { class: "maths" }, maths(text));
 
 /** The sum of the terms, and what the core computed.  pick(address) follows the bias. */
-export function sumOf({ terms, summed, bias, value }, pick) {
+export function sumOf({ terms, summed, bias, value, equation }, pick) {
   const said = [];
   const products = terms.some(({ role }) => role === "products");
   if (terms.length && bias) {
@@ -18,7 +18,8 @@ export function sumOf({ terms, summed, bias, value }, pick) {
     const before = `Sum of the products ${number(summed - bias.value, 6)} + `;
     said.push(h("p", {}, before, link, ` ${exact(bias.value)} = ${number(summed, 7)}.`));
   } else if (terms.length) {
-    const what = products ? "Sum of the products" : "From these numbers";
+    const sum = equation === 4 ? "The greatest" : "Sum of the products";
+    const what = products ? sum : "From these numbers";
     said.push(h("p", {}, `${what} ${number(summed, 7)}.`));
   }
   const core = h("strong", { id: "core-value" }, exact(value));
