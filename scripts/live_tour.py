@@ -142,6 +142,8 @@ def stills(browser: Browser, address: str) -> None:
         page.evaluate("document.querySelector('#stages').scrollIntoView()")
         page.wait_for_timeout(500)
         save(page, "live-number.png")
+        page.locator("#mistakes button").first.click()
+        live.wait("; it is", "#taken-for")
         page.locator("details.parameters").last.locator("summary").click()
         words = "Derivative of the cost by each weight of stage 0"
         click_number(live, words, (5, 5, 1, 8), (1, 2, 0, 5))
