@@ -1,0 +1,70 @@
+// Draw: a drawing, what the network sees of it, and what it takes it for while it is drawn.
+
+import { newest, post } from "./api.js";
+import { pixels, toBase64 } from "./arrays.js";
+import { announce } from "./bar.js";
+import { bars } from "./bars.js";
+import { choose } from "./chosen.js";
+import { byId, say } from "./dom.js";
+import { labelled } from "./labelled.js";
+import { percent } from "./letters.js";
+import { pad } from "./pad.js";
+import { paint } from "./picture.js";
+import { className, classCount, on } from "./store.js";
+
+const PAUSE = 60; // ms between two requests while a line grows
+let drawn = null; // the last answer
+
+export function draw() {
+  const probabilities = bars(byId("drawn-probabilities"));
+  const canvas = byId("pad");
+  const sent = newest(async () => {
+    if (board.empty()) return forget();
+    const { rows, columns, values } = board.ink();
+    try {
+      const answer = await post("api/drawing", {
+        pixels: toBase64(values),
+        rows,
+        columns,
+        prepare: true,
+      });
+      if (board.empty()) return forget();
+      drawn = answer;
+      show();
+    } catch (error) {
+      say(byId("drawn-words"), error.message);
+    }
+  }, PAUSE);
+  const board = pad(canvas, byId("pad-cursor"), sent);
+
+  function forget() {
+    drawn = null;
+    byId("prepared").width = 1;
+    probabilities(Array.from({ length: classCount() }, () => 0));
+    say(byId("drawn-words"), "Draw something that it knows.");
+    for (const id of ["drawn-look", "drawn-keep"]) byId(id).setAttribute("aria-disabled", "true");
+  }
+
+  function show() {
+    paint(byId("prepared"), pixels(drawn.pixels, drawn.shape));
+    probabilities(drawn.probabilities);
+    const best = drawn.probabilities.indexOf(Math.max(...drawn.probabilities));
+    const words = `Taken for ${className(best)}, ${percent(drawn.probabilities[best], 0)}.`;
+    say(byId("drawn-words"), words);
+    say(byId("drawn-said"), drawn.said ?? "");
+    announce(words);
+    for (const id of ["drawn-look", "drawn-keep"]) byId(id).setAttribute("aria-disabled", "false");
+  }
+
+  byId("pad-clear").addEventListener("click", board.clear);
+  byId("pad-undo").addEventListener("click", board.undo);
+  byId("drawn-look").addEventListener("click", () => {
+    if (!drawn) return;
+    choose(drawn, "your drawing");
+    byId("look").scrollIntoView();
+  });
+  labelled(() => drawn, board.clear);
+  on("state", () => !drawn && forget());
+  on("epoch status", () => drawn && sent());
+  forget();
+}
