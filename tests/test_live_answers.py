@@ -10,6 +10,7 @@ import convlet
 from convlet import backprop
 from convlet import equations as eq
 from convlet.formats import history as history_format
+from convlet.server import events
 from convlet.server.wire import dumps, pixels
 from live_pages import DATA, JUDGES, SHAPE, network, number, served
 
@@ -277,3 +278,30 @@ def test_the_reference_engine_is_shown_too():
         net = page.network
         expected = eq.conv2d(x, net.parameters["w0"])[0] + net.parameters["b0"]
         assert np.allclose(z, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("HEAD", "/api/events", 405),  # which would have no end
+        ("HEAD", "/api/state", 405),
+        ("GET", "/api/state/", 404),
+        ("GET", "/api//state", 404),
+        ("DELETE", "/api/nothing", 404),
+        ("POST", "/api/settings", 415),
+        ("PUT", "/api/settings", 405),
+    ],
+)
+def test_an_address_is_taken_as_it_is(trained, method, path, status):
+    _, client = trained
+    assert client.ask(method, path)[0] == status
+
+
+def test_a_listener_that_goes_is_noticed_where_nothing_happens(trained, monkeypatch):
+    monkeypatch.setattr(events, "ALIVE", 1e6)
+    page, client = trained
+    hub = page._serving.session.hub
+    with client.events() as lines:
+        assert next(lines)["type"] == "state"
+        assert len(hub.boxes) == 1
+    client.until(lambda run: not hub.boxes)

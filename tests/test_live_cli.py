@@ -131,8 +131,9 @@ def test_wrong_options_are_refused_before_data_are_read(options, said, images, c
     assert_refused(["live", str(images), *options], capsys, said)
 
 
-def test_without_uvicorn_one_line_names_the_command(monkeypatch, capsys, images):
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
+@pytest.mark.parametrize("name", ["starlette", "uvicorn"])
+def test_without_a_library_one_line_names_the_command(name, monkeypatch, capsys, images):
+    monkeypatch.setitem(sys.modules, name, None)
     assert_refused(["live", str(images)], capsys, 'pip install "convlet[live]"')
     with pytest.raises(MissingDependencyError, match=r"convlet\[live\]"):
         convlet.live()

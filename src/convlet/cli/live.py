@@ -24,7 +24,7 @@ from convlet.network import Network
 from convlet.server.description import data_of as page_data_of
 from convlet.server.live_page import LivePage
 from convlet.server.proposals import Plan
-from convlet.server.serving import LOOPBACK, check_place, require_uvicorn
+from convlet.server.serving import LOOPBACK, check_place, require_server
 from convlet.server.start import serve
 from convlet.settings import Settings
 
@@ -63,7 +63,7 @@ def live(
     DATA is as for train.  A model in its place comes with the data that it was trained on, if they
     have a name.  Ctrl-C ends it.
     """
-    require_uvicorn()
+    require_server()
     check_place(host, port, expose)
     course.with_recipe(choices).check(**given_settings(course))
     reading.check()

@@ -2,7 +2,7 @@
 
     page = convlet.live(network, data, train=True)
 
-Needs uvicorn: pip install "convlet[live]".
+Needs starlette and uvicorn: pip install "convlet[live]".
 """
 
 from convlet.server.callback import Live

@@ -7,24 +7,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from convlet.errors import ConvletError, InputError, ModelFileError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from convlet.errors import InputError, ModelFileError
 from convlet.formats.history import csv_header, csv_line
 from convlet.loading import load
 from convlet.run import History
-from convlet.server import answers
-from convlet.server.driver import ConflictError
-from convlet.server.exchange import MB, Answer, RefusedError, Request, answer, error
+from convlet.server import answers, exchange
+from convlet.server.events import Events
+from convlet.server.exchange import MB, Answer
 from convlet.server.session import Session
+from convlet.server.wire import dumps
 
 T = TypeVar("T")
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 IMAGE_BYTES = 32 * MB
 MODEL_BYTES = 256 * MB
 WORKERS = 4
 MOST_WAITING = 64
 """Questions that are being answered, or wait for that."""
-OF_MEMORY = "out of memory: take fewer or smaller images, a smaller batch size or network"
 
 
 class Api:
@@ -34,48 +39,34 @@ class Api:
         self.session = session
         self.pool = ThreadPoolExecutor(WORKERS, "convlet answer")
         self.waiting = 0
-        self.handlers: dict[tuple[str, str], Handler] = {
-            ("GET", "/api/state"): self.state,
-            ("POST", "/api/train"): self.train,
-            ("POST", "/api/check"): self.check,
-            ("POST", "/api/settings"): self.settings,
-            ("GET", "/api/settings"): self.link,
-            ("GET", "/api/images"): self.images,
-            ("POST", "/api/augmentation"): self.posted(answers.augmented),
-            ("POST", "/api/image"): self.image,
-            ("POST", "/api/drawing"): self.posted(answers.own_drawing),
-            ("POST", "/api/forward"): self.posted(answers.forward),
-            ("POST", "/api/backward"): self.posted(answers.backward),
-            ("POST", "/api/explain"): self.posted(answers.explained),
-            ("GET", "/api/weights"): self.weights,
-            ("POST", "/api/evaluate"): self.evaluate,
-            ("POST", "/api/learn"): self.posted(answers.learn),
-            ("GET", "/api/model"): self.model,
-            ("POST", "/api/model"): self.new_model,
-            ("GET", "/api/history"): self.history,
-            ("GET", "/api/report"): self.report,
-        }
-
-    async def handle(self, request: Request) -> Answer:
-        """Raises `RefusedError`; what the library refuses becomes an answer."""
-        handler = self.handlers.get((request.method, request.path))
-        if handler is None:
-            if any(path == request.path for _, path in self.handlers):
-                raise RefusedError(405, "this address takes other methods")
-            raise RefusedError(404, "no such address")
-        try:
-            return await handler(request)
-        except ConflictError as refused:
-            return error(409, str(refused))
-        except ConvletError as refused:
-            return error(422, str(refused), refused.parameter)
-        except MemoryError:
-            return error(422, OF_MEMORY)
+        routes = [
+            _route("GET", "/state", self.state),
+            _route("POST", "/train", self.train),
+            _route("POST", "/check", self.check),
+            _route("POST", "/settings", self.settings),
+            _route("GET", "/settings", self.link),
+            _route("GET", "/images", self.images),
+            _route("POST", "/augmentation", self.posted(answers.augmented)),
+            _route("POST", "/image", self.image),
+            _route("POST", "/drawing", self.posted(answers.own_drawing)),
+            _route("POST", "/forward", self.posted(answers.forward)),
+            _route("POST", "/backward", self.posted(answers.backward)),
+            _route("POST", "/explain", self.posted(answers.explained)),
+            _route("GET", "/weights", self.weights),
+            _route("POST", "/evaluate", self.evaluate),
+            _route("POST", "/learn", self.posted(answers.learn)),
+            _route("GET", "/model", self.model),
+            _route("POST", "/model", self.new_model),
+            _route("GET", "/history", self.history),
+            _route("GET", "/report", self.report),
+            _route("GET", "/events", self.events),
+        ]
+        self.router = Router(routes, redirect_slashes=False)
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """A function in one of the threads.  Raises `RefusedError` where too many wait."""
+        """A function in one of the threads.  Raises `HTTPException` where too many wait."""
         if self.waiting >= MOST_WAITING:
-            raise RefusedError(503, "too many questions at once: ask again")
+            raise HTTPException(503, "too many questions at once: ask again")
         self.waiting += 1
         try:
             loop = asyncio.get_running_loop()
@@ -86,111 +77,114 @@ class Api:
     def posted(self, function: Callable[[Session, dict[str, Any]], Any]) -> Handler:
         """The handler that gives the object of a body to a function of the session."""
 
-        async def handler(request: Request) -> Answer:
-            given = await request.json()
-            return await self.call(lambda: answer(function(self.session, given)))
+        async def handler(request: Request) -> Response:
+            given = await exchange.given(request)
+            return await self.call(lambda: Answer(function(self.session, given)))
 
         return handler
 
-    async def state(self, request: Request) -> Answer:
-        return await self.call(lambda: answer(self.session.state()))
+    async def events(self, request: Request) -> Response:
+        return Events(self.session.hub, lambda: self.call(lambda: dumps(self.session.state())))
 
-    async def train(self, request: Request) -> Answer:
-        given = await request.json()
+    async def state(self, request: Request) -> Response:
+        return await self.call(lambda: Answer(self.session.state()))
+
+    async def train(self, request: Request) -> Response:
+        given = await exchange.given(request)
         what = given.get("do")
         if what not in ("start", "pause", "step", "epoch", "reset", "stop"):
             raise InputError("do", what, "one of: start, pause, step, epoch, reset, stop")
         session = self.session
 
-        def done() -> Answer:
+        def done() -> Response:
             session.driver.do(what)
-            return answer({"run": session.run(), "can": session.driver.can()})
+            return Answer({"run": session.run(), "can": session.driver.can()})
 
         return await self.call(done)
 
-    async def check(self, request: Request) -> Answer:
-        given = await request.json()
-        return await self.call(lambda: answer(answers.check(self.session, given).as_json()))
+    async def check(self, request: Request) -> Response:
+        given = await exchange.given(request)
+        return await self.call(lambda: Answer(answers.check(self.session, given).as_json()))
 
-    async def settings(self, request: Request) -> Answer:
-        given = await request.json()
+    async def settings(self, request: Request) -> Response:
+        given = await exchange.given(request)
         session = self.session
 
-        def done() -> Answer:
+        def done() -> Response:
             found = answers.check(session, given)
             if found.plan is None:
-                return answer(found.as_json(), 422)
+                return Answer(found.as_json(), 422)
             session.driver.configure(found.plan)
-            return answer(session.state())
+            return Answer(session.state())
 
         return await self.call(done)
 
-    async def link(self, request: Request) -> Answer:
+    async def link(self, request: Request) -> Response:
         """What a link to this page would hold."""
-        return answer(self.session.plan.as_json())
+        return Answer(self.session.plan.as_json())
 
-    async def images(self, request: Request) -> Answer:
-        part = request.query.get("part", "train")
-        start, count = request.number("start", 0), request.number("count", 24)
-        label = request.number("label", None)
+    async def images(self, request: Request) -> Response:
+        part = request.query_params.get("part", "train")
+        start, count = _number(request, "start", 0), _number(request, "count", 24)
+        label = _number(request, "label", None)
         return await self.call(
-            lambda: answer(answers.images(self.session, part, start, count, label))
+            lambda: Answer(answers.images(self.session, part, start, count, label))
         )
 
-    async def image(self, request: Request) -> Answer:
-        data = await request.whole(IMAGE_BYTES)
-        return await self.call(lambda: answer(answers.own_file(self.session, data)))
+    async def image(self, request: Request) -> Response:
+        data = await exchange.whole(request, IMAGE_BYTES)
+        return await self.call(lambda: Answer(answers.own_file(self.session, data)))
 
-    async def weights(self, request: Request) -> Answer:
-        name = request.query.get("name")
-        return await self.call(lambda: answer(answers.weights(self.session, name)))
+    async def weights(self, request: Request) -> Response:
+        name = request.query_params.get("name")
+        return await self.call(lambda: Answer(answers.weights(self.session, name)))
 
-    async def evaluate(self, request: Request) -> Answer:
-        await request.json()
-        return await self.call(lambda: answer(self.session.evaluate()))
+    async def evaluate(self, request: Request) -> Response:
+        await exchange.given(request)
+        return await self.call(lambda: Answer(self.session.evaluate()))
 
-    async def model(self, request: Request) -> Answer:
+    async def model(self, request: Request) -> Response:
         """The network as a model file."""
 
-        def saved() -> Answer:
+        def saved() -> Response:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.safetensors"
                 with self.session.still() as network:
                     network.save(path)
-                return Answer(path.read_bytes(), "application/octet-stream", headers=_file(path))
+                return _file(path.name, path.read_bytes(), "application/octet-stream")
 
         return await self.call(saved)
 
-    async def new_model(self, request: Request) -> Answer:
+    async def new_model(self, request: Request) -> Response:
         """A model file that takes the place of the network."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "the file"
             with path.open("wb") as file:
-                async for piece in request.body(MODEL_BYTES):
+                async for piece in exchange.pieces(request, MODEL_BYTES):
                     file.write(piece)
 
-            def taken() -> Answer:
+            def taken() -> Response:
                 try:
                     network = load(path)
                 except ModelFileError as refused:
                     text = str(refused).replace(str(path), "the file")
                     raise ModelFileError(text) from None
                 self.session.driver.adopt(network)
-                return answer(self.session.state())
+                return Answer(self.session.state())
 
             return await self.call(taken)
 
-    async def history(self, request: Request) -> Answer:
+    async def history(self, request: Request) -> Response:
         """The epochs of the run as `convlet train --history` writes them."""
         rows = list(self.session.records[-1].rows)
         text = csv_header() + "".join(map(csv_line, rows))
-        return Answer(text.encode(), "text/csv; charset=utf-8", headers=_file(Path("history.csv")))
+        return _file("history.csv", text, "text/csv")
 
-    async def report(self, request: Request) -> Answer:
+    async def report(self, request: Request) -> Response:
         """The page of `convlet report`."""
         session = self.session
 
-        def made() -> Answer:
+        def made() -> Response:
             from convlet.report import report
 
             data, rows = session.data, History(session.records[-1].rows)
@@ -208,8 +202,7 @@ class Api:
                         names=part.names,
                         said=data.said,
                     )
-            headers = _file(Path("report.html"))
-            return Answer(page.encode(), "text/html; charset=utf-8", headers=headers)
+            return _file("report.html", page, "text/html")
 
         return await self.call(made)
 
@@ -217,6 +210,20 @@ class Api:
         self.pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _file(path: Path) -> dict[str, str]:
+def _route(method: str, path: str, handler: Handler) -> Route:
+    route = Route(path, handler, methods=[method])
+    route.methods = {method}  # without HEAD, for which a stream of events would have no end
+    return route
+
+
+def _number(request: Request, name: str, otherwise: int | None) -> int | str | None:
+    """A whole number of the query, or its text for the check that names it."""
+    text = request.query_params.get(name)
+    if text is None:
+        return otherwise
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else text
+
+
+def _file(name: str, content: str | bytes, kind: str) -> Response:
     """Nothing of these is shown in the page's own place: it is saved."""
-    return {"content-disposition": f'attachment; filename="{path.name}"'}
+    return Response(content, 200, {"content-disposition": f'attachment; filename="{name}"'}, kind)

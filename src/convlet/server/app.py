@@ -1,35 +1,35 @@
 """The application: who may ask is decided here, before anything else is done.
 
 A page is served to whoever asks for it at its right name; under /api every request needs the token.
+Imports starlette, so import it late.
 """
 
-import asyncio
 import hmac
 import logging
 import secrets
-from ipaddress import ip_address
 from time import monotonic
-from typing import Any
 
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from convlet.errors import ConvletError
 from convlet.server.api import Api
-from convlet.server.exchange import (
-    Answer,
-    Receive,
-    RefusedError,
-    Request,
-    Scope,
-    Send,
-    error,
-)
+from convlet.server.driver import ConflictError
+from convlet.server.exchange import Answer, Exchange, error
 from convlet.server.files_of_page import file_of_page, headers_of_all
+from convlet.server.hosts import is_address, is_loopback
 from convlet.server.session import Session
-from convlet.server.wire import dumps
-
-ALIVE = 10.0
-"""Seconds of silence after which a stream says that it is there."""
 
 TICKET = 60.0
 """Seconds that a browser may take to start."""
+FIELDS = 20
+"""Of a query."""
+OF_MEMORY = "out of memory: take fewer or smaller images, a smaller batch size or network"
 
 log = logging.getLogger("convlet.server")
 log.addHandler(logging.NullHandler())
@@ -37,7 +37,7 @@ log.propagate = False
 
 
 class App:
-    """ASGI.  token: of the session; port: that it listens at; host: that it was asked to be at.
+    """ASGI, around Starlette's.  token: of the session; port: that it listens at; host: it is at.
 
     frame: origins whose pages may hold this one, as those of a notebook.
     """
@@ -45,46 +45,46 @@ class App:
     def __init__(
         self, session: Session, token: str, host: str, port: int, frame: str | None = None
     ) -> None:
-        self.session, self.api = session, Api(session)
+        self.api = Api(session)
         self.token = token.encode()
         self.host, self.port = host, port
         self.headers = headers_of_all(frame)
         self.tickets: dict[str, float] = {}  # until when
+        kinds = (HTTPException, ConvletError, MemoryError, Exception)
+        self.starlette = Starlette(
+            routes=[Mount("/api", self.api.router), Route("/{name:path}", self.file)],
+            exception_handlers=dict.fromkeys(kinds, _refused),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        request = None
+        exchange = Exchange(receive, send, self.headers)
+        answer = self._refusal(scope, Headers(scope=scope)) or self.starlette
         try:
-            request = Request(scope, receive)
-            self._check_place(request)
-            if request.path.startswith("/api/"):
-                self._check_token(request)
-                if (request.method, request.path) == ("GET", "/api/events"):
-                    await self._events(request, send)
-                    return
-                found = await self.api.handle(request)
-            else:
-                found = self._file(request)
-        except RefusedError as refused:
-            found = error(refused.status, refused.message, refused.parameter)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
+            await answer(scope, exchange.receive, exchange.send)
+        except Exception:  # which is answered, unless the peer has gone
             log.debug("an answer failed", exc_info=True)
-            found = error(500, "something went wrong here")
-        await self._send(found, request, send)
 
-    def _check_place(self, request: Request) -> None:
-        """Refuse names that are not ours, which a page elsewhere may make lead here."""
-        host = request.header("host")
-        if host is None or not self._is_ours(host):
-            raise RefusedError(421, "this is not the host that was asked for")
-        if request.has("origin"):
-            origin = request.header("origin") or ""
-            scheme, _, place = origin.partition("://")
-            if scheme != "http" or not self._is_ours(place):
-                raise RefusedError(403, "pages of other places may not ask here")
+    def _refusal(self, scope: Scope, headers: Headers) -> Answer | None:
+        """An error for whoever may not ask, as at names that a page elsewhere makes lead here."""
+        host, origin, given = (
+            ", ".join(headers.getlist(name)) for name in ("host", "origin", "authorization")
+        )
+        if not self._is_ours(host):
+            return error(421, "this is not the host that was asked for")
+        scheme, _, place = origin.partition("://")
+        if "origin" in headers and not (scheme == "http" and self._is_ours(place)):
+            return error(403, "pages of other places may not ask here")
+        kind, _, token = given.encode("latin-1").partition(b" ")
+        known = kind.lower() == b"bearer" and hmac.compare_digest(token.strip(), self.token)
+        if scope["path"].startswith("/api/") and not known:
+            found = error(401, "the token of this session is needed")
+            found.headers["www-authenticate"] = "Bearer"
+            return found
+        if scope["query_string"].count(b"&") >= FIELDS:
+            return error(400, "the query has too many fields")
+        return None
 
     def _is_ours(self, place: str) -> bool:
         name, colon, port = place.rpartition(":")
@@ -97,13 +97,7 @@ class App:
             return False
         if name in ("127.0.0.1", "localhost", "[::1]", self.host.lower(), f"[{self.host.lower()}]"):
             return True
-        return not is_loopback(self.host) and _is_address(name)
-
-    def _check_token(self, request: Request) -> None:
-        given = (request.header("authorization") or "").encode("latin-1")
-        kind, _, token = given.partition(b" ")
-        if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self.token):
-            raise RefusedError(401, "the token of this session is needed")
+        return not is_loopback(self.host) and is_address(name)
 
     def ticket(self) -> str:
         """A word that gets the token, once and soon.
@@ -114,104 +108,35 @@ class App:
         self.tickets[word] = monotonic() + TICKET
         return word
 
-    def _redeemed(self, word: str) -> Answer:
+    def _redeemed(self, word: str) -> Response:
         """The way to the page with its token, behind the # that no later request holds."""
         if self.tickets.pop(word, 0.0) < monotonic():
-            raise RefusedError(403, "this link is used or too old: take the address that was said")
-        place = {"location": f"/#token={self.token.decode()}", "cache-control": "no-store"}
-        return Answer(status=303, headers=place)
+            raise HTTPException(403, "this link is used or too old: take the address that was said")
+        return RedirectResponse(f"/#token={self.token.decode()}", 303)
 
-    def _file(self, request: Request) -> Answer:
+    async def file(self, request: Request) -> Response:
         """A file of the page, by its name among those that there are."""
-        if request.path == "/" and "ticket" in request.query and request.method == "GET":
-            return self._redeemed(request.query["ticket"])
-        found = file_of_page(request.path.removeprefix("/"))
+        name, ticket = request.path_params["name"], request.query_params.get("ticket")
+        if name == "" and ticket is not None and request.method == "GET":
+            return self._redeemed(ticket)
+        found = file_of_page(name)
         if found is None:
-            raise RefusedError(404, "no such address")
-        if request.method not in ("GET", "HEAD"):
-            raise RefusedError(405, "this address takes other methods")
+            raise HTTPException(404)
         return found
-
-    async def _send(self, found: Answer, request: Request | None, send: Send) -> None:
-        headers = {
-            "content-type": found.kind,
-            "content-length": str(len(found.body)),
-            **self.headers,
-            **found.headers,
-        }
-        if found.status == 401:
-            headers["www-authenticate"] = "Bearer"
-        refused = found.status >= 400 and request is not None and not request.read
-        if refused or found.status in (408, 413):
-            headers["connection"] = "close"
-        await send(_start(found.status, headers))
-        await send({"type": "http.response.body", "body": found.body, "more_body": refused})
-        if refused and request is not None:
-            await request.drain()
-            await send({"type": "http.response.body", "body": b""})
-
-    async def _events(self, request: Request, send: Send) -> None:
-        """Whatever happens, a line each, until the page goes or the session ends."""
-        hub = self.session.hub
-        box = hub.join()
-        if box is None:
-            raise RefusedError(503, "too many pages listen already")
-        gone = asyncio.ensure_future(_until_gone(request))
-        filled = None
-        try:
-            headers = {"content-type": "application/x-ndjson", **self.headers}
-            await send(_start(200, headers))
-            while not gone.done():
-                closed, (behind, events) = box.closed, box.take()
-                lines = [dumps(event) for event in events]
-                if behind:
-                    lines = [await self.api.call(lambda: dumps(self.session.state()))]
-                if closed:
-                    lines.append(dumps({"type": "closed"}))
-                if lines:
-                    body = b"\n".join([*lines, b""])
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
-                if closed:
-                    break
-                filled = asyncio.ensure_future(box.filled.wait())
-                done, _ = await asyncio.wait(
-                    {filled, gone}, timeout=ALIVE, return_when=asyncio.FIRST_COMPLETED
-                )
-                filled.cancel()
-                if not done:
-                    box.put({"type": "alive"})
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            hub.leave(box)
-            gone.cancel()
 
     def close(self) -> None:
         self.api.close()
 
 
-async def _until_gone(request: Request) -> None:
-    """The page has closed its stream."""
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            return
-        if not message.get("more_body", False):
-            request.read = True
-
-
-def _start(status: int, headers: dict[str, str]) -> Any:
-    pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return {"type": "http.response.start", "status": status, "headers": pairs}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host."""
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return True
+async def _refused(request: Request, refused: Exception) -> Response:
+    """What is not answered otherwise: a sentence, without a trace."""
+    match refused:
+        case HTTPException():
+            return error(refused.status_code, refused.detail)
+        case ConflictError():
+            return error(409, str(refused))
+        case ConvletError():
+            return error(422, str(refused), refused.parameter)
+        case MemoryError():
+            return error(422, OF_MEMORY)
+    return error(500, "something went wrong here")

@@ -13,7 +13,7 @@ from convlet.server.given import as_data
 from convlet.server.health import sample_of
 from convlet.server.live_page import LivePage
 from convlet.server.proposals import Plan
-from convlet.server.serving import LOOPBACK, Serving, check_place, require_uvicorn
+from convlet.server.serving import LOOPBACK, Serving, check_place, require_server
 from convlet.server.session import Session
 
 OF_A_PROGRAM = "a program trains this network: only it can do that"
@@ -77,7 +77,7 @@ class Live(Callback):
         expose: bool = False,
         frame: str | None = None,
     ) -> None:
-        require_uvicorn()
+        require_server()
         check_place(host, port, expose, frame)
         self.data, self.browser = as_data(data, validation), browser
         self.place = (host, port, expose, frame)

@@ -68,7 +68,7 @@ class Connection(H11Protocol):
         """Answer without a request, if none is being answered, and leave."""
         if self.cycle is None or self.cycle.response_complete:
             found = error(status, message)
-            head = f"HTTP/1.1 {status} {message}\r\ncontent-type: {found.kind}\r\n"
+            head = f"HTTP/1.1 {status} {message}\r\ncontent-type: {found.media_type}\r\n"
             rest = f"content-length: {len(found.body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode() + rest.encode() + found.body)
         self.transport.close()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from convlet.server.exchange import Answer
+from starlette.responses import Response
 
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -17,7 +17,7 @@ KINDS = {
 }
 
 
-def file_of_page(name: str) -> Answer | None:
+def file_of_page(name: str) -> Response | None:
     """A file by its name among those that there are; "" is the page itself."""
     name = name or "index.html"
     folder = resources.files("convlet.server").joinpath("page")
@@ -25,7 +25,7 @@ def file_of_page(name: str) -> Answer | None:
     if found is None:
         return None
     kind = KINDS[name[name.rindex(".") :]]
-    return Answer(found.read_bytes(), kind, headers={"cache-control": "no-cache"})
+    return Response(found.read_bytes(), 200, {"cache-control": "no-cache"}, kind)
 
 
 def _files(folder: Traversable, above: str = "") -> Iterator[tuple[str, Traversable]]:

@@ -10,16 +10,17 @@ from threading import Event, Thread
 from convlet.errors import InputError
 from convlet.inputs import as_count
 from convlet.libraries import library
-from convlet.server.app import App, is_loopback
+from convlet.server.hosts import is_loopback
 from convlet.server.session import Session
 
 LOOPBACK = "127.0.0.1"
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
-def require_uvicorn() -> None:
+def require_server() -> None:
     """Raise `MissingDependencyError` where the extra is not installed."""
-    library("uvicorn", "the live page needs", '"convlet[live]"')
+    for name in ("starlette", "uvicorn"):
+        library(name, "the live page needs", '"convlet[live]"')
 
 
 def check_place(host: str, port: int, expose: bool, frame: str | None = None) -> None:
@@ -49,7 +50,9 @@ class Serving:
         expose: bool = False,
         frame: str | None = None,
     ) -> None:
-        require_uvicorn()
+        require_server()
+        from convlet.server.app import App
+
         check_place(host, port, expose, frame)
         self.session = session
         self.socket = _listening(host, port)

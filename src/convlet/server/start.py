@@ -11,7 +11,7 @@ from convlet.server.description import Data
 from convlet.server.given import as_data
 from convlet.server.live_page import LivePage
 from convlet.server.proposals import Plan
-from convlet.server.serving import LOOPBACK, Serving, check_place, require_uvicorn
+from convlet.server.serving import LOOPBACK, Serving, check_place, require_server
 from convlet.server.session import Session
 from convlet.server.trainer import Trainer
 from convlet.settings import Settings
@@ -47,7 +47,7 @@ def live(
     It runs beside the program, and ends with it, or with `close`.  Raises `InputError`,
     `MissingDependencyError`.
     """
-    require_uvicorn()
+    require_server()
     check_place(host, port, expose, frame)
     for name, value in (("train", train), ("browser", browser), ("expose", expose)):
         as_bool(value, name)
