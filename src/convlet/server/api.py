@@ -32,6 +32,9 @@ MOST_WAITING = 64
 """Questions that are being answered, or wait for that."""
 
 
+NO_MODEL = "the file is damaged, or no model that this version of convlet knows"
+
+
 class Api:
     """Answers for a session.  Whatever computes does so in a few threads of its own."""
 
@@ -166,9 +169,8 @@ class Api:
             def taken() -> Response:
                 try:
                     network = load(path)
-                except ModelFileError as refused:
-                    text = str(refused).replace(str(path), "the file")
-                    raise ModelFileError(text) from None
+                except ModelFileError as refused:  # its words name a place of this machine
+                    raise ModelFileError(NO_MODEL) from refused
                 self.session.driver.adopt(network)
                 return Answer(self.session.state())
 
