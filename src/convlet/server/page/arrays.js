@@ -33,9 +33,25 @@ export function largest(values) {
   return most;
 }
 
-/** The sum of absolute values over the channels: what a saliency shows.  (H, W, R) -> (H, W, 1). */
-export function overChannels({ shape: [rows, columns, channels], values }) {
-  const sums = new Float32Array(rows * columns);
-  for (let n = 0; n < values.length; n += 1) sums[Math.floor(n / channels)] += Math.abs(values[n]);
-  return { shape: [rows, columns, 1], values: sums };
+/** The place of the greatest of some numbers. */
+export function greatest(values) {
+  let place = 0;
+  for (let n = 1; n < values.length; n += 1) if (values[n] > values[place]) place = n;
+  return place;
+}
+
+/**
+ * The greatest absolute value over the channels, as `plots.saliency`.  (H, W, R) -> (H, W, 1);
+ * channels: where it stands, of each pixel.
+ */
+export function overChannels({ shape: [rows, columns, count], values }) {
+  const most = new Float32Array(rows * columns);
+  const channels = new Uint32Array(rows * columns);
+  for (let n = 0; n < values.length; n += 1) {
+    const pixel = Math.floor(n / count);
+    if (Math.abs(values[n]) <= most[pixel]) continue;
+    most[pixel] = Math.abs(values[n]);
+    channels[pixel] = n % count;
+  }
+  return { shape: [rows, columns, 1], values: most, channels };
 }

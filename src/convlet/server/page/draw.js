@@ -1,8 +1,8 @@
 // Draw: a drawing, what the network sees of it, and what it takes it for while it is drawn.
 
 import { newest, post } from "./api.js";
-import { pixels, toBase64 } from "./arrays.js";
-import { announce } from "./bar.js";
+import { greatest, pixels, toBase64 } from "./arrays.js";
+import { announce, notice } from "./bar.js";
 import { bars } from "./bars.js";
 import { choose } from "./chosen.js";
 import { byId, say } from "./dom.js";
@@ -18,16 +18,15 @@ let drawn = null; // the last answer
 export function draw() {
   const probabilities = bars(byId("drawn-probabilities"));
   const canvas = byId("pad");
+  /** What the server says of the drawing.  keep: it stays there, as an image of one's own. */
+  function asked(keep) {
+    const { rows, columns, values } = board.ink();
+    return post("api/drawing", { pixels: toBase64(values), rows, columns, prepare: true, keep });
+  }
   const sent = newest(async () => {
     if (board.empty()) return forget();
-    const { rows, columns, values } = board.ink();
     try {
-      const answer = await post("api/drawing", {
-        pixels: toBase64(values),
-        rows,
-        columns,
-        prepare: true,
-      });
+      const answer = await asked(false);
       if (board.empty()) return forget();
       drawn = answer;
       show();
@@ -48,7 +47,7 @@ export function draw() {
   function show() {
     paint(byId("prepared"), pixels(drawn.pixels, drawn.shape));
     probabilities(drawn.probabilities);
-    const best = drawn.probabilities.indexOf(Math.max(...drawn.probabilities));
+    const best = greatest(drawn.probabilities);
     const words = `Taken for ${className(best)}, ${percent(drawn.probabilities[best], 0)}.`;
     say(byId("drawn-words"), words);
     say(byId("drawn-said"), drawn.said ?? "");
@@ -58,12 +57,15 @@ export function draw() {
 
   byId("pad-clear").addEventListener("click", board.clear);
   byId("pad-undo").addEventListener("click", board.undo);
-  byId("drawn-look").addEventListener("click", () => {
-    if (!drawn) return;
-    choose(drawn, "your drawing");
-    byId("look").scrollIntoView();
+  byId("drawn-look").addEventListener("click", async () => {
+    try {
+      choose(await asked(true), "your drawing");
+      byId("look").scrollIntoView();
+    } catch (error) {
+      notice(error.message, "bad");
+    }
   });
-  labelled(() => drawn, board.clear);
+  labelled(() => asked(true), board.clear);
   on("state", () => !drawn && forget());
   on("epoch status", () => drawn && sent());
   forget();

@@ -5,13 +5,13 @@ import { pixels } from "./arrays.js";
 import { notice } from "./bar.js";
 import { button, byId, h, options } from "./dom.js";
 import { picture } from "./picture.js";
-import { className, classCount, on, running } from "./store.js";
+import { className, classCount, on, running, state } from "./store.js";
 
 const MOST = 32; // the server keeps 64 images of one's own
 const items = []; // {ref, label, array}
 
-/** drawn(): the last answer for the drawing; clear(): takes it from the pad. */
-export function labelled(drawn, clear) {
+/** keep(): the server's answer for the drawing, which it keeps; clear(): takes it from the pad. */
+export function labelled(keep, clear) {
   const label = byId("drawn-label");
   let known = 0;
   on("state", () => {
@@ -23,21 +23,39 @@ export function labelled(drawn, clear) {
       0,
     );
   });
-  on("status state", show);
-  byId("drawn-keep").addEventListener("click", () => {
-    const answer = drawn();
-    if (!answer) return;
-    items.push({
-      ref: answer.ref,
-      label: Number(label.value),
-      array: pixels(answer.pixels, answer.shape),
-    });
-    if (items.length > MOST) items.shift();
-    clear();
+  on("status", show);
+  on("state", () => {
+    forgetLost();
     show();
+  });
+  let busy = false;
+  byId("drawn-keep").addEventListener("click", async () => {
+    if (busy) return;
+    busy = true;
+    const given = Number(label.value);
+    try {
+      const { ref, pixels: text, shape } = await keep();
+      items.push({ ref, label: given, array: pixels(text, shape) });
+      if (items.length > MOST) items.shift();
+      clear();
+      show();
+    } catch (error) {
+      notice(error.message, "bad");
+    } finally {
+      busy = false;
+    }
   });
   byId("learn").addEventListener("click", learn);
   show();
+}
+
+/** Images of one's own go with the network that they were made for. */
+function forgetLost() {
+  const there = items.filter(({ ref }) => state.own.includes(ref.index));
+  const lost = items.length - there.length;
+  if (!lost) return;
+  items.splice(0, items.length, ...there);
+  notice(`The server keeps ${lost} of your labelled drawings no more: they are taken away.`);
 }
 
 function show() {
