@@ -1,11 +1,11 @@
 // Back: the errors from x^L - y down to the image.
 
-import { overChannels } from "./arrays.js";
+import { greatest, overChannels } from "./arrays.js";
 import { chooseLabel } from "./chosen.js";
 import { byId, h, options, say } from "./dom.js";
 import { explain, register } from "./explain.js";
 import { imageOf, layerWords } from "./forward.js";
-import { maths, number, shape } from "./letters.js";
+import { letterOf, maths, number, shape } from "./letters.js";
 import { maps } from "./maps.js";
 import { paint } from "./picture.js";
 import { row, stageSection } from "./rows.js";
@@ -25,7 +25,7 @@ export function backward() {
   on("image label", showLabel);
   on("forward", ({ probabilities }) => {
     if (state.label !== null) return;
-    state.label = probabilities.indexOf(Math.max(...probabilities)); // nothing better is known
+    state.label = greatest(probabilities); // nothing better is known
     tell("label", state.label);
   });
   on("backward", show);
@@ -110,12 +110,22 @@ function errorOf({ index, z_shape }, below, last) {
 
 function saliency() {
   const [first] = state.model.stages;
-  const derivative = ({ stages }) => imageOf(stages[0].x);
-  const size = (answer) => overChannels(derivative(answer));
-  const words = "Saliency: how much each pixel changes the cost";
   const sizes = state.model.input_shape;
+  const derivative = ({ stages }) => imageOf(stages[0].x);
+  let most = null; // of each pixel
+  const size = (answer) => (most = overChannels(derivative(answer)));
+  const withChannel = (address) => {
+    const [i, j] = address.split("/")[2].split(",").map(Number);
+    return `dx/0/${i},${j},${most.channels[i * sizes[1] + j]}`;
+  };
+  const words = "Saliency: how much each pixel changes the cost";
   const flat = [...sizes.slice(0, 2), 1];
-  const heat = add("dx/0", words, flat, size, { scale: "heat", goal: 170 });
+  const heat = add("dx/0", words, flat, size, {
+    scale: "heat",
+    goal: 170,
+    letter: (address) => `|${letterOf(withChannel(address))}|`,
+    pick: (address, from) => explain(withChannel(address), from),
+  });
   const each = "Derivative of the cost by each pixel";
   const signed = add("dx/0", each, sizes, derivative, { goal: 170 });
   image = h("canvas", { role: "img", "aria-label": "The image", class: "seen" });
@@ -127,8 +137,11 @@ function saliency() {
     h("div", {}, h("h4", {}, "size of the derivative"), heat),
     h("div", {}, h("h4", {}, letter, equation), signed),
   ];
-  const said =
-    "Bright pixels change the cost most. Orange: a brighter pixel raises it; purple: it lowers it.";
+  const said = [
+    "Bright pixels change the cost most",
+    sizes[2] > 1 ? ": the greatest of the channels counts" : "",
+    ". Orange: a brighter pixel raises it; purple: it lowers it.",
+  ].join("");
   return stageSection(
     "saliency",
     "The image: which pixels change the cost",

@@ -32,6 +32,7 @@ export function board(field, sizes, scale, goal) {
   field.setAttribute("aria-busy", "true");
   let layout = null;
   let values = null;
+  let painted = null; // what the colours are made of
   let framed = [];
 
   function fit(width) {
@@ -49,10 +50,10 @@ export function board(field, sizes, scale, goal) {
   }
 
   function paint() {
-    if (!values || !layout) return;
+    if (!painted || !layout) return;
     const { rows, columns, tiles, across, flat } = layout;
     const image = new ImageData(canvas.width, canvas.height);
-    const colour = painter(scale, largest(values));
+    const colour = painter(scale, largest(painted));
     for (let tile = 0; tile < tiles; tile += 1) {
       const top = Math.floor(tile / across) * (rows + 1);
       const left = (tile % across) * (columns + 1);
@@ -60,7 +61,7 @@ export function board(field, sizes, scale, goal) {
         for (let j = 0; j < columns; j += 1) {
           const n = flat(tile, i, j);
           const offset = 4 * ((top + i) * canvas.width + left + j);
-          if (n >= 0) colour(values[n], image.data, offset);
+          if (n >= 0) colour(painted[n], image.data, offset);
         }
       }
     }
@@ -131,9 +132,9 @@ export function board(field, sizes, scale, goal) {
     layout: () => layout,
     value: (at) => values[layout.flat(...at)],
     ready: () => values !== null && layout !== null,
-    show(next) {
+    show(next, inColours) {
       field.removeAttribute("aria-busy");
-      values = next;
+      [values, painted] = [next, inColours];
       paint();
     },
   };

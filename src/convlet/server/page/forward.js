@@ -1,5 +1,6 @@
 // Look: the image through every layer, stage after stage.
 
+import { greatest } from "./arrays.js";
 import { bars } from "./bars.js";
 import { byId, h, say } from "./dom.js";
 import { explain, forgetPictures, register } from "./explain.js";
@@ -53,9 +54,9 @@ function build() {
   requestAnimationFrame(forgetPictures);
   probabilities(state.model.classes.map(() => 0));
   const words = "The image, x^0";
-  const look = { scale: "grey", goal: 170 };
+  const look = { scale: "grey", goal: 170, painted: asBytes };
   const sizes = state.model.input_shape;
-  const image = add("x/0", words, sizes, ({ stages }) => asBytes(imageOf(stages[0].x)), look);
+  const image = add("x/0", words, sizes, ({ stages }) => imageOf(stages[0].x), look);
   const first = row("x^0", "as the network takes it", null, sizes, image);
   byId("stages").replaceChildren(
     stageSection("image-title", "The image", first),
@@ -63,11 +64,11 @@ function build() {
   );
 }
 
-/** A picture of an array in the answer. */
-function add(address, words, sizes, take, look = {}) {
+/** A picture of an array in the answer.  look.painted(array): what is seen in its place. */
+function add(address, words, sizes, take, { painted, ...look } = {}) {
   const picture = maps({ address, words, sizes, pick: explain, ...look });
   register(picture);
-  shown.push({ picture, take });
+  shown.push({ picture, take, painted });
   return picture.element;
 }
 
@@ -94,14 +95,17 @@ function stageOf(stage) {
 }
 
 function show(answer) {
-  for (const { picture, take } of shown) picture.show(take(answer));
+  for (const { picture, take, painted } of shown) {
+    const array = take(answer);
+    picture.show(array, painted?.(array));
+  }
   const known = state.image?.label ?? null;
   probabilities(answer.probabilities, known);
-  const best = answer.probabilities.indexOf(Math.max(...answer.probabilities));
+  const best = greatest(answer.probabilities);
   const judged = known === best ? ", which is right" : `; it is ${className(known)}`;
   say(byId("taken-for"), `Taken for ${className(best)}${known === null ? "" : judged}.`);
   const cost = byId("cost");
   cost.hidden = answer.cost === null;
   const letter = h("span", { class: "maths" }, "E = ");
-  cost.replaceChildren("cost ", letter, number(answer.cost), h("small", {}, " (14)"));
+  cost.replaceChildren("cost ", letter, number(answer.cost), ` for ${className(answer.label)} `, h("small", {}, "(14)"));
 }

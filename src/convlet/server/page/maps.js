@@ -99,8 +99,9 @@ export function maps({
   return {
     element,
     address,
-    show(array) {
-      shown.show(array.values);
+    /** painted: what is seen in the place of the values, which are told. */
+    show(array, painted = array) {
+      shown.show(array.values, painted.values);
       if (!cursor.hidden) tellPlace();
     },
     mark: shown.mark,

@@ -24,7 +24,11 @@ export function picture(array, words, kind = "thumb") {
 
 /** Numbers between any two ends as bytes, the lowest black. */
 export function asBytes({ shape, values }) {
-  const [low, high] = [Math.min(0, ...values), Math.max(1e-9, ...values)];
+  let [low, high] = [0, 1e-9];
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
   return {
     shape,
     values: Uint8ClampedArray.from(values, (value) => (255 * (value - low)) / (high - low)),
