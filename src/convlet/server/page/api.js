@@ -1,31 +1,57 @@
 // Requests to the server that served this page, and to no other.
 
 const KEY = "convlet-live-token";
+export const MARKED = "Some settings are wrong: they are marked.";
 
-/** What stands behind #: the token, and settings of a link.  Both leave the address. */
-function opened() {
-  const words = new URLSearchParams(location.hash.slice(1));
-  const settings = words.get("settings");
-  let token = words.get("token");
+function stored() {
   try {
-    if (token) sessionStorage.setItem(KEY, token);
-    else token = sessionStorage.getItem(KEY);
+    return sessionStorage.getItem(KEY);
   } catch {
-    // a frame without storage keeps it until it is loaded again
+    return null; // a frame without storage
   }
-  if (words.has("token") || settings)
-    history.replaceState(null, "", location.pathname + location.search);
-  return { token, settings };
 }
 
-export const start = opened();
+export const start = { token: stored(), settings: null };
+
+/**
+ * Take what stands behind #.  The token leaves the address at once; the settings of a link stay
+ * until they are in the form: a page without a token cannot use them yet.
+ */
+export function takeAddress() {
+  const words = new URLSearchParams(location.hash.slice(1));
+  start.settings = words.get("settings") ?? start.settings;
+  if (!words.has("token")) return;
+  start.token = words.get("token");
+  try {
+    sessionStorage.setItem(KEY, start.token);
+  } catch {
+    // it is kept until the frame is loaded again
+  }
+  showAddress();
+}
+
+/** The settings of a link, once: they leave the address. */
+export function takeSettings() {
+  const text = start.settings;
+  start.settings = null;
+  showAddress();
+  return text;
+}
+
+function showAddress() {
+  const rest = start.settings ? `#settings=${start.settings}` : "";
+  history.replaceState(null, "", location.pathname + location.search + rest);
+}
+
+takeAddress();
 
 export class ApiError extends Error {
   constructor(status, body) {
-    super(body?.error?.message ?? `the server answered ${status}`);
+    const wrong = body?.problems?.length ? MARKED : `The server answered ${status}.`;
+    super(body?.error?.message ?? wrong);
     this.status = status;
     this.parameter = body?.error?.parameter;
-    this.problems = body?.problems ?? body?.error?.problems ?? [];
+    this.problems = body?.problems ?? [];
   }
 }
 

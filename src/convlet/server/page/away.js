@@ -11,6 +11,10 @@ const FILES = {
   "save-report": ["api/report", "convlet-report.html", "The report"],
 };
 
+const HOW =
+  "It holds the settings, and no images, weights or key. Open it in a page that is open, or put " +
+  "what stands behind its # at the end of an address that convlet live printed, after an &.";
+
 export function away() {
   for (const [id, file] of Object.entries(FILES))
     byId(id).addEventListener("click", () => save(...file));
@@ -78,9 +82,9 @@ async function copy() {
   line.value = link;
   try {
     await navigator.clipboard.writeText(link);
-    notice("The link is copied. It holds the settings, no images, no weights and no token.");
+    notice(`The link is copied. ${HOW}`);
   } catch {
     line.select();
-    notice("The link stands below; the browser does not let this page copy it.");
+    notice(`The link stands below; the browser does not let this page copy it. ${HOW}`);
   }
 }

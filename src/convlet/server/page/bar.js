@@ -1,6 +1,6 @@
 // The bar on top: what the run does, and the five things that one can tell it.
 
-import { ApiError, post } from "./api.js";
+import { ApiError, post, start } from "./api.js";
 import { byId, h, say } from "./dom.js";
 import { count, number, percent, time } from "./letters.js";
 import { beforeFrame, on, state } from "./store.js";
@@ -18,18 +18,27 @@ const GONE = {
   ended: "convlet live has ended. What is shown was its last word.",
   refused: "The server does not know this page. Open the address that convlet live printed.",
 };
+const LINK_ONLY =
+  "A link holds settings, and no key to the server. Open the address that convlet live printed " +
+  "in this tab, or put what stands behind # here at its end, after an &.";
+
+/** What is said where there is no server. */
+function gone() {
+  const { connection } = state;
+  return connection === "refused" && start.settings ? LINK_ONLY : GONE[connection];
+}
 
 export function bar() {
   for (const control of document.querySelectorAll("[data-do]")) {
     control.addEventListener("click", () => tellRun(control.dataset.do));
   }
   const draw = beforeFrame(show);
-  on("state progress status epoch connection", draw);
-  on("epoch", (row) =>
-    announce(`Epoch ${row.epoch} ended, ${percent(row.validation_accuracy)} right.`),
+  on("state progress status epoch connection address", draw);
+  on("epoch", ({ epoch, validation_accuracy: share }) =>
+    announce(`Epoch ${epoch} ended${share === null ? "" : `, ${percent(share)} right`}.`),
   );
   on("status", () => announce(`Training: ${STATUS[state.run.status] ?? state.run.status}.`));
-  on("connection", (now) => announce(now === "here" ? "The server is there." : GONE[now]));
+  on("connection", (now) => announce(now === "here" ? "The server is there." : gone()));
   show();
   const top = document.querySelector(".top"); // its height is what stays covered
   const cover = () => document.documentElement.style.setProperty("--bar", `${top.offsetHeight}px`);
@@ -71,7 +80,7 @@ function show() {
   );
   byId("status").className = `pill ${here ? run.status : "gone"}`;
   byId("gone").hidden = here || connection === "connecting";
-  say(byId("gone"), GONE[connection] ?? "");
+  say(byId("gone"), gone() ?? "");
   for (const control of document.querySelectorAll("[data-do]")) {
     const what = control.dataset.do;
     const possible = here && can.includes(what);

@@ -1,11 +1,12 @@
 // The stream of the server: one JSON a line, for as long as the page is open.
 
-import { ApiError, ask } from "./api.js";
+import { ApiError, ask, takeAddress } from "./api.js";
 import { current, state, tell } from "./store.js";
 
 const SILENCE = 25_000; // ms: the server says that it is there every 10 s
 const LONGEST = 8_000; // ms between two tries
 const POINTS = 2_000;
+const LAST_ROWS = 200; // of which none is left out
 
 let ended = false; // the server said so
 let wake = () => {};
@@ -74,7 +75,11 @@ const APPLY = {
   },
   epoch({ type, run, ...row }) {
     const own = state.runs.find(({ id }) => id === run);
-    if (own && !own.rows.some(({ epoch }) => epoch === row.epoch)) own.rows.push(row);
+    if (!own || own.rows.at(-1)?.epoch >= row.epoch) return;
+    own.rows.push(row);
+    if (own.rows.length <= 2 * POINTS) return;
+    const before = own.rows.slice(0, -LAST_ROWS).filter((_, n) => n % 2 === 1);
+    own.rows = [...before, ...own.rows.slice(-LAST_ROWS)];
   },
   status({ type, can, ...run }) {
     Object.assign(state.run, run);
@@ -96,6 +101,11 @@ function apply(event) {
   tell(event.type, event);
 }
 
+addEventListener("hashchange", () => {
+  takeAddress(); // a link that is pasted into an open page loads nothing
+  if (state.connection === "refused") listen();
+  tell("address");
+});
 addEventListener("online", () => wake());
 addEventListener("offline", () => breakOff()); // a server on this machine is back at once
 document.addEventListener(

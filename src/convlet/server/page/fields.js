@@ -7,9 +7,12 @@ const FIELDS = [
   { name: "recipe", words: "Recipe", from: "recipes", chosen: true },
   { name: "optimizer", words: "Optimiser", from: "optimizers", chosen: true },
   { name: "learning_rate", words: "Learning rate η", mode: "decimal" },
+  { name: "momentum", words: "Momentum", mode: "decimal", hint: "of momentum and nesterov" },
   { name: "schedule", words: "Schedule", from: "schedules", hint: "as cosine, one-cycle" },
   { name: "batch_size", words: "Batch size B", mode: "numeric" },
   { name: "epochs", words: "Epochs", mode: "numeric" },
+  { name: "patience", words: "Patience", mode: "numeric", hint: "epochs without a better one" },
+  { name: "shards", words: "Shards", mode: "numeric", hint: "parts of a minibatch" },
   { name: "seed", words: "Seed", mode: "numeric" },
   { name: "label_smoothing", words: "Label smoothing", mode: "decimal" },
   { name: "clip_norm", words: "Clip the gradient at", mode: "decimal" },
@@ -60,13 +63,18 @@ export function put(values) {
   for (const [name, control] of controls) control.value = values[name] ?? "";
 }
 
+/** A whole number that is too large for its every digit to count is none: the server refuses it. */
+function isNumber(text) {
+  const value = Number(text);
+  return text !== "" && !Number.isNaN(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+}
+
 /** What stands there: numbers as such, nothing as null, what is no number as it was typed. */
 export function read() {
   const values = { layers: controls.get("layers").value.trim() || null };
   for (const { name, mode } of FIELDS) {
     const text = controls.get(name).value.trim();
-    const isNumber = mode && text && !Number.isNaN(Number(text));
-    values[name] = isNumber ? Number(text) : text || null;
+    values[name] = mode && isNumber(text) ? Number(text) : text || null;
   }
   return values;
 }

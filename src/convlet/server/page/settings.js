@@ -1,6 +1,6 @@
 // Settings of the next run, checked while they are typed, with the stages that the layers make.
 
-import { newest, post, start } from "./api.js";
+import { MARKED, newest, post, start, takeSettings } from "./api.js";
 import { augmented, showAugmented } from "./augmented.js";
 import { fromLink } from "./away.js";
 import { notice } from "./bar.js";
@@ -16,6 +16,7 @@ export function settings() {
   augmented();
   on("state", fill);
   on("status", nameButton);
+  on("address", () => built() && start.settings && fillFromLink());
   const form = byId("settings-form");
   form.addEventListener("input", ({ target }) => {
     touched = true;
@@ -45,8 +46,7 @@ function fill() {
 }
 
 function fillFromLink() {
-  const linked = fromLink(start.settings);
-  start.settings = null;
+  const linked = fromLink(takeSettings());
   if (!linked) return notice("The link holds no settings that can be read.", "bad");
   touched = true;
   replace({ ...state.settings, ...linked });
@@ -69,7 +69,7 @@ const check = newest(async () => {
 /** A recipe brings all its settings, an optimiser its usual rate. */
 async function choose(name) {
   const { recipe, ...others } = read();
-  const own = { ...others, recipe, learning_rate: null, weight_decay: null };
+  const own = { ...others, recipe, learning_rate: null, momentum: null, weight_decay: null };
   try {
     const answer = await post("api/check", name === "recipe" ? { recipe } : own);
     if (answer.settings) replace(answer.settings);
@@ -108,9 +108,15 @@ function nameButton() {
 }
 
 async function use() {
+  const values = read();
   try {
+    const checked = await post("api/check", values);
+    if (!checked.settings) {
+      show(checked);
+      return notice(MARKED, "bad"); // the run goes on
+    }
     if (state.can.includes("stop")) await post("api/train", { do: "stop" });
-    await post("api/settings", read());
+    await post("api/settings", values);
     touched = false;
     notice("A new run with these settings is ready.");
   } catch (error) {
