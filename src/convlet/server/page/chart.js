@@ -7,6 +7,7 @@ const LEFT = 54;
 const RIGHT = 10;
 const TOP = 10;
 const BOTTOM = 34;
+const MOST_DOTS = 200; // more of them are a line
 
 /** Three to seven round numbers from low to high. */
 function ticks(low, high) {
@@ -120,6 +121,7 @@ function shapes({ points, colour, kind }, place) {
       class: `${named} dotted`,
       points: places.map((p) => p.join(",")).join(" "),
     });
+    if (places.length > MOST_DOTS) return [line];
     return [
       line,
       ...places.map(([cx, cy]) => s("circle", { class: `${named} dot`, cx, cy, r: 3.5 })),

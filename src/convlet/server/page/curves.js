@@ -2,10 +2,13 @@
 
 import { chart } from "./chart.js";
 import { box, byId, h, table } from "./dom.js";
-import { number, percent, time } from "./letters.js";
+import { count, number, percent, time } from "./letters.js";
 import { beforeFrame, current, on, state } from "./store.js";
 
 const hidden = new Set();
+const LAST = 200; // epochs in the table
+const FAINT = 500; // points of a run that is over
+const over = new WeakMap(); // its points -> those drawn
 
 export function curves() {
   const loss = chart(byId("loss-chart"), { x: "epoch", log: true, margin: 0.05 });
@@ -19,14 +22,15 @@ export function curves() {
     loss([...shown.map(trained), ...shown.map(held("validation_loss"))], lossWords());
     accuracy(shown.map(held("validation_accuracy")), accuracyWords());
   });
-  const list = () => {
+  const list = beforeFrame(() => {
     legend(draw);
     rows();
-    draw();
-  };
+  });
   on("state epoch", list);
-  on("progress", draw);
+  on("state epoch progress", draw);
+  byId("epochs").parentElement.addEventListener("toggle", rows);
   list();
+  draw();
 }
 
 /** A run keeps its colour when the oldest goes. */
@@ -35,7 +39,15 @@ function colour(id) {
 }
 
 function trained({ id, points, current: now }) {
-  return { points: smooth(points), colour: colour(id), kind: now ? "line" : "faint" };
+  if (now) return { points: smooth(points), colour: colour(id), kind: "line" };
+  if (!over.has(points)) {
+    const each = Math.ceil(points.length / FAINT);
+    over.set(
+      points,
+      smooth(points).filter((_, n, all) => (all.length - 1 - n) % each === 0),
+    );
+  }
+  return { points: over.get(points), colour: colour(id), kind: "faint" };
 }
 
 /** What a number of the epochs was, as dots. */
@@ -91,8 +103,11 @@ function entry({ id, name, rows: ended, current: now }, draw) {
   return h("li", {}, h("label", {}, check, swatch, now ? `${words} (this one)` : words));
 }
 
+/** The newest epochs, while somebody looks at them. */
 function rows() {
-  const body = (current()?.rows ?? []).map((row) => [
+  if (!byId("epochs").parentElement.open) return;
+  const ended = (current()?.rows ?? []).slice(-LAST);
+  const body = ended.map((row) => [
     String(row.epoch),
     number(row.train_loss),
     number(row.validation_loss),
@@ -102,5 +117,11 @@ function rows() {
   const words = "Epochs of this run";
   const head = ["epoch", "loss, training", "loss, held back", "accuracy", "time"];
   const none = h("p", { class: "soft" }, "No epoch has ended yet.");
-  byId("epochs").replaceChildren(body.length ? box(words, table(words, head, body, 0)) : none);
+  if (!body.length) return byId("epochs").replaceChildren(none);
+  const before = ended.at(-1).epoch - ended.length;
+  const rest = `${count(before)} more epochs are in the history, under Take away.`;
+  byId("epochs").replaceChildren(
+    ...(before > 0 ? [h("p", { class: "soft" }, rest)] : []),
+    box(words, table(words, head, body, 0)),
+  );
 }
