@@ -22,7 +22,8 @@ const show = newest(async () => {
   const there = asked.text !== "none" && state.data;
   byId("augmented-box").hidden = !there;
   if (!there) return;
-  const refs = Array.from({ length: COUNT }, (_, index) => ({ part: "train", index }));
+  const count = Math.min(COUNT, state.data.parts.train);
+  const refs = Array.from({ length: count }, (_, index) => ({ part: "train", index }));
   try {
     const answer = await post("api/augmentation", {
       augmentation: asked.text,

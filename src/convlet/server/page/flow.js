@@ -19,46 +19,40 @@ function still(image) {
 const forward = newest(async () => {
   const image = state.image;
   if (!image || !seen.forward) return;
-  await attempt(async () => {
-    const answer = await post("api/forward", { ref: image.ref });
-    if (!still(image)) return;
-    const stages = answer.stages.map(({ x, z, outputs }) => ({
-      x: floats(x),
-      z: floats(z),
-      outputs: outputs.map(floats),
-    }));
-    state.forward = { ...answer, logits: answer.logits, stages };
-    tell("forward", state.forward);
-  });
+  const answer = await answered("api/forward", { ref: image.ref, label: state.label });
+  if (!answer || !still(image)) return;
+  const stages = answer.stages.map(({ x, z, outputs }) => ({
+    x: floats(x),
+    z: floats(z),
+    outputs: outputs.map(floats),
+  }));
+  state.forward = { ...answer, stages };
+  tell("forward", state.forward);
 }, WHILE_TRAINING);
 
 const backward = newest(async () => {
   const image = state.image;
   if (!image || !seen.backward || state.label === null) return;
-  await attempt(async () => {
-    const answer = await post("api/backward", {
-      ref: image.ref,
-      label: state.label,
-      weights: [...wanted],
-    });
-    if (!still(image)) return;
-    const stages = answer.stages.map(({ delta, outputs, x }) => ({
-      delta: floats(delta),
-      outputs: outputs.map(floats),
-      x: floats(x),
-    }));
-    state.backward = { ...answer, stages };
-    tell("backward", state.backward);
-  });
+  const given = { ref: image.ref, label: state.label, weights: [...wanted] };
+  const answer = await answered("api/backward", given);
+  if (!answer || !still(image)) return;
+  const stages = answer.stages.map(({ delta, outputs, x }) => ({
+    delta: floats(delta),
+    outputs: outputs.map(floats),
+    x: floats(x),
+  }));
+  state.backward = { ...answer, stages };
+  tell("backward", state.backward);
 }, WHILE_TRAINING);
 
-async function attempt(work) {
+/** The answer, or null where there is none: the bar says that the server is gone. */
+async function answered(path, given) {
   try {
-    await work();
+    return await post(path, given);
   } catch (error) {
-    if (error.status === 404 || error.status === 410)
-      notice("This image is no longer there; choose another.", "bad");
+    if (error.parameter === "ref") notice("This image is no longer there; choose another.", "bad");
     else if (error.status !== undefined && error.status !== 401) notice(error.message, "bad");
+    return null;
   }
 }
 

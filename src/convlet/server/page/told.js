@@ -32,7 +32,7 @@ export function stepOf({ step, what, value }) {
   const { learning_rate: rate, change, before, after } = step;
   const product = ` = −${number(rate)} · ${number(value, 6)} = ${number(change, 6)}`;
   return [
-    h("h3", {}, "The step (21) that it takes by this image alone"),
+    h("h3", {}, "The plain step (21) that it would take by this image alone"),
     h("p", {}, letters(`−η ${letterOf(what, true)}`), product),
     h("p", {}, letters(letterOf(what)), ` goes from ${exact(before)} to ${exact(after)}.`),
   ];
