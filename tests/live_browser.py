@@ -9,10 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 import children
 
+STATUS = "#status"
 SLOW = 60_000  # ms until something that should happen has failed: no speed is tested
 
 ZERO = [(0.5 + 0.2 * math.sin(t), 0.5 - 0.3 * math.cos(t)) for t in np.linspace(0, 2 * math.pi, 13)]
@@ -22,6 +23,16 @@ THREE = [
 ]  # fmt: skip
 SEVEN = [(0.25, 0.22), (0.72, 0.22), (0.6, 0.45), (0.5, 0.62), (0.42, 0.85)]
 DIGITS = {0: ZERO, 3: THREE, 7: SEVEN}
+
+
+@contextmanager
+def launched(program: str, *options: str) -> Iterator[Browser]:
+    """Chromium without a window."""
+    with sync_playwright() as playwright:
+        args = ["--no-sandbox", "--disable-gpu", *options]
+        found = playwright.chromium.launch(executable_path=program, args=args)
+        yield found
+        found.close()
 
 
 @contextmanager

@@ -13,14 +13,22 @@ import chromium
 from convlet import backprop, datasets, load
 from convlet import equations as eq
 
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 pytest.importorskip("uvicorn")
-import live_browser  # noqa: E402
-from live_browser import by_mouse, by_touch, click_number, draw, number, opened, server  # noqa: E402
+import live_browser
+from live_browser import (
+    STATUS,
+    by_mouse,
+    by_touch,
+    click_number,
+    draw,
+    number,
+    opened,
+    server,
+)
 
 PROGRAM = chromium.find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no browser")
-STATUS = "#status"
 KINDS = {
     "z": "z of stage {}",
     "delta": "Error delta of stage {}",
@@ -32,12 +40,8 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=PROGRAM, args=["--no-sandbox", "--disable-gpu"]
-        )
+    with live_browser.launched(PROGRAM) as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +200,7 @@ def test_with_the_keyboard_alone(browser, trained, reference):
         assert_told(live, "z/1/2,1,1", arrays["z/1"][2, 1, 1])
         page.locator("#goto-address").fill("w/2/17,4")
         page.keyboard.press("Enter")
+        live.wait("17,4", "#number-value")
         assert_told(live, "w/2/17,4", arrays["w/2"][17, 4])
         page.locator("#pad").focus()
         for key in (*["ArrowUp"] * 8, " ", *["ArrowDown"] * 16, " "):

@@ -1,0 +1,273 @@
+"""The live page in other hands: links, files that are dropped, wrong settings, large images."""
+
+import base64
+import math
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import chromium
+import convlet
+from convlet import datasets
+
+pytest.importorskip("playwright.sync_api")
+pytest.importorskip("uvicorn")
+from live_browser import (
+    STATUS,
+    by_mouse,
+    draw,
+    launched,
+    number,
+    opened,
+    picture,
+    server,
+)
+
+PROGRAM = chromium.find()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no browser")
+LARGE = (256, 256, 3)
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+GIVEN = """([kind, name]) => {
+    const bytes = Uint8Array.from(atob(window.picture), (letter) => letter.charCodeAt(0));
+    const files = new DataTransfer();
+    files.items.add(new File([bytes], name, {type: "image/png"}));
+    const how = {bubbles: true, cancelable: true};
+    const event = kind === "paste"
+        ? new ClipboardEvent(kind, {...how, clipboardData: files})
+        : new DragEvent(kind, {...how, dataTransfer: files});
+    document.body.dispatchEvent(event);
+    return event.defaultPrevented;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched(PROGRAM, *CAMERA) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Of a page whose run is at its beginning; the tests leave it there."""
+    options = ("--recipe", "plain", "--limit", "3200", "--epochs", "500", "--threads", "1")
+    with server("mnist", *options, "--patience", "3", "--shards", "2") as (_, found):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A page for colour images of 256 x 256, and its network."""
+    levels = np.random.default_rng(5).integers(0, 256, (8, *LARGE), dtype=np.uint8)
+    labels = np.arange(8) % 2
+    layers = "conv 1 9 stride 8, relu, flatten, dense 2, softmax"
+    network = convlet.Network(layers, LARGE, 3)
+    page = convlet.live(network, (levels, labels), epochs=1, batch_size=4, browser=False)
+    yield page, levels, labels
+    page.close()
+
+
+def body_of(request):
+    return request.post_data_json
+
+
+def test_only_a_drawing_that_is_kept_is_stored(browser, address):
+    """While a line grows the server is told to keep nothing; 64 images would be full in seconds."""
+    with opened(browser, address) as live:
+        asked = []
+        live.page.on("request", lambda one: "/drawing" in one.url and asked.append(body_of(one)))
+        draw(live, 7, by_mouse)
+        live.wait("Taken for", "#drawn-words")
+        assert asked
+        assert not any(one["keep"] for one in asked)
+        live.page.locator("#drawn-keep").click()
+        live.page.locator("#kept li").wait_for()
+        assert [one["keep"] for one in asked].count(True) == 1
+        draw(live, 3, by_mouse)
+        live.wait("Taken for", "#drawn-words")
+        live.page.locator("#drawn-look").click()
+        live.wait("your drawing", "#seen-words")
+        live.page.wait_for_function("() => document.querySelector('#cost:not([hidden])')")
+        assert [one["keep"] for one in asked].count(True) == 2
+
+
+def test_wrong_settings_do_not_end_the_run(browser, address):
+    with opened(browser, address) as live:
+        live.press("start")
+        live.wait("training", STATUS)
+        live.page.locator("#set-batch_size").fill("0")
+        live.page.locator("#settings-use").click()
+        live.wait("they are marked", "#notice")
+        assert live.page.locator("#set-batch_size").get_attribute("aria-invalid") == "true"
+        assert live.text(STATUS) == "training"
+        live.page.locator("#settings-undo").click()
+        live.press("reset")
+        live.wait("not started", STATUS)
+
+
+def test_the_form_gives_every_setting_back(browser, address):
+    with opened(browser, address) as live:
+        for name, value in {"patience": "3", "shards": "2", "momentum": "0"}.items():
+            assert live.page.locator(f"#set-{name}").input_value() == value
+        with live.page.expect_response("**/api/check") as found:
+            live.page.locator("#set-epochs").fill("7")
+        settings = found.value.json()["settings"]
+        assert (settings["patience"], settings["shards"], settings["epochs"]) == (3, 2, 7)
+        live.page.locator("#set-seed").fill("9007199254740993")  # 2^53 + 1: no number there
+        live.wait("9007199254740993", "#problems")
+
+
+def test_the_link_as_it_is_copied(browser, address):
+    """In an open page; and in a new one, where the settings wait for the server's address."""
+    with opened(browser, address) as live:
+        live.page.locator("#set-epochs").fill("9")
+        live.page.locator("#settings-use").click()
+        live.wait("is ready", "#notice")
+        live.page.locator("#copy-link").click()
+        link = live.page.locator("#link").input_value()
+        live.page.locator("#set-epochs").fill("11")
+        live.page.evaluate("link => { location.href = link; }", link)
+        live.wait("settings of the link", "#notice")
+        assert live.page.locator("#set-epochs").input_value() == "9"
+        assert live.page.url == live.place
+        other = live.page.context.new_page()
+        other.goto(link)
+        other.locator("#gone", has_text="holds settings, and no key").wait_for()
+        assert "#settings=" in other.url
+        other.goto(address)
+        other.locator("#notice", has_text="settings of the link").wait_for()
+        assert other.locator("#set-epochs").input_value() == "9"
+        assert other.url == live.place
+        other.close()
+
+
+def test_what_is_said_of_x_and_of_the_saliency(browser, large):
+    """The numbers under the pointer are the network's, not those of the colours."""
+    page, levels, labels = large
+    network = page.network
+    x = levels[0] / np.float32(255)
+    with opened(browser, page.url) as live:
+        live.page.locator("#part").select_option("train")
+        live.page.locator("#gallery button").first.click()
+        live.wait("image 0 of train", "#seen-words")
+        said = _pointed(live, "The image, x^0")
+        assert said[0] == "x0"
+        assert said[2] == pytest.approx(x[said[1]], rel=1e-5)
+        error = network.errors(x[None], labels[:1])[0].x[0]
+        live.page.locator("#saliency").scroll_into_view_if_needed()
+        said = _pointed(live, "Derivative of the cost by each pixel")
+        assert said[2] == pytest.approx(error[said[1]], rel=1e-3, abs=1e-9)
+        letter, place, value = _pointed(live, "Saliency")
+        channels = np.abs(error[place[:2]])
+        assert letter == "|∂E/∂x0|"
+        assert place[2] == channels.argmax()
+        assert value == pytest.approx(channels.max(), rel=1e-3, abs=1e-9)
+        picture(live, "Saliency").press("Enter")
+        live.wait_told(f"dx/0/{','.join(map(str, place))}")
+
+
+def _pointed(live, words):
+    """What a picture says of the number in its middle: (letter, place, value)."""
+    field = picture(live, words)
+    box = field.bounding_box()
+    field.hover(position={"x": box["width"] / 7, "y": box["height"] / 3})
+    readout = field.locator("xpath=..").locator(".readout")
+    place = readout.locator("sub").inner_text()
+    letter, value = readout.inner_text().split(" = ")
+    indices = tuple(int(n) for n in place.split(","))
+    return letter.replace(place, "").replace("\n", ""), indices, number(value)
+
+
+def test_the_cost_is_that_of_the_label(browser, large):
+    page, levels, labels = large
+    with opened(browser, page.url) as live:
+        live.page.locator("#look").scroll_into_view_if_needed()
+        chances = page.network.predict_proba(levels[:1] / np.float32(255))[0]
+        live.page.locator("#part").select_option("train")
+        live.page.locator("#gallery button").first.click()
+        for label in (1 - labels[0], labels[0]):
+            live.page.locator("#label").select_option(str(label))
+            live.wait(f"for {label} (14)", "#cost")
+            live.page.locator("#cost").click()
+            live.wait_told("cost")
+            expected = -math.log(chances[label])
+            live.page.wait_for_function(
+                "value => Math.abs(Number(document.querySelector('#core-value').textContent)"
+                " - value) < 1e-4",
+                arg=expected,
+            )
+            said = re.search(r"E = (\S+)", live.text("#cost"))
+            assert number(said[1]) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("how", ["drop", "paste", "camera"])
+def test_an_image_from_outside(browser, address, tmp_path, how):
+    path = tmp_path / "seven.png"
+    Image.fromarray(255 - datasets.load("mnist").test.images[0][..., 0]).save(path)
+    with opened(browser, address) as live:
+        if how == "camera":
+            live.page.locator("#open-camera").click()
+            live.page.wait_for_function("() => document.querySelector('video').videoWidth > 0")
+            live.page.locator("#camera-take").click()
+            live.wait("The picture of the camera", "#seen-words")
+            assert live.page.locator("#camera").is_hidden()
+            return
+        data = base64.b64encode(path.read_bytes()).decode()
+        live.page.evaluate("data => { window.picture = data; }", data)
+        if how == "drop":
+            assert live.page.evaluate(GIVEN, ["dragover", "seven.png"])
+            assert "dropping" in live.page.locator("html").get_attribute("class")
+        live.page.evaluate(GIVEN, [how, "seven.png"])
+        name = "seven.png" if how == "drop" else "The pasted image"
+        live.wait(f"{name} is shown", "#notice")
+        live.wait(name, "#seen-words")
+        assert live.page.locator("html").get_attribute("class") in (None, "")
+
+
+def test_the_report_is_saved(browser, large, tmp_path):
+    page, *_ = large
+    with opened(browser, page.url, accept_downloads=True) as live:
+        with live.page.expect_download() as download:
+            live.page.locator("#save-report").click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        live.wait("is saved as", "#notice")
+    assert path.suffix == ".html"
+    assert "<html" in path.read_text(encoding="utf-8")[:200]
+
+
+def test_only_the_last_epochs_are_in_the_table(browser, address):
+    """Epochs come as the server would tell them: more than a table can take in."""
+    rows = """async () => {
+        const { state, tell } = await import("./store.js");
+        const [run] = state.runs.slice(-1);
+        const losses = {train_loss: 1, validation_loss: 1, validation_accuracy: 0.5, seconds: 1};
+        run.rows = Array.from({length: 1234}, (_, n) => ({epoch: n + 1, ...losses}));
+        tell("epoch", run.rows.at(-1));
+    }"""
+    with opened(browser, address) as live:
+        live.page.wait_for_function("() => document.querySelectorAll('#runs li').length")
+        live.page.evaluate(rows)
+        assert live.page.locator("#epochs tr").count() == 0  # nobody looks
+        live.page.locator("#epochs").evaluate("box => { box.parentElement.open = true; }")
+        live.wait("1,034 more epochs", "#epochs")
+        assert live.page.locator("#epochs tbody tr").count() == 200
+        assert live.text("#epochs tbody tr:last-child th") == "1234"
+        assert live.page.locator("#accuracy-chart circle").count() < 200
+
+
+def test_a_screen_of_3840_pixels(browser, address):
+    """Letters and pictures grow, nothing is cut off, and no line is wider than it reads well."""
+    size = {"width": 3840, "height": 2160}
+    with opened(browser, address, viewport=size) as live:
+        page = live.page
+        page.locator("#look").scroll_into_view_if_needed()
+        picture(live, "z of stage 0")
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        letters = page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
+        assert letters >= 20
+        boxes = page.locator("main section").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect().width)"
+        )
+        assert min(boxes) > size["width"] / 3
