@@ -84,6 +84,8 @@ def test_only_a_drawing_that_is_kept_is_stored(browser, address):
         live.page.locator("#drawn-keep").click()
         live.page.locator("#kept li").wait_for()
         assert [one["keep"] for one in asked].count(True) == 1
+        seen = live.page.locator("#prepared").bounding_box()
+        assert seen["width"] == seen["height"], "nothing is seen, in the same room"
         draw(live, 3, by_mouse)
         live.wait("Taken for", "#drawn-words")
         live.page.locator("#drawn-look").click()

@@ -11,10 +11,6 @@ const FILES = {
   "save-report": ["api/report", "convlet-report.html", "The report"],
 };
 
-const HOW =
-  "It holds the settings, and no images, weights or key. Open it in a page that is open, or put " +
-  "what stands behind its # at the end of an address that convlet live printed, after an &.";
-
 export function away() {
   for (const [id, file] of Object.entries(FILES))
     byId(id).addEventListener("click", () => save(...file));
@@ -78,13 +74,13 @@ export function fromLink(text) {
 async function copy() {
   const link = `${location.origin}${location.pathname}#settings=${toLink(state.settings ?? {})}`;
   const line = byId("link");
-  line.hidden = false;
+  line.hidden = byId("link-how").hidden = false;
   line.value = link;
   try {
     await navigator.clipboard.writeText(link);
-    notice(`The link is copied. ${HOW}`);
+    notice("The link is copied. It holds the settings, no images, no weights and no token.");
   } catch {
     line.select();
-    notice(`The link stands below; the browser does not let this page copy it. ${HOW}`);
+    notice("The link stands below; the browser does not let this page copy it.");
   }
 }

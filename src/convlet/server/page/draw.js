@@ -38,7 +38,7 @@ export function draw() {
 
   function forget() {
     drawn = null;
-    byId("prepared").width = 1;
+    byId("prepared").width = byId("prepared").height = 1; // it keeps its square
     probabilities(Array.from({ length: classCount() }, () => 0));
     say(byId("drawn-words"), "Draw something that it knows.");
     for (const id of ["drawn-look", "drawn-keep"]) byId(id).setAttribute("aria-disabled", "true");
