@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import children
 import chromium
 import convlet
 from convlet import datasets
@@ -16,6 +17,7 @@ pytest.importorskip("playwright.sync_api")
 pytest.importorskip("uvicorn")
 from live_browser import (
     STATUS,
+    Watched,
     by_mouse,
     draw,
     launched,
@@ -273,3 +275,78 @@ def test_a_screen_of_3840_pixels(browser, address):
             "all => all.map(one => one.getBoundingClientRect().width)"
         )
         assert min(boxes) > size["width"] / 3
+
+
+def test_labelled_drawings_go_with_their_network(browser, tmp_path):
+    """The server keeps no images for a network of other sizes, and so does the page."""
+    paths = {side: tmp_path / f"{side}.safetensors" for side in (28, 14)}
+    for side, path in paths.items():
+        convlet.Network("flatten, dense 3, softmax", (side, side, 1), 0).save(path)
+    page = convlet.live(convlet.load(paths[28]), browser=False)
+    try:
+        with opened(browser, page.url) as live:
+            draw(live, 3, by_mouse)
+            live.wait("Taken for", "#drawn-words")
+            live.page.locator("#drawn-keep").click()
+            live.page.locator("#kept li").wait_for()
+            live.page.locator("#model-file").set_input_files(paths[28])
+            live.wait("28.safetensors is loaded", "#notice")
+            assert live.page.locator("#kept li").count() == 1
+            live.page.locator("#model-file").set_input_files(paths[14])
+            live.page.locator("#kept li").wait_for(state="detached")
+            assert live.page.locator("#learn-box").is_hidden()
+    finally:
+        page.close()
+
+
+def test_a_run_is_hidden_and_shown(browser, large):
+    page, *_ = large
+    with opened(browser, page.url) as live:
+        live.press("epoch")
+        lines = "() => document.querySelectorAll('#loss-chart polyline').length"
+        live.page.wait_for_function(
+            "() => document.querySelector('#loss-chart .line')?.getAttribute('points')"
+        )
+        there = live.page.evaluate(lines)
+        check = live.page.locator("#runs input").last
+        check.uncheck()
+        live.page.wait_for_function(f"({lines})() < {there}")
+        check.check()
+        live.page.wait_for_function(f"({lines})() === {there}")
+
+
+def test_a_pen_that_presses_draws_a_wider_line(browser, address):
+    stroke = """pressure => {
+        const pad = document.querySelector("#pad");
+        document.querySelector("#pad-clear").click();
+        const { left, top, width } = pad.getBoundingClientRect();
+        pad.setPointerCapture = () => {};
+        const how = {pointerId: 7, pointerType: "pen", pressure, button: 0, bubbles: true};
+        for (const [kind, share] of [["down", 0.2], ["move", 0.8], ["up", 0.8]]) {
+            const [clientX, clientY] = [left + width * share, top + width / 2];
+            pad.dispatchEvent(new PointerEvent(`pointer${kind}`, {...how, clientX, clientY}));
+        }
+        const { data } = pad.getContext("2d").getImageData(0, 0, 280, 280);
+        return data.filter((value, n) => n % 4 === 3 && value > 127).length;
+    }"""
+    with opened(browser, address) as live:
+        live.page.locator("#pad").scroll_into_view_if_needed()
+        light, firm = (live.page.evaluate(stroke, pressure) for pressure in (0.1, 1.0))
+        assert firm > 1.5 * light > 0
+
+
+def test_a_server_that_was_started_again_asks_for_its_own_address(browser):
+    """It has another token; its address in the open page is enough, without losing the page."""
+    options = ("mnist", "--limit", "100", "--port", str(children.free_port()))
+    with server(*options) as (_, found):
+        context = browser.new_context()
+        live = Watched(context, found)
+        live.wait("not started", STATUS)
+    live.wait("no server", STATUS)
+    with server(*options) as (_, found):
+        live.wait("does not know this page", "#gone")
+        live.page.evaluate("address => { location.href = address; }", found)
+        live.wait("not started", STATUS)
+        assert live.page.locator("#gone").is_hidden()
+        assert live.page.url == live.place
+    context.close()

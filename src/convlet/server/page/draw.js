@@ -66,7 +66,7 @@ export function draw() {
     }
   });
   labelled(() => asked(true), board.clear);
-  on("state", () => !drawn && forget());
+  on("state", () => (drawn ? sent() : forget()));
   on("epoch status", () => drawn && sent());
   forget();
 }

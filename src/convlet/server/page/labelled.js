@@ -51,7 +51,8 @@ export function labelled(keep, clear) {
 
 /** Images of one's own go with the network that they were made for. */
 function forgetLost() {
-  const there = items.filter(({ ref }) => state.own.includes(ref.index));
+  const kept = new Set(state.own.map(({ index }) => index));
+  const there = items.filter(({ ref }) => kept.has(ref.index));
   const lost = items.length - there.length;
   if (!lost) return;
   items.splice(0, items.length, ...there);
