@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import children
 import chromium
 import convlet
 from convlet import datasets
@@ -337,13 +336,14 @@ def test_a_pen_that_presses_draws_a_wider_line(browser, address):
 
 def test_a_server_that_was_started_again_asks_for_its_own_address(browser):
     """It has another token; its address in the open page is enough, without losing the page."""
-    options = ("mnist", "--limit", "100", "--port", str(children.free_port()))
+    options = ("mnist", "--limit", "100")
     with server(*options) as (_, found):
         context = browser.new_context()
         live = Watched(context, found)
         live.wait("not started", STATUS)
     live.wait("no server", STATUS)
-    with server(*options) as (_, found):
+    port = re.search(r":(\d+)/", found)[1]
+    with server(*options, "--port", port) as (_, found):
         live.wait("does not know this page", "#gone")
         live.page.evaluate("address => { location.href = address; }", found)
         live.wait("not started", STATUS)
