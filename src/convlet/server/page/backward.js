@@ -3,11 +3,11 @@
 import { greatest, overChannels } from "./arrays.js";
 import { chooseLabel } from "./chosen.js";
 import { byId, h, options, say } from "./dom.js";
-import { explain, register } from "./explain.js";
+import { explain } from "./explain.js";
 import { imageOf, layerWords } from "./forward.js";
 import { letterOf, maths, number, shape } from "./letters.js";
-import { maps } from "./maps.js";
 import { paint } from "./picture.js";
+import { pictures } from "./pictures.js";
 import { row, stageSection } from "./rows.js";
 import { className, classCount, on, state, tell } from "./store.js";
 import { forgetWeights, parameters, weights } from "./weights.js";
@@ -15,7 +15,7 @@ import { forgetWeights, parameters, weights } from "./weights.js";
 /** How an error comes back through a layer. */
 const THROUGH = { pool: "P⁻¹, 24", flatten: "F⁻¹, 24", relu: 10, softmax: 15 };
 
-let shown = [];
+const shown = pictures();
 let built = "";
 let image = null;
 
@@ -46,23 +46,15 @@ function build() {
   const key = JSON.stringify(state.model?.stages);
   if (!state.model || key === built) return;
   built = key;
-  shown = [];
+  shown.clear();
   forgetWeights();
   byId("errors").replaceChildren(...state.model.stages.map(stageOf).reverse(), saliency());
   showLabel();
 }
 
 function show(answer) {
-  for (const { picture, take } of shown) picture.show(take(answer));
+  shown.show(answer);
   say(byId("cost-back"), `E = ${number(answer.cost)} for ${className(state.label)}`);
-}
-
-/** A picture of an array in the answer. */
-function add(address, words, sizes, take, look = {}) {
-  const picture = maps({ address, words, sizes, pick: explain, ...look });
-  register(picture);
-  shown.push({ picture, take });
-  return picture.element;
 }
 
 function stageOf(stage) {
@@ -75,7 +67,7 @@ function stageOf(stage) {
     const [words] = layerWords(layer);
     const name = `Error of the output of ${words} of stage ${index}`;
     const take = ({ stages }) => stages[index].outputs[n];
-    const picture = add(`error/${index}/${n}`, name, layer.shape, take);
+    const picture = shown.add(`error/${index}/${n}`, name, layer.shape, take);
     const through = THROUGH[below[n + 1]?.kind ?? "softmax"];
     const letter = `∂E/∂a^{${index},${n}}`;
     rows.unshift(row(letter, `error of what ${words} gives`, through, layer.shape, picture));
@@ -83,7 +75,7 @@ function stageOf(stage) {
   rows.push(errorOf(stage, below, last), parameters(stage));
   if (index > 0) {
     const name = `Error of the input of stage ${index}`;
-    const down = add(`dx/${index}`, name, x_shape, ({ stages }) => stages[index].x);
+    const down = shown.add(`dx/${index}`, name, x_shape, ({ stages }) => stages[index].x);
     const equation = kind === "conv" ? 2 : 7;
     rows.push(row(`∂E/∂x^${index}`, "error of the stage's input", equation, x_shape, down));
   }
@@ -94,7 +86,7 @@ function stageOf(stage) {
 function errorOf({ index, z_shape }, below, last) {
   const take = ({ stages }) => stages[index].delta;
   if (last && !below.length) {
-    const picture = add(
+    const picture = shown.add(
       `error/${index}`,
       "x^L minus y, the error of the last stage",
       z_shape,
@@ -103,7 +95,7 @@ function errorOf({ index, z_shape }, below, last) {
     const letter = `δ^${index} = x^${index + 1} − y`;
     return row(letter, "probability minus label", 15, z_shape, picture);
   }
-  const picture = add(`delta/${index}`, `Error delta of stage ${index}`, z_shape, take);
+  const picture = shown.add(`delta/${index}`, `Error delta of stage ${index}`, z_shape, take);
   const through = THROUGH[below[0]?.kind];
   return row(`δ^${index} = ∂E/∂z^${index}`, "error of the stage", through, z_shape, picture);
 }
@@ -120,14 +112,14 @@ function saliency() {
   };
   const words = "Saliency: how much each pixel changes the cost";
   const flat = [...sizes.slice(0, 2), 1];
-  const heat = add("dx/0", words, flat, size, {
+  const heat = shown.add("dx/0", words, flat, size, {
     scale: "heat",
     goal: 170,
     letter: (address) => `|${letterOf(withChannel(address))}|`,
     pick: (address, from) => explain(withChannel(address), from),
   });
   const each = "Derivative of the cost by each pixel";
-  const signed = add("dx/0", each, sizes, derivative, { goal: 170 });
+  const signed = shown.add("dx/0", each, sizes, derivative, { goal: 170 });
   image = h("canvas", { role: "img", "aria-label": "The image", class: "seen" });
   showImage();
   const letter = h("span", { class: "maths" }, maths("∂E/∂x^0"));

@@ -3,10 +3,10 @@
 import { greatest } from "./arrays.js";
 import { bars } from "./bars.js";
 import { byId, h, say } from "./dom.js";
-import { explain, forgetPictures, register } from "./explain.js";
+import { explain, forgetPictures } from "./explain.js";
 import { number, shape } from "./letters.js";
-import { maps } from "./maps.js";
 import { asBytes, paint } from "./picture.js";
+import { pictures } from "./pictures.js";
 import { row, stageSection } from "./rows.js";
 import { className, on, state } from "./store.js";
 
@@ -18,7 +18,7 @@ const SIGMA = {
   softmax: ["softmax", 11],
 };
 
-let shown = [];
+const shown = pictures();
 let built = "";
 let probabilities = null;
 
@@ -50,26 +50,18 @@ function build() {
   const key = JSON.stringify(state.model?.stages);
   if (!state.model || key === built) return;
   built = key;
-  shown = [];
+  shown.clear();
   requestAnimationFrame(forgetPictures);
   probabilities(state.model.classes.map(() => 0));
   const words = "The image, x^0";
   const look = { scale: "grey", goal: 170, painted: asBytes };
   const sizes = state.model.input_shape;
-  const image = add("x/0", words, sizes, ({ stages }) => imageOf(stages[0].x), look);
+  const image = shown.add("x/0", words, sizes, ({ stages }) => imageOf(stages[0].x), look);
   const first = row("x^0", "as the network takes it", null, sizes, image);
   byId("stages").replaceChildren(
     stageSection("image-title", "The image", first),
     ...state.model.stages.map(stageOf),
   );
-}
-
-/** A picture of an array in the answer.  look.painted(array): what is seen in its place. */
-function add(address, words, sizes, take, { painted, ...look } = {}) {
-  const picture = maps({ address, words, sizes, pick: explain, ...look });
-  register(picture);
-  shown.push({ picture, take, painted });
-  return picture.element;
 }
 
 /** The affine map as the derivation writes it. */
@@ -81,13 +73,13 @@ function affine({ index, kind, b }) {
 function stageOf(stage) {
   const { index, kind, layers, z_shape } = stage;
   const words = `z of stage ${index}, ${shape(z_shape)}`;
-  const z = add(`z/${index}`, words, z_shape, ({ stages }) => stages[index].z);
+  const z = shown.add(`z/${index}`, words, z_shape, ({ stages }) => stages[index].z);
   const rows = [row(affine(stage), stage.affine, kind === "conv" ? 1 : 6, z_shape, z)];
   layers.forEach((layer, n) => {
     const [words, equation] = layerWords(layer);
     const name = `Output of ${words} of stage ${index}, ${shape(layer.shape)}`;
     const take = ({ stages }) => stages[index].outputs[n];
-    const picture = add(`out/${index}/${n}`, name, layer.shape, take, { scale: "heat" });
+    const picture = shown.add(`out/${index}/${n}`, name, layer.shape, take, { scale: "heat" });
     const letter = n === layers.length - 1 ? `x^${index + 1}` : `a^{${index},${n}}`;
     rows.push(row(letter, words, equation, layer.shape, picture));
   });
@@ -95,10 +87,7 @@ function stageOf(stage) {
 }
 
 function show(answer) {
-  for (const { picture, take, painted } of shown) {
-    const array = take(answer);
-    picture.show(array, painted?.(array));
-  }
+  shown.show(answer);
   const known = state.image?.label ?? null;
   probabilities(answer.probabilities, known);
   const best = greatest(answer.probabilities);
@@ -107,5 +96,6 @@ function show(answer) {
   const cost = byId("cost");
   cost.hidden = answer.cost === null;
   const letter = h("span", { class: "maths" }, "E = ");
-  cost.replaceChildren("cost ", letter, number(answer.cost), ` for ${className(answer.label)} `, h("small", {}, "(14)"));
+  const whose = ` for ${className(answer.label)} `;
+  cost.replaceChildren("cost ", letter, number(answer.cost), whose, h("small", {}, "(14)"));
 }
