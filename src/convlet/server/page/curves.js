@@ -1,5 +1,6 @@
 // The curves of every run, and the epochs as a table.
 
+import { newest } from "./api.js";
 import { chart } from "./chart.js";
 import { box, byId, h, table } from "./dom.js";
 import { count, number, percent, time } from "./letters.js";
@@ -7,6 +8,7 @@ import { beforeFrame, current, on, state } from "./store.js";
 
 const hidden = new Set();
 const LAST = 200; // epochs in the table
+const PROGRESS = 200; // ms between two pictures of a line that grows
 const FAINT = 500; // points of a run that is over
 const over = new WeakMap(); // its points -> those drawn
 
@@ -27,7 +29,8 @@ export function curves() {
     rows();
   });
   on("state epoch", list);
-  on("state epoch progress", draw);
+  on("state epoch", draw);
+  on("progress", newest(async () => draw(), PROGRESS));
   byId("epochs").parentElement.addEventListener("toggle", rows);
   list();
   draw();

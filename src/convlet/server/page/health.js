@@ -5,34 +5,32 @@ import { number } from "./letters.js";
 import { beforeFrame, on, state } from "./store.js";
 
 const LEVELS = { error: "Failed", warning: "Look here", note: "Note" };
+const NOTHING = "Nothing to say yet: training has not begun.";
+let said = "";
 
 export function health() {
   const draw = beforeFrame(show);
   on("health state", draw);
 }
 
+/** Only what is new: the list is read aloud when it changes. */
+function sayWords(words, otherwise) {
+  const key = JSON.stringify([words, otherwise]);
+  if (key === said) return;
+  said = key;
+  const items = words.map(({ level, text, stage }) => {
+    const where = stage === null ? "" : `, stage ${stage}`;
+    return h("li", { class: level }, h("strong", {}, `${LEVELS[level]}${where}: `), text);
+  });
+  const none = h("li", { class: "soft" }, otherwise);
+  byId("health-words").replaceChildren(...(items.length ? items : [none]));
+}
+
 function show() {
   const known = state.health;
   const words = known?.words ?? [];
   const stages = known?.stages ?? [];
-  byId("health-words").replaceChildren(
-    ...(words.length
-      ? words.map(({ level, text, stage }) =>
-          h(
-            "li",
-            { class: level },
-            h("strong", {}, `${LEVELS[level]}${stage === null ? "" : `, stage ${stage}`}: `),
-            text,
-          ),
-        )
-      : [
-          h(
-            "li",
-            { class: "soft" },
-            stages.length ? "Nothing looks wrong." : "Nothing to say yet: training has not begun.",
-          ),
-        ]),
-  );
+  sayWords(words, stages.length ? "Nothing looks wrong." : NOTHING);
   const rows = stages.map((one) => [
     String(one.stage),
     number(one.gradient_norm, 3),
