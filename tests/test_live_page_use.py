@@ -168,6 +168,12 @@ def test_what_is_said_of_x_and_of_the_saliency(browser, large):
         assert value == pytest.approx(channels.max(), rel=1e-3, abs=1e-9)
         picture(live, "Saliency").press("Enter")
         live.wait_told(f"dx/0/{','.join(map(str, place))}")
+        handed = network.errors(x[None], labels[:1])[0].outputs[0][0]
+        _, place, value = _pointed(live, "Error of the output of ReLU of stage 0")
+        assert value == pytest.approx(handed[place], rel=1e-3, abs=1e-9)
+        picture(live, "Error of the output of ReLU of stage 0").press("Enter")
+        live.wait_told(f"error/0/0/{','.join(map(str, place))}")
+        assert number(live.text("#core-value")) == value
 
 
 def _pointed(live, words):
