@@ -39,7 +39,7 @@ export function takeSettings() {
 }
 
 function showAddress() {
-  const rest = start.settings ? `#settings=${start.settings}` : "";
+  const rest = start.settings ? `#settings=${encodeURIComponent(start.settings)}` : "";
   history.replaceState(null, "", location.pathname + location.search + rest);
 }
 
