@@ -98,12 +98,13 @@ def test_only_a_drawing_that_is_kept_is_stored(browser, address):
 def test_wrong_settings_do_not_end_the_run(browser, address):
     with opened(browser, address) as live:
         live.press("start")
-        live.wait("training", STATUS)
+        live.press("pause")
+        live.wait("paused", STATUS)
         live.page.locator("#set-batch_size").fill("0")
         live.page.locator("#settings-use").click()
         live.wait("they are marked", "#notice")
         assert live.page.locator("#set-batch_size").get_attribute("aria-invalid") == "true"
-        assert live.text(STATUS) == "training"
+        assert live.text(STATUS) == "paused"
         live.page.locator("#settings-undo").click()
         live.press("reset")
         live.wait("not started", STATUS)
