@@ -238,6 +238,102 @@ def test_a_run_that_diverges_says_so_and_can_be_reset():
         assert np.array_equal(page.network.flat, first)
 
 
+FAILURES = {
+    "divergence": (None, "not finite"),
+    "memory": (MemoryError(), "out of memory"),
+    "Ctrl-C": (KeyboardInterrupt(), "KeyboardInterrupt"),
+}
+
+
+def raising(monkeypatch, of, gate, error):
+    """The engine waits until somebody wants to read; then it raises, or goes on and diverges."""
+    kind = type(of.engine)
+    train = kind.train
+
+    def waits(engine, *arguments):
+        with gate().changed:
+            assert gate().changed.wait_for(lambda: gate().readers, 5)
+        if error is not None:
+            raise error
+        return train(engine, *arguments)
+
+    monkeypatch.setattr(kind, "train", waits)
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_training_that_raises_while_somebody_reads_lets_both_go_on(name, monkeypatch):
+    error, words = FAILURES[name]
+    of = network("flatten, dense 16, dense 16, dense 3, softmax")
+    with served(of, learning_rate=1e6, epochs=50) as (page, client):
+        raising(monkeypatch, of, lambda: page._serving.session.gate, error)
+        done = threading.Event()
+        reader = threading.Thread(target=_read, args=(client, done))
+        reader.start()
+        client.do("start")
+        assert words in client.wait("failed")["error"]
+        client.do("reset")
+        done.set()
+        reader.join(60)
+        assert not reader.is_alive()
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_program_that_raises_while_somebody_reads_ends(name, monkeypatch):
+    error, words = FAILURES[name]
+    of = network("flatten, dense 16, dense 16, dense 3, softmax")
+    live, done, readers, caught = convlet.Live(DATA, browser=False), threading.Event(), [], []
+    raising(monkeypatch, of, lambda: live.session.gate, error)
+
+    class Reads(convlet.Callback):
+        def on_begin(self, run):
+            readers.append(threading.Thread(target=_read, args=(Client(live.page), done)))
+            readers[0].start()
+
+    def fit():
+        try:
+            of.fit(*DATA, epochs=50, learning_rate=1e6, callbacks=[live, Reads()])
+        except BaseException as raised:
+            caught.append(raised)
+
+    program = threading.Thread(target=fit, daemon=True)
+    try:
+        program.start()
+        program.join(60)
+        assert not program.is_alive()
+        assert isinstance(caught[0], type(error) if error else convlet.DivergedError)
+        run = Client(live.page).get("/api/state")["run"]
+        if name == "Ctrl-C":
+            assert (run["status"], run["error"]) == ("ended", None)
+        else:
+            assert run["status"] == "failed"
+            assert words in run["error"]
+    finally:
+        done.set()
+        readers[0].join(60)
+        live.close()
+
+
+@pytest.mark.parametrize("ends", ["the last epoch", "stopped inside an epoch"])
+def test_what_other_callbacks_do_at_the_end_of_a_program_is_not_read_half(ends):
+    """As `EarlyStopping`, which puts the best weights back."""
+    free = []
+
+    class Restores(convlet.Callback):
+        def on_progress(self, run):
+            run.stop = ends != "the last epoch"
+
+        def on_end(self, run):
+            free.append(not live.session.gate.working)
+
+    live = convlet.Live(DATA, browser=False)
+    try:
+        network().fit(*DATA, JUDGES, epochs=1, batch_size=8, callbacks=[Restores(), live])
+        assert free == [False]
+        assert not live.session.gate.working
+    finally:
+        live.close()
+
+
 def test_events_tell_progress_epochs_and_evaluations_of_a_whole_run():
     data = [np.concatenate([part] * 100) for part in DATA]  # epochs that take a moment
     with served(network(), data, epochs=3, batch_size=4) as (page, client):

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from convlet import equations as eq
 from convlet import inputs
 from convlet.augmentation import as_changes
 from convlet.engine import as_floats
@@ -125,10 +124,8 @@ def forward(session: Session, given: Mapping[str, Any]) -> Json:
     with session.still() as network:
         _refuse_large(network)
         found = network.activations(image[None])
+        cost = None if label is None else network.evaluate(image[None], np.array([label])).loss
     z = found[-1].inputs[-1]  # of the softmax
-    cost = None
-    if label is not None:
-        cost = float(eq.cross_entropy(z.astype(np.float64), np.array([label]))[0])
     return {
         "ref": given.get("ref"),
         "label": label,

@@ -9,12 +9,12 @@ from convlet import training
 from convlet.callbacks import Callback
 from convlet.engine import Samples, Steps, as_floats
 from convlet.equations import Array
-from convlet.errors import ConvletError, InputError
+from convlet.errors import InputError
 from convlet.inputs import as_threads
 from convlet.network import Network
 from convlet.optimizers import SGD
 from convlet.server.description import Json, samples_for
-from convlet.server.driver import ConflictError
+from convlet.server.driver import ConflictError, words_of
 from convlet.server.gate import Mode, Stopped
 from convlet.server.health import sample_of
 from convlet.server.proposals import Plan, network_for
@@ -100,12 +100,8 @@ class Trainer:
             self._fit()
         except Stopped:
             pass
-        except ConvletError as caught:
-            error = str(caught)
-        except MemoryError:
-            error = "out of memory: take a smaller batch size or network"
-        except Exception as caught:
-            error = f"{type(caught).__name__}: {caught}"
+        except BaseException as caught:  # whatever it is, readers go on
+            error = words_of(caught)
         session.gate.open()
         session.set_status("ended" if error is None else "failed", error)
 
