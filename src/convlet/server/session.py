@@ -196,16 +196,19 @@ class Session:
         with self.snapshot.of_network(self.network) as network:
             yield network
 
+    def taken(self) -> Network:
+        """Such a copy for whoever works long: a report, an evaluation, a file."""
+        return self.snapshot.taken(self.network)
+
     def evaluate(self) -> Json:
         """The network as it is now, on the images that judge it."""
         data = self.data
         if data is None or data.judges is None:
             raise ConflictError("there are no data to evaluate the network with")
         part = data.parts[data.judges]
-        with self.still() as network:
-            samples = network.samples(part.images, part.labels)
-            answers = network.seen(samples)
-            accuracy = answers.judged(None).accuracy
+        network = self.taken()
+        answers = network.seen(network.samples(part.images, part.labels))
+        accuracy = answers.judged(None).accuracy
         self._tell_evaluation(data, data.judges, answers, accuracy)
         assert self.evaluation is not None
         return self.evaluation
