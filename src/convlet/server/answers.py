@@ -13,7 +13,7 @@ from convlet.equations import Array
 from convlet.errors import InputError
 from convlet.explaining import explain
 from convlet.network import Network
-from convlet.server.description import Json
+from convlet.server.description import Json, label_of
 from convlet.server.driver import ConflictError
 from convlet.server.own import OwnImage, of_drawing, of_file
 from convlet.server.proposals import Proposal, proposed, size_of
@@ -41,7 +41,7 @@ def images(session: Session, part: Any, start: Any, count: Any, label: Any) -> J
         "images": [
             {
                 "ref": {"part": part, "index": int(n)},
-                "label": int(found.labels[n]),
+                "label": label_of(found.labels[n]),
                 "name": None if found.names is None else found.names[n],
                 "pixels": encoded(_shown(session, np.asarray(found.images[n]))),
             }

@@ -38,7 +38,7 @@ class Driver(Protocol):
         """A network from a file, and a new run.  Raises `ConflictError`, `InputError`."""
 
     def learn(self, images: Array, labels: Array, steps: int) -> Json:
-        """Train on these images alone.  Raises `ConflictError`."""
+        """A few steps on these images, beside others.  Raises `ConflictError`."""
 
     def close(self) -> None:
         """Training ends."""
