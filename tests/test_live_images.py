@@ -204,7 +204,7 @@ def test_so_many_own_images_are_kept(digits):
         levels = np.full((28, 28), n, np.uint8)  # dark ones are none with white as 1
         given = drawn(levels, prepare=False, keep=True)
         refs.append(digits.post("/api/drawing", **given)["ref"])
-    assert digits.ask("POST", "/api/forward", {"ref": refs[0]})[0] == 422
+    assert digits.ask("POST", "/api/forward", {"ref": refs[0]})[0] == 410
     assert digits.ask("POST", "/api/forward", {"ref": refs[3]})[0] == 200
     assert len(digits.get("/api/state")["own"]) == own.MOST
 

@@ -177,9 +177,13 @@ class Api:
 
     async def history(self, request: Request) -> Response:
         """The epochs of the run as `convlet train --history` writes them."""
-        rows = list(self.session.records[-1].rows)
-        text = csv_header() + "".join(map(csv_line, rows))
-        return _file("history.csv", text, "text/csv")
+
+        def written() -> Response:
+            rows = list(self.session.records[-1].rows)
+            text = csv_header() + "".join(map(csv_line, rows))
+            return _file("history.csv", text, "text/csv")
+
+        return await self.call(written)
 
     async def report(self, request: Request) -> Response:
         """The page of `convlet report`."""

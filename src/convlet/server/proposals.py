@@ -35,6 +35,9 @@ NONE: Mapping[str, Any] = {
 LEFT = ("momentum", "weight_decay", "shards", "recipe", "optimizer")
 """Fields that are as if they were not there where they are empty."""
 
+MOST_SEED = 2**53 - 1
+"""Greater ones lose digits in JavaScript: a page would begin another run than it says."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -139,6 +142,8 @@ def _settings(
         except InputError as error:
             if name != "shards":  # with the size of the minibatch, below
                 problems[name] = str(error)
+    if "seed" in values and "seed" not in problems and values["seed"] > MOST_SEED:
+        problems["seed"] = f"seed is {values['seed']}, expected at most {MOST_SEED} on a page"
     numbers = {name: chosen[name] for name in ("momentum", "weight_decay") if name in chosen}
     before = now.settings.optimizer if recipe is None else recipe.optimizer
     try:
