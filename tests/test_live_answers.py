@@ -1,7 +1,9 @@
 """What the live page answers is what the network computes; what is taken away is what was there."""
 
 import json
+import threading
 from base64 import b64decode, b64encode
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -256,7 +258,7 @@ def test_learning_one_image_changes_its_class_and_is_said():
     of.fit(*DATA, epochs=5, batch_size=8)
     with served(of) as (page, client):
         strange = np.full((6, 6), 120, np.uint8)
-        own = client.post("/api/drawing", **drawn(strange, prepare=False))
+        own = client.post("/api/drawing", **drawn(strange, prepare=False, keep=True))
         label = int(np.argmin(own["probabilities"]))
         found = client.post("/api/learn", items=[{"ref": own["ref"], "label": label}], steps=100)
         assert found["costs"][-1] < found["costs"][0]
@@ -305,3 +307,36 @@ def test_a_listener_that_goes_is_noticed_where_nothing_happens(trained, monkeypa
         assert next(lines)["type"] == "state"
         assert len(hub.boxes) == 1
     client.until(lambda run: not hub.boxes)
+
+
+def test_a_copy_between_two_steps_knows_how_many_epochs_there_were():
+    """An epoch is counted after its last step, without another one."""
+    with served() as (page, _):
+        session = page._serving.session
+        with session.still() as network:
+            assert network.epochs == 0
+        page.network.epochs = 1
+        with session.still() as network:
+            assert network.epochs == 1
+        assert session.taken().epochs == 1
+
+
+def test_a_long_answer_keeps_no_other_waiting(monkeypatch):
+    begun, done = threading.Event(), threading.Event()
+
+    def slow(*arguments, **more):
+        begun.set()
+        assert done.wait(60)
+        return "<!DOCTYPE html>"
+
+    monkeypatch.setattr(import_module("convlet.report"), "report", slow)
+    with served() as (_, client):
+        asking = threading.Thread(target=client.get, args=("/api/report",))
+        asking.start()
+        try:
+            assert begun.wait(60)
+            client.post("/api/forward", ref={"part": "train", "index": 0})
+            assert not done.is_set()
+        finally:
+            done.set()
+            asking.join()

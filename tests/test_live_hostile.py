@@ -519,6 +519,50 @@ def test_a_page_that_reads_nothing_is_left_and_holds_up_nobody(client, page, mon
         assert most <= 64
 
 
+class Slow:
+    """In the place of a transport, the loop and the flow of a connection: what a peer leaves."""
+
+    def __init__(self):
+        self.size, self.timers, self.aborted = 1000, [], False
+
+    def get_write_buffer_size(self):
+        return self.size
+
+    def abort(self):
+        self.aborted = True
+
+    def call_later(self, seconds, function, *arguments):
+        assert seconds == connections.UNREAD
+        self.timers.append(lambda: function(*arguments))
+        return self
+
+    def cancel(self):
+        self.timers.clear()
+
+    def pause_writing(self):
+        pass
+
+    resume_writing = pause_writing
+
+
+def test_a_peer_that_reads_slowly_is_not_left_and_one_that_stops_is():
+    peer = Slow()
+    connection = connections.Connection.__new__(connections.Connection)
+    connection.transport = connection.loop = connection.flow = peer
+    connection.unread = None
+    connection.pause_writing()
+    for _ in range(5):  # many deadlines for one answer
+        peer.size -= 1
+        peer.timers.pop()()
+        assert not peer.aborted
+        assert len(peer.timers) == 1
+    connection.resume_writing()
+    assert not peer.timers
+    connection.pause_writing()
+    peer.timers.pop()()
+    assert peer.aborted
+
+
 def test_training_under_fire_ends_with_the_same_bits(capfd):
     settings = {"epochs": 200, "batch_size": 8, "seed": 4}
     alone = network()

@@ -31,7 +31,9 @@ def test_a_network_without_data_can_be_looked_at_but_not_trained():
         assert client.ask("POST", "/api/train", {"do": "start"})[0] == 409
         assert client.ask("POST", "/api/evaluate", {})[0] == 409
         assert client.ask("GET", "/api/images")[0] == 422
-        own = client.post("/api/drawing", **drawn(np.eye(6, dtype=np.uint8) * 255, prepare=False))
+        own = client.post(
+            "/api/drawing", **drawn(np.eye(6, dtype=np.uint8) * 255, prepare=False, keep=True)
+        )
         assert client.post("/api/forward", ref=own["ref"])["cost"] is None
         assert client.ask("POST", "/api/backward", {"ref": own["ref"]})[0] == 422
         assert client.post("/api/backward", ref=own["ref"], label=1)["cost"] > 0
@@ -200,7 +202,26 @@ def test_so_many_own_images_are_kept(digits):
     refs = []
     for n in range(own.MOST + 3):
         levels = np.full((28, 28), n, np.uint8)  # dark ones are none with white as 1
-        refs.append(digits.post("/api/drawing", **drawn(levels, prepare=False))["ref"])
-    assert digits.ask("POST", "/api/forward", {"ref": refs[0]})[0] == 422
+        given = drawn(levels, prepare=False, keep=True)
+        refs.append(digits.post("/api/drawing", **given)["ref"])
+    assert digits.ask("POST", "/api/forward", {"ref": refs[0]})[0] == 410
     assert digits.ask("POST", "/api/forward", {"ref": refs[3]})[0] == 200
     assert len(digits.get("/api/state")["own"]) == own.MOST
+
+
+def test_a_drawing_that_was_kept_stays_while_others_are_drawn():
+    with served() as (_, client):
+        kept = []
+        for n in range(2):
+            for k in range(own.MOST + 6):
+                levels = np.full((6, 6), 100 + k, np.uint8)
+                found = client.post("/api/drawing", **drawn(levels, prepare=False))
+                assert found["ref"] is None
+                assert len(found["probabilities"]) == 3
+            levels = np.full((6, 6), 10 + n, np.uint8)
+            kept.append(client.post("/api/drawing", **drawn(levels, prepare=False, keep=True)))
+        assert client.get("/api/state")["own"] == [one["ref"] for one in kept]
+        items = [{"ref": one["ref"], "label": 1} for one in kept]
+        assert len(client.post("/api/learn", items=items)["probabilities"]) == 2
+        wrong = drawn(np.zeros((6, 6), np.uint8), keep="yes")
+        assert client.ask("POST", "/api/drawing", wrong)[0] == 422

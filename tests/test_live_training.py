@@ -1,13 +1,25 @@
 """The live page trains as `fit` and `convlet train` do, to the same bits, however it is paused."""
 
+import itertools
 import threading
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
 
 import convlet
+from convlet import SGD, Adam, AdamW
 from convlet.cli import main
-from live_pages import DATA, JUDGES, LAYERS, SHAPE, Client, network, says_ended, served
+from convlet.engine import Samples
+from convlet.run import Run
+from convlet.server import learning, telling
+from convlet.server.gate import Gate
+from convlet.server.hub import Hub
+from convlet.server.proposals import Plan, proposed
+from convlet.server.records import MOST_ROWS, Record
+from convlet.settings import Settings
+from convlet.text import parse_layers
+from live_pages import DATA, JUDGES, LAYERS, PATIENCE, SHAPE, Client, network, says_ended, served
 
 DROPPING = (
     "conv 4 3, relu, pool 2, flatten, dropout 0.3, dense 8, relu, dropout 0.5, dense 3, softmax"
@@ -238,6 +250,104 @@ def test_a_run_that_diverges_says_so_and_can_be_reset():
         assert np.array_equal(page.network.flat, first)
 
 
+FAILURES = {
+    "divergence": (None, "not finite"),
+    "memory": (MemoryError(), "out of memory"),
+    "Ctrl-C": (KeyboardInterrupt(), "KeyboardInterrupt"),
+}
+
+
+def raising(monkeypatch, of, gate, error):
+    """The engine waits until somebody wants to read; then it raises, or goes on and diverges."""
+    kind = type(of.engine)
+    train = kind.train
+
+    def waits(engine, *arguments):
+        end = monotonic() + PATIENCE
+        while not gate().readers:
+            assert monotonic() < end, "nobody reads"
+            sleep(0.001)
+        if error is not None:
+            raise error
+        return train(engine, *arguments)
+
+    monkeypatch.setattr(kind, "train", waits)
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_training_that_raises_while_somebody_reads_lets_both_go_on(name, monkeypatch):
+    error, words = FAILURES[name]
+    of = network("flatten, dense 16, dense 16, dense 3, softmax")
+    with served(of, learning_rate=1e6, epochs=50) as (page, client):
+        raising(monkeypatch, of, lambda: page._serving.session.gate, error)
+        done = threading.Event()
+        reader = threading.Thread(target=_read, args=(client, done))
+        reader.start()
+        client.do("start")
+        assert words in client.wait("failed")["error"]
+        client.do("reset")
+        done.set()
+        reader.join(60)
+        assert not reader.is_alive()
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_program_that_raises_while_somebody_reads_ends(name, monkeypatch):
+    error, words = FAILURES[name]
+    of = network("flatten, dense 16, dense 16, dense 3, softmax")
+    live, done, readers, caught = convlet.Live(DATA, browser=False), threading.Event(), [], []
+    raising(monkeypatch, of, lambda: live.session.gate, error)
+
+    class Reads(convlet.Callback):
+        def on_begin(self, run):
+            readers.append(threading.Thread(target=_read, args=(Client(live.page), done)))
+            readers[0].start()
+
+    def fit():
+        try:
+            of.fit(*DATA, epochs=50, learning_rate=1e6, callbacks=[live, Reads()])
+        except BaseException as raised:
+            caught.append(raised)
+
+    program = threading.Thread(target=fit, daemon=True)
+    try:
+        program.start()
+        program.join(60)
+        assert not program.is_alive()
+        assert isinstance(caught[0], type(error) if error else convlet.DivergedError)
+        run = Client(live.page).get("/api/state")["run"]
+        if name == "Ctrl-C":
+            assert (run["status"], run["error"]) == ("ended", None)
+        else:
+            assert run["status"] == "failed"
+            assert words in run["error"]
+    finally:
+        done.set()
+        readers[0].join(60)
+        live.close()
+
+
+@pytest.mark.parametrize("ends", ["the last epoch", "stopped inside an epoch"])
+def test_what_other_callbacks_do_at_the_end_of_a_program_is_not_read_half(ends):
+    """As `EarlyStopping`, which puts the best weights back."""
+    free = []
+
+    class Restores(convlet.Callback):
+        def on_progress(self, run):
+            run.stop = ends != "the last epoch"
+
+        def on_end(self, run):
+            free.append(not live.session.gate.working)
+
+    live = convlet.Live(DATA, browser=False)
+    try:
+        network().fit(*DATA, JUDGES, epochs=1, batch_size=8, callbacks=[Restores(), live])
+        assert free == [False]
+        assert not live.session.gate.working
+    finally:
+        live.close()
+
+
 def test_events_tell_progress_epochs_and_evaluations_of_a_whole_run():
     data = [np.concatenate([part] * 100) for part in DATA]  # epochs that take a moment
     with served(network(), data, epochs=3, batch_size=4) as (page, client):
@@ -300,6 +410,7 @@ def test_new_settings_are_a_new_network_and_the_same_as_one_made_by_hand():
         ({"augmentation": "shift x"}, "augmentation"),
         ({"recipe": "cake"}, "recipe"),
         ({"seed": 2**64}, "seed"),
+        ({"seed": 2**53}, "seed"),
         ({"shards": 1000}, "shards"),
         ({"__class__": 1}, "__class__"),
     ],
@@ -325,6 +436,164 @@ def test_an_empty_field_is_off_and_a_recipe_fills_what_is_not_given():
         settings = client.post("/api/check", recipe="default", layers=LAYERS)["settings"]
         assert (settings["optimizer"], settings["schedule"]) == ("adam", "one-cycle")
         assert settings["learning_rate"] == convlet.recipes.recipe("default").learning_rate
+
+
+# settings that are there, each other than the usual one, and a recipe that they differ from
+OTHERS = {
+    "layers": LAYERS,
+    "learning_rate": 0.03,
+    "batch_size": 16,
+    "epochs": 7,
+    "seed": 11,
+    "augmentation": "shift 1",
+    "schedule": "one-cycle",
+    "label_smoothing": 0.1,
+    "clip_norm": 2.0,
+    "shards": 2,
+    "patience": 3,
+}
+OPTIMISERS = {
+    "sgd": SGD(weight_decay=0.001),
+    "momentum": SGD(0.7, weight_decay=0.001),
+    "nesterov": SGD(0.7, nesterov=True),
+    "adam": Adam(beta1=0.8),
+    "adamw": AdamW(weight_decay=0.2),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("recipe", ["default", None])
+def test_settings_that_come_back_in_whole_or_in_part_are_the_same(name, recipe):
+    settings = {key: value for key, value in OTHERS.items() if key != "layers"}
+    now = Settings(optimizer=OPTIMISERS[name], **settings)
+    plan = Plan(parse_layers(LAYERS), now, recipe)
+    net = network()
+    whole = plan.as_json()
+    assert {one: whole[one] for one in OTHERS} == OTHERS
+    assert proposed(whole, plan, net, None).plan == plan
+    for left_out in whole:
+        if left_out != "recipe":
+            part = {key: value for key, value in whole.items() if key != left_out}
+            assert proposed(part, plan, net, None).plan == plan, left_out
+    changed = proposed({"recipe": recipe, "epochs": 9}, plan, net, None).plan
+    assert changed == Plan(plan.layers, now.but(epochs=9), recipe)
+
+
+def test_another_recipe_brings_its_own_values_and_an_empty_rate_is_that_of_the_recipe():
+    now = Settings(optimizer="adam", learning_rate=0.5, patience=3)
+    plan = Plan(parse_layers(LAYERS), now, "default")
+    found = proposed({"recipe": "plain", "layers": LAYERS}, plan, network(), None).plan
+    assert found.settings == convlet.recipes.recipe("plain").settings_but()
+    found = proposed({"recipe": "default", "learning_rate": None}, plan, network(), None).plan
+    assert found.settings.learning_rate == convlet.recipes.recipe("default").learning_rate
+    assert found.settings.patience == 3
+
+
+def test_many_epochs_are_told_thinned_and_kept_whole_for_the_history():
+    record = Record(1, "run 1", {})
+    rows = [convlet.Row(n, 1.0, None, None, 0.1) for n in range(1, 10 * MOST_ROWS + 8)]
+    record.rows += rows
+    told = record.as_json(True)["rows"]
+    assert MOST_ROWS / 2 <= len(told) <= MOST_ROWS
+    assert told[-1]["epoch"] == rows[-1].epoch
+    assert record.rows == rows
+    record.close()
+    assert [row.epoch for row in record.rows] == [row["epoch"] for row in told]
+
+
+def test_a_pause_and_single_steps_are_no_part_of_the_rate(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(telling, "perf_counter", lambda: clock[0])
+    of = network()
+    run = Run(of, Settings(batch_size=10), 1000, 0, ())
+    ignore = lambda run: None  # noqa: E731
+    teller = telling.Teller(Hub(), Record(1, "run 1", {}), ignore, ignore)
+    teller.on_begin(run)
+    for step in range(1, 21):  # one by one, with a pause after each
+        clock[0] += 0.1
+        run.step = step
+        teller.on_progress(run)
+        clock[0] += 100.0
+        teller.resumed()
+    for step in range(21, 31):
+        clock[0] += 0.1
+        run.step = step
+        teller.on_progress(run)
+    assert teller.progress["images_per_second"] == pytest.approx(100)
+
+
+def test_the_state_is_told_while_a_command_takes_its_time():
+    with served() as (page, client), page._serving.session.commands:
+        assert client.get("/api/state")["run"]["status"] == "idle"
+
+
+# ------------------------------------------------------------------- images that somebody labelled
+
+
+@pytest.mark.parametrize("count", [1, 32, 64])
+def test_images_are_learned_beside_as_many_of_training(count, monkeypatch):
+    of, calls = network(), []
+    kind = type(of.engine)
+    train = kind.train
+
+    def seen(engine, flat, slots, samples, *more):
+        calls.append(samples)
+        return train(engine, flat, slots, samples, *more)
+
+    with served(of) as (_, client):
+        monkeypatch.setattr(kind, "train", seen)
+        items = [{"ref": {"part": "train", "index": n}} for n in range(count)]
+        found = client.post("/api/learn", items=items, steps=7)
+    assert len(found["costs"]) == 7
+    assert {len(samples) for samples in calls} == {count + 64}
+    assert calls[0].weight[:count].sum() == pytest.approx(0.5)
+    assert calls[0].weight[count:].sum() == pytest.approx(0.5)
+
+
+def test_steps_on_labelled_images_do_not_depend_on_the_calls_that_they_are_cut_into():
+    samples = Samples(FLOATS[0][:20], FLOATS[1][:20].astype(np.int32))
+    flats = []
+    for seconds in (0.0, 1e9):
+        of = network(DROPPING)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(learning, "SECONDS_PER_CALL", seconds)
+            gate = Gate(lambda waits: None)
+            costs = list(learning.learned(of, samples, 40, gate, None, lambda: True))
+        assert len(costs) == 40
+        flats.append(of.flat)
+        calls = gate.version
+        assert calls == 40 if seconds == 0.0 else calls < 10
+    assert np.array_equal(*flats)
+
+
+def test_learning_can_be_ended_and_keeps_nobody_waiting(monkeypatch):
+    monkeypatch.setattr(learning, "SECONDS_PER_CALL", 0.0)
+    with served() as (_, client):
+        found = []
+        given = {"items": [{"ref": {"part": "train", "index": 0}}], "steps": 1000}
+        monkeypatch.setattr(learning, "perf_counter", slow_clock(client))
+        learns = threading.Thread(target=lambda: found.append(client.post("/api/learn", **given)))
+        learns.start()
+        learns.join(60)
+        assert not learns.is_alive()
+        assert 0 < len(found[0]["costs"]) < 1000
+        assert client.get("/api/state")["can"] == ["start", "step", "epoch", "reset"]
+
+
+def slow_clock(client):
+    """In the place of the clock of `learning`: at its third step others ask, and one has enough."""
+    count = itertools.count()
+
+    def clock():
+        if next(count) == 4:
+            assert client.get("/api/state")["can"] == ["stop"]
+            client.post("/api/forward", ref={"part": "train", "index": 0})
+            assert client.ask("POST", "/api/train", {"do": "reset"})[0] == 409
+            assert client.ask("POST", "/api/settings", {"epochs": 1})[0] == 409
+            client.do("stop")
+        return 0.0
+
+    return clock
 
 
 def test_options_of_one_training_are_those_of_train(images, capsys):

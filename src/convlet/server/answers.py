@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from convlet import equations as eq
 from convlet import inputs
 from convlet.augmentation import as_changes
 from convlet.engine import as_floats
@@ -14,7 +13,7 @@ from convlet.equations import Array
 from convlet.errors import InputError
 from convlet.explaining import explain
 from convlet.network import Network
-from convlet.server.description import Json
+from convlet.server.description import Json, label_of
 from convlet.server.driver import ConflictError
 from convlet.server.own import OwnImage, of_drawing, of_file
 from convlet.server.proposals import Proposal, proposed, size_of
@@ -42,7 +41,7 @@ def images(session: Session, part: Any, start: Any, count: Any, label: Any) -> J
         "images": [
             {
                 "ref": {"part": part, "index": int(n)},
-                "label": int(found.labels[n]),
+                "label": label_of(found.labels[n]),
                 "name": None if found.names is None else found.names[n],
                 "pixels": encoded(_shown(session, np.asarray(found.images[n]))),
             }
@@ -82,21 +81,25 @@ def _list(value: Any, name: str, most: int) -> list[Any]:
 
 
 def own_file(session: Session, data: bytes) -> Json:
-    """An image file that becomes one of the visitor's own."""
-    return _kept(session, of_file(data, session.network))
+    """An image file that becomes one of the visitor's own, and what the network says of it."""
+    return _own(session, of_file(data, session.network), True)
 
 
 def own_drawing(session: Session, given: dict[str, Any]) -> Json:
-    """A drawing that becomes one of the visitor's own, and what the network says of it."""
-    return _kept(session, of_drawing(given, session.network))
+    """What the network says of a drawing.
+
+    keep: it becomes one of the visitor's own; while a line grows, nothing is kept of its pictures.
+    """
+    keep = inputs.as_bool(given.get("keep", False), "keep")
+    return _own(session, of_drawing(given, session.network), keep)
 
 
-def _kept(session: Session, own: OwnImage) -> Json:
+def _own(session: Session, own: OwnImage, keep: bool) -> Json:
     with session.still() as network:
         probabilities = network.predict_proba(own.image[None])[0]
-    number = session.own.add(own)
+    number = session.own.add(own) if keep else None
     return {
-        "ref": {"part": "own", "index": number},
+        "ref": None if number is None else {"part": "own", "index": number},
         "pixels": encoded(_shown(session, own.image)),
         "shape": list(own.image.shape),
         "said": own.said,
@@ -125,10 +128,8 @@ def forward(session: Session, given: Mapping[str, Any]) -> Json:
     with session.still() as network:
         _refuse_large(network)
         found = network.activations(image[None])
+        cost = None if label is None else network.evaluate(image[None], np.array([label])).loss
     z = found[-1].inputs[-1]  # of the softmax
-    cost = None
-    if label is not None:
-        cost = float(eq.cross_entropy(z.astype(np.float64), np.array([label]))[0])
     return {
         "ref": given.get("ref"),
         "label": label,
@@ -190,9 +191,9 @@ def explained(session: Session, given: Mapping[str, Any]) -> Json:
     differences = inputs.as_bool(given.get("differences", False), "differences")
     what: Any = given.get("what")
     rate = session.plan.settings.learning_rate
-    with session.still() as network:
-        found = explain(network, image, label, what, differences, learning_rate=rate)
-        return found.as_json()
+    network = session.taken()
+    _refuse_large(network)
+    return explain(network, image, label, what, differences, learning_rate=rate).as_json()
 
 
 def _needed(label: int | None) -> int:

@@ -152,8 +152,7 @@ class Api:
         def saved() -> Response:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.safetensors"
-                with self.session.still() as network:
-                    network.save(path)
+                self.session.taken().save(path)
                 return _file(path.name, path.read_bytes(), "application/octet-stream")
 
         return await self.call(saved)
@@ -178,9 +177,13 @@ class Api:
 
     async def history(self, request: Request) -> Response:
         """The epochs of the run as `convlet train --history` writes them."""
-        rows = list(self.session.records[-1].rows)
-        text = csv_header() + "".join(map(csv_line, rows))
-        return _file("history.csv", text, "text/csv")
+
+        def written() -> Response:
+            rows = list(self.session.records[-1].rows)
+            text = csv_header() + "".join(map(csv_line, rows))
+            return _file("history.csv", text, "text/csv")
+
+        return await self.call(written)
 
     async def report(self, request: Request) -> Response:
         """The page of `convlet report`."""
@@ -190,20 +193,20 @@ class Api:
             from convlet.report import report
 
             data, rows = session.data, History(session.records[-1].rows)
-            with session.still() as network:
-                if data is None or data.judges is None:
-                    page = report(network, history=rows or None)
-                else:
-                    part = data.parts["test" if "test" in data.parts else data.judges]
-                    page = report(
-                        network,
-                        part.images,
-                        part.labels,
-                        rows or None,
-                        data_name=data.name,
-                        names=part.names,
-                        said=data.said,
-                    )
+            network = session.taken()
+            if data is None or data.judges is None:
+                page = report(network, history=rows or None)
+            else:
+                part = data.parts["test" if "test" in data.parts else data.judges]
+                page = report(
+                    network,
+                    part.images,
+                    part.labels,
+                    rows or None,
+                    data_name=data.name,
+                    names=part.names,
+                    said=data.said,
+                )
             return _file("report.html", page, "text/html")
 
         return await self.call(made)

@@ -23,6 +23,7 @@ from convlet.server.driver import ConflictError
 from convlet.server.exchange import Answer, Exchange, error
 from convlet.server.files_of_page import file_of_page, headers_of_all
 from convlet.server.hosts import is_address, is_loopback
+from convlet.server.own import GoneError
 from convlet.server.session import Session
 
 TICKET = 60.0
@@ -135,6 +136,8 @@ async def _refused(request: Request, refused: Exception) -> Response:
             return error(refused.status_code, refused.detail)
         case ConflictError():
             return error(409, str(refused))
+        case GoneError():
+            return error(410, str(refused), refused.parameter)
         case ConvletError():
             return error(422, str(refused), refused.parameter)
         case MemoryError():

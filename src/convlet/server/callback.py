@@ -1,5 +1,6 @@
 """`Live`: the callback that shows any `fit` on the live page."""
 
+import sys
 from typing import Any, cast
 
 from convlet.callbacks import Callback
@@ -7,7 +8,7 @@ from convlet.equations import Array
 from convlet.network import Network
 from convlet.run import Row, Run
 from convlet.server.description import Json
-from convlet.server.driver import ConflictError
+from convlet.server.driver import ConflictError, words_of
 from convlet.server.gate import Mode, Stopped
 from convlet.server.given import as_data
 from convlet.server.health import sample_of
@@ -85,6 +86,7 @@ class Live(Callback):
         """Where it is served, from the first `fit` on."""
 
     def on_begin(self, run: Run) -> None:
+        self.handled = sys.exception()  # the caller's own, if `fit` is called while it is handled
         network = cast(Network, run.network)  # which alone is trained by `fit`
         plan = Plan(network.layers, run.settings, None)
         if self.page is None:
@@ -102,7 +104,7 @@ class Live(Callback):
         self.session.status = "running"
         self.session.teller.on_begin(run)
         self.session.hub.refresh()
-        self._pass(run)
+        self._pass(run, False)
 
     def _take_sample(self, network: Network) -> None:
         if self.data is not None:
@@ -113,24 +115,31 @@ class Live(Callback):
         self.session.gate.open()
         self.session.teller.on_progress(run)
         if run.step < run.steps:  # else the epoch is closed before anything changes
-            self._pass(run)
+            self._pass(run, run.stop)
 
     def on_epoch(self, run: Run, row: Row) -> None:
         self.session.teller.on_epoch(run, row)
         self.session.gate.close(run, ())
-        if run.epoch < run.epochs and not run.stop:
-            self._pass(run)
+        self._pass(run, run.stop or run.epoch == run.epochs)
 
-    def _pass(self, run: Run) -> None:
-        try:
-            self.session.gate.pass_()
-        except Stopped:
-            run.stop = True
+    def _pass(self, run: Run, last: bool) -> None:
+        """last: nothing follows but the ends of other callbacks, which may change parameters."""
+        gate = self.session.gate
+        if not last:
+            try:
+                gate.pass_()
+                return
+            except Stopped:
+                run.stop = True
+        gate.hold()
 
     def on_end(self, run: Run) -> None:
-        self.session.gate.finish(run, (), None)
-        self.session.gate.open()
-        self.session.set_status("ended")
+        self.session.gate.open()  # whoever had the turn: the engine, where it raised
+        error = sys.exception()
+        if error is self.handled or not isinstance(error, Exception):
+            self.session.set_status("ended")
+        else:
+            self.session.set_status("failed", words_of(error))
 
     def close(self) -> None:
         """The page ends; training goes on."""

@@ -90,7 +90,18 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.unread is None:
-            self.unread = self.loop.call_later(UNREAD, self.transport.abort)
+            self._watch()
+
+    def _watch(self) -> None:
+        """A peer that has taken nothing by then is left; a slow one has as long again."""
+        size = self.transport.get_write_buffer_size()
+        self.unread = self.loop.call_later(UNREAD, self._check, size)
+
+    def _check(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() < before:
+            self._watch()
+        else:
+            self.transport.abort()
 
     def resume_writing(self) -> None:
         super().resume_writing()

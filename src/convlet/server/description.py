@@ -13,7 +13,7 @@ from convlet.engine import Samples
 from convlet.equations import Array
 from convlet.layers import Conv2D, Layer
 from convlet.network import Network
-from convlet.optimizers import BY_NAME, SGD
+from convlet.optimizers import BY_NAME, SGD, Optimizer
 from convlet.recipes import Recipe
 from convlet.schedules import SCHEDULES
 from convlet.settings import Settings
@@ -32,16 +32,20 @@ def choices() -> Json:
     }
 
 
+def optimizer_name(optimizer: Optimizer) -> str:
+    """The one that a page chooses it by."""
+    if isinstance(optimizer, SGD) and optimizer.momentum:
+        return "nesterov" if optimizer.nesterov else "momentum"
+    return optimizer.name
+
+
 def settings_json(settings: Settings, layers: Sequence[Layer], recipe: str | None) -> Json:
     """The values of the page's fields, each of which `proposals.proposed` takes back."""
     optimizer = settings.optimizer
-    name = optimizer.name
-    if isinstance(optimizer, SGD) and optimizer.momentum:
-        name = "nesterov" if optimizer.nesterov else "momentum"
     return {
         "layers": format_layers(layers),
         "recipe": recipe,
-        "optimizer": name,
+        "optimizer": optimizer_name(optimizer),
         "momentum": optimizer.momentum if isinstance(optimizer, SGD) else None,
         "weight_decay": optimizer.weight_decay,
         "learning_rate": settings.learning_rate,
@@ -106,6 +110,11 @@ def model_json(network: Network) -> Json:
         "stages": [stage_json(stage) for stage in network.stages],
         "data": network.data,
     }
+
+
+def label_of(label: Any) -> int | None:
+    """A label of data; None for one that is no class of theirs, -1."""
+    return int(label) if label >= 0 else None
 
 
 @dataclass(frozen=True, eq=False)

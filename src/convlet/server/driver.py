@@ -13,6 +13,15 @@ class ConflictError(ConvletError):
     """What was asked for makes no sense as things are."""
 
 
+def words_of(error: BaseException) -> str:
+    """Why training failed."""
+    if isinstance(error, ConvletError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory: take a smaller batch size or network"
+    return f"{type(error).__name__}: {error}"
+
+
 class Driver(Protocol):
     """Who trains the network of a session: the session's own thread, or a program."""
 
@@ -29,7 +38,7 @@ class Driver(Protocol):
         """A network from a file, and a new run.  Raises `ConflictError`, `InputError`."""
 
     def learn(self, images: Array, labels: Array, steps: int) -> Json:
-        """Train on these images alone.  Raises `ConflictError`."""
+        """A few steps on these images, beside others.  Raises `ConflictError`."""
 
     def close(self) -> None:
         """Training ends."""

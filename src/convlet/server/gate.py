@@ -76,11 +76,15 @@ class Gate(NoCheckpoints, Callback):
                 self.readers -= 1
                 self.changed.notify_all()
 
+    def hold(self) -> None:
+        """Nobody reads until `open`."""
+        with self.changed:
+            self._take()
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Inside, nobody reads: for changes between two runs."""
-        with self.changed:
-            self._take()
+        self.hold()
         try:
             yield
         finally:
@@ -103,9 +107,12 @@ class Gate(NoCheckpoints, Callback):
                 self.mode = "pause"
 
     def finish(self, run: Run, callbacks: object, error: BaseException | None) -> None:
-        """What follows may change the parameters, as `EarlyStopping` does; then `open`."""
-        with self.changed:
-            self._take()
+        """What follows may change the parameters, as `EarlyStopping` does; then `open`.
+
+        Where the engine raised, it had the turn still, and readers wait for it.
+        """
+        self.open()
+        self.hold()
 
     # as a callback
 

@@ -23,10 +23,14 @@ from convlet.wording import size
 
 MOST = 64
 UNCHANGED = "taken as it is"
-MOST_SIDE = 1024
-"""Of a drawing."""
+MOST_SIDE = 436
+"""Of a drawing: so many pixels in base64 are a body of JSON still."""
 _decoding = Lock()
 """One file at a time: decoders warn, and the filters of warnings are those of the process."""
+
+
+class GoneError(InputError):
+    """An image that is not kept any more."""
 
 
 class OwnImage(NamedTuple):
@@ -54,12 +58,13 @@ class Own:
         return number
 
     def get(self, number: int) -> Images:
-        """Raises `InputError` for one that is not kept any more."""
+        """Raises `GoneError` for one that was, `InputError` for one that never was."""
         with self.lock:
             found = self.images.get(number)
         if found is None:
             hint = f"the {MOST} newest are kept: give it again"
-            raise InputError("ref", number, found=f"is {number}, which is not here", hint=hint)
+            kind = GoneError if number < self.count else InputError
+            raise kind("ref", number, found=f"is {number}, which is not here", hint=hint)
         return found.image
 
     def numbers(self) -> list[int]:

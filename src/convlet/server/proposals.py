@@ -9,8 +9,8 @@ from convlet import recipes
 from convlet.errors import InputError
 from convlet.layers import Layer
 from convlet.network import Network
-from convlet.optimizers import Adam, Optimizer, as_optimizer, with_numbers
-from convlet.server.description import Data, Json, settings_json, stage_json
+from convlet.optimizers import Optimizer, as_optimizer, with_numbers
+from convlet.server.description import Data, Json, optimizer_name, settings_json, stage_json
 from convlet.settings import Settings
 from convlet.stages import Stage, group
 from convlet.text import parse_layers
@@ -34,6 +34,9 @@ NONE: Mapping[str, Any] = {
 """What an empty field means: off, or the usual value."""
 LEFT = ("momentum", "weight_decay", "shards", "recipe", "optimizer")
 """Fields that are as if they were not there where they are empty."""
+
+MOST_SEED = 2**53 - 1
+"""Greater ones lose digits in JavaScript: a page would begin another run than it says."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ class Proposal:
 def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data | None) -> Proposal:
     """The plan for these fields.
 
-    What is not given is that of the recipe where one is given, else as it is now.  What is given
-    as null or an empty text is off, or the usual value.
+    What is not given is that of the recipe where another one is given, else as it is now.  What is
+    given as null or an empty text is off, or the usual value: a rate is that of the recipe.
     """
     problems: dict[str, str] = {}
     filled = {k: NONE.get(k) if v in (None, "") else v for k, v in given.items()}
@@ -84,7 +87,11 @@ def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data |
     if "recipe" in chosen:
         try:
             name = str(chosen["recipe"])
-            recipe = recipes.recipe(name) if data is None else data.recipe(name)
+            found = recipes.recipe(name) if data is None else data.recipe(name)
+            if name != now.recipe:
+                recipe = found
+            elif chosen.get("learning_rate", 0) is None and "optimizer" not in chosen:
+                chosen["learning_rate"] = found.learning_rate
         except InputError as error:
             problems["recipe"] = str(error)
     layers, stages = _layers(chosen, recipe, now, network, problems)
@@ -135,6 +142,8 @@ def _settings(
         except InputError as error:
             if name != "shards":  # with the size of the minibatch, below
                 problems[name] = str(error)
+    if "seed" in values and "seed" not in problems and values["seed"] > MOST_SEED:
+        problems["seed"] = f"seed is {values['seed']}, expected at most {MOST_SEED} on a page"
     numbers = {name: chosen[name] for name in ("momentum", "weight_decay") if name in chosen}
     before = now.settings.optimizer if recipe is None else recipe.optimizer
     try:
@@ -155,10 +164,9 @@ def _settings(
 
 
 def _optimizer(name: str | None, before: Optimizer, numbers: Mapping[str, Any]) -> Optimizer:
-    """The optimiser of that name; of Adam with the numbers that it had before."""
-    found = before if name is None else as_optimizer(name)
-    if isinstance(found, Adam) and type(found) is type(before):
-        found = before
+    """The optimiser of that name; with the numbers that it had, if it is the same."""
+    same = name in (None, optimizer_name(before))
+    found = before if same else as_optimizer(name)
     return with_numbers(found, **numbers)
 
 

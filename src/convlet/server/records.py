@@ -7,6 +7,8 @@ from typing import Any
 from convlet.run import Row
 
 MOST_POINTS = 2_000
+MOST_ROWS = 500
+"""Epochs of a run that pages are told; the file of the history has all of the run that is there."""
 MOST_RUNS = 20
 """Those shown beside each other; the oldest goes."""
 
@@ -34,7 +36,7 @@ class Curve:
 
 def _thinned(rows: list[Row]) -> list[Row]:
     """At most so many, the last one among them."""
-    each = -(-len(rows) // MOST_POINTS) or 1
+    each = -(-len(rows) // MOST_ROWS) or 1
     return rows[::-1][::each][::-1]
 
 
@@ -56,6 +58,10 @@ class Record:
     rows: list[Row] = field(default_factory=list)
     curve: Curve = field(default_factory=Curve)
     learned: int = 0
+
+    def close(self) -> None:
+        """It is only shown from now on."""
+        self.rows = _thinned(self.rows)
 
     def as_json(self, current: bool) -> dict[str, Any]:
         return {

@@ -16,7 +16,7 @@ from convlet.errors import InputError
 from convlet.inputs import as_count
 from convlet.network import Network
 from convlet.run import Answers, Run
-from convlet.server.description import Data, Json, choices, class_names, model_json
+from convlet.server.description import Data, Json, choices, class_names, label_of, model_json
 from convlet.server.driver import ConflictError, Driver
 from convlet.server.evaluation import evaluation_of
 from convlet.server.gate import Gate
@@ -65,23 +65,26 @@ class Session:
     # what pages are told
 
     def state(self) -> Json:
-        """Everything that a page which just came needs."""
-        with self.commands:
-            current = self.records[-1]
-            return {
-                "type": "state",
-                "version": __version__,
-                "settings": self.plan.as_json(),
-                "choices": choices(),
-                "model": model_json(self.network),
-                "data": None if self.data is None else self.data.as_json(self.network),
-                "run": self.run(),
-                "runs": [one.as_json(one is current) for one in self.records],
-                "can": self.driver.can(),
-                "own": [{"part": "own", "index": number} for number in self.own.numbers()],
-                "evaluation": self.evaluation,
-                "health": self.health_json(),
-            }
+        """Everything that a page which just came needs.
+
+        Whoever changes something tells it afterwards, so that no command has to be waited for.
+        """
+        records = self.records
+        current = records[-1]
+        return {
+            "type": "state",
+            "version": __version__,
+            "settings": self.plan.as_json(),
+            "choices": choices(),
+            "model": model_json(self.network),
+            "data": None if self.data is None else self.data.as_json(self.network),
+            "run": self.run(),
+            "runs": [one.as_json(one is current) for one in records],
+            "can": self.driver.can(),
+            "own": [{"part": "own", "index": number} for number in self.own.numbers()],
+            "evaluation": self.evaluation,
+            "health": self.health_json(),
+        }
 
     def run(self) -> Json:
         """Where training stands."""
@@ -126,11 +129,16 @@ class Session:
 
     def new_record(self, name: str | None = None) -> None:
         """The run of a network from its first weights on; one that learned nothing is replaced."""
-        number = self.records[-1].id + 1 if self.records else 1
-        if self.records and not (self.records[-1].rows or self.records[-1].curve.points):
-            number = self.records.pop().id
-        self.records.append(Record(number, name or f"run {number}", self.plan.as_json()))
-        del self.records[:-MOST_RUNS]
+        earlier, number = list(self.records), 1
+        if earlier:
+            last = earlier[-1]
+            number = last.id + 1
+            if last.rows or last.curve.points:
+                last.close()
+            else:
+                number = earlier.pop().id
+        new = Record(number, name or f"run {number}", self.plan.as_json())
+        self.records = [*earlier, new][-MOST_RUNS:]  # at once: nobody finds none
         self.teller = Teller(self.hub, self.records[-1], self._look, self._judged)
         self.evaluation, self.health, self.words = None, [], []
         self.status, self.error = "idle", None
@@ -196,16 +204,19 @@ class Session:
         with self.snapshot.of_network(self.network) as network:
             yield network
 
+    def taken(self) -> Network:
+        """Such a copy for whoever works long: a report, an evaluation, a file."""
+        return self.snapshot.taken(self.network)
+
     def evaluate(self) -> Json:
         """The network as it is now, on the images that judge it."""
         data = self.data
         if data is None or data.judges is None:
             raise ConflictError("there are no data to evaluate the network with")
         part = data.parts[data.judges]
-        with self.still() as network:
-            samples = network.samples(part.images, part.labels)
-            answers = network.seen(samples)
-            accuracy = answers.judged(None).accuracy
+        network = self.taken()
+        answers = network.seen(network.samples(part.images, part.labels))
+        accuracy = answers.judged(None).accuracy
         self._tell_evaluation(data, data.judges, answers, accuracy)
         assert self.evaluation is not None
         return self.evaluation
@@ -221,7 +232,7 @@ class Session:
             return self.own.get(as_count(ref.get("index"), "index", 0)), None
         part = self.part(ref["part"])
         index = as_count(ref.get("index"), "index", 0, len(part) - 1)
-        return meant(np.asarray(part.images[index]), self.network), int(part.labels[index])
+        return meant(np.asarray(part.images[index]), self.network), label_of(part.labels[index])
 
     def part(self, name: Any) -> Split:
         """A part of the data.  Raises `InputError`."""

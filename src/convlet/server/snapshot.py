@@ -9,7 +9,7 @@ from convlet.server.gate import Gate
 
 
 class Snapshot:
-    """Hands out a copy of a network with the newest parameters, to one reader at a time."""
+    """Hands out a copy of a network with the newest parameters, to one short reader at a time."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
@@ -24,18 +24,34 @@ class Snapshot:
         with self.lock:
             if self.of is not network or self.copy is None:
                 self.of, self.version = network, -1
-                self.copy = Network(
-                    network.layers,
-                    network.input_shape,
-                    classes=network.classes,
-                    engine=network.engine.name,
-                    flat=network.flat,
-                )
+                self.copy = _copied(network)
             with self.gate.reading():
                 if self.version != self.gate.version:
                     self.copy.flat[...] = network.flat
                     self.version = self.gate.version
-                    self.copy.scale, self.copy.epochs = network.scale, network.epochs
-                    self.copy.data, self.copy.settings = network.data, network.settings
-            self.copy.preparation, self.copy.held_back = network.preparation, network.held_back
+                _describe(self.copy, network)
             yield self.copy
+
+    def taken(self, network: Network) -> Network:
+        """A copy of the caller's own, for work that is too long to keep others waiting."""
+        with self.of_network(network) as still:
+            return _copied(still)
+
+
+def _copied(network: Network) -> Network:
+    copy = Network(
+        network.layers,
+        network.input_shape,
+        classes=network.classes,
+        engine=network.engine.name,
+        flat=network.flat,
+    )
+    _describe(copy, network)
+    return copy
+
+
+def _describe(copy: Network, network: Network) -> None:
+    """What is known of a network beside its parameters; some of it without a step of training."""
+    copy.scale, copy.epochs, copy.settings = network.scale, network.epochs, network.settings
+    copy.data, copy.preparation = network.data, network.preparation
+    copy.held_back = network.held_back

@@ -39,7 +39,7 @@ class Teller(Callback):
     def on_begin(self, run: Run) -> None:
         self.mark = self.told = perf_counter()
         self.closed = 0.0  # when an epoch was told
-        self.marked = _seen(run)
+        self.marked = self.seen = _seen(run)
         self.rate: float | None = None
         self.before = (run.total, run.total_weight)
         self._keep(run)
@@ -72,7 +72,7 @@ class Teller(Callback):
 
     def resumed(self) -> None:
         """After a pause, which is no part of the rate."""
-        self.mark = perf_counter()
+        self.mark, self.marked = perf_counter(), self.seen
 
     def _point(self, run: Run) -> tuple[float, float] | None:
         """Where the network's life stands, and the mean loss since the last point."""
@@ -86,6 +86,7 @@ class Teller(Callback):
 
     def _keep(self, run: Run, point: tuple[float, float] | None = None) -> None:
         seen, total = _seen(run), run.epochs * run.samples
+        self.seen = seen
         left = None if not self.rate else (total - seen) / self.rate
         self.progress = {
             "run": self.record.id,

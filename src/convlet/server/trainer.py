@@ -1,33 +1,25 @@
 """The driver of a page that trains by itself: a thread that calls the training loop of `fit`."""
 
 from threading import Thread
-from typing import Any
-
-import numpy as np
 
 from convlet import training
 from convlet.callbacks import Callback
-from convlet.engine import Samples, Steps, as_floats
 from convlet.equations import Array
-from convlet.errors import ConvletError, InputError
+from convlet.errors import InputError
 from convlet.inputs import as_threads
 from convlet.network import Network
-from convlet.optimizers import SGD
 from convlet.server.description import Json, samples_for
-from convlet.server.driver import ConflictError
+from convlet.server.driver import ConflictError, words_of
 from convlet.server.gate import Mode, Stopped
 from convlet.server.health import sample_of
+from convlet.server.learning import among, learned
 from convlet.server.proposals import Plan, network_for
 from convlet.server.session import Session
-from convlet.settings import Settings
 from convlet.stopping import EarlyStopping
 from convlet.values import check_same_scale, scale_of
 
+LEARNING = "labelled images are being learned"
 MODES: dict[str, Mode] = {"start": "run", "step": "step", "epoch": "epoch"}
-RATE = 0.05
-"""Of (21), for images that are learned one by one."""
-BATCH = 64
-"""Images of such a step: those to learn, and of training, of which none is to be forgotten."""
 
 
 class Trainer:
@@ -40,6 +32,7 @@ class Trainer:
     def __init__(self, session: Session, threads: int | None = None) -> None:
         self.session, self.threads = session, as_threads(threads)
         self.thread: Thread | None = None
+        self.learning = self.enough = False  # images that somebody labelled; and no more of it
         self._remember()
         if session.data is not None:  # what cannot be trained with is refused now
             samples, held_out = samples_for(
@@ -57,6 +50,8 @@ class Trainer:
     def can(self) -> list[str]:
         if self.session.data is None:
             return []
+        if self.learning:
+            return ["stop"]
         match self.session.status:
             case "running":
                 return ["pause", "reset", "stop"]
@@ -73,8 +68,11 @@ class Trainer:
             if what not in self.can():
                 if session.data is None:
                     raise ConflictError("there are no data to train with")
-                raise ConflictError(f"{what} makes no sense: training is {session.status}")
-            if what == "pause":
+                status = LEARNING if self.learning else f"training is {session.status}"
+                raise ConflictError(f"{what} makes no sense: {status}")
+            if self.learning:
+                self.enough = True
+            elif what == "pause":
                 session.gate.ask("pause")
             elif what in MODES and session.status == "paused":
                 session.gate.ask(MODES[what])
@@ -100,12 +98,8 @@ class Trainer:
             self._fit()
         except Stopped:
             pass
-        except ConvletError as caught:
-            error = str(caught)
-        except MemoryError:
-            error = "out of memory: take a smaller batch size or network"
-        except Exception as caught:
-            error = f"{type(caught).__name__}: {caught}"
+        except BaseException as caught:  # whatever it is, readers go on
+            error = words_of(caught)
         session.gate.open()
         session.set_status("ended" if error is None else "failed", error)
 
@@ -150,6 +144,8 @@ class Trainer:
         session.hub.refresh()
 
     def _refuse_running(self) -> None:
+        if self.learning:
+            raise ConflictError(f"{LEARNING}: stop it first, or wait")
         if self.session.status in ("running", "paused"):
             raise ConflictError("training is under way: stop it first")
         self._join()
@@ -195,44 +191,25 @@ class Trainer:
         session = self.session
         with session.commands:
             self._refuse_running()
-            network = session.network
-            samples = _among(images, labels, self._others(len(images)))
-            order = np.tile(np.arange(len(samples), dtype=np.int64), steps)
-            settings = Settings(batch_size=len(samples), learning_rate=RATE, optimizer=SGD())
-            rates = np.full(steps, RATE, np.float32)
-            taken = Steps(order, rates, 0, network.epochs)
-            with session.gate.writing():
-                done = network.engine.train(
-                    network.flat, (), samples, taken, settings, self.threads
-                )
+            self.learning, self.enough = True, False
             session.records[-1].learned += len(images)
-            if done.diverged:
-                raise InputError("items", found="lead to numbers that are not finite")
+        session.tell_status()
+        try:
+            samples = among(images, labels, session.sample)
+            costs = list(
+                learned(session.network, samples, steps, session.gate, self.threads, self._goes_on)
+            )
+        finally:
+            self.learning = False
             session.tell_status()
-            return {"costs": [float(cost) for cost in done.costs]}
+        return {"costs": costs}
 
-    def _others(self, count: int) -> Samples | None:
-        """Images of training that are learned beside so many others."""
-        sample = self.session.sample
-        if sample is None or count >= BATCH:
-            return None
-        rows = np.linspace(0, len(sample) - 1, min(BATCH - count, len(sample))).astype(np.int64)
-        return Samples(sample.images[rows], sample.targets[rows])
+    def _goes_on(self) -> bool:
+        return not self.enough
 
     def close(self) -> None:
+        self.enough = True
         self.session.gate.ask("stop")
         thread = self.thread
         if thread is not None:
             thread.join(5)
-
-
-def _among(images: Array, labels: Array, others: Samples | None) -> Samples:
-    """Images to learn with half of the weight, and others with the other half."""
-    own = Samples(as_floats(images), labels)
-    if others is None:
-        return own
-    x = np.concatenate([own.images, as_floats(others.images)])
-    y: Any = np.concatenate([labels, others.targets]).astype(np.int32)
-    halves = [(len(own), 0.5 / len(own)), (len(others), 0.5 / len(others))]
-    weight = np.concatenate([np.full(count, each, np.float32) for count, each in halves])
-    return Samples(np.ascontiguousarray(x), y, weight)
