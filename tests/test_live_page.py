@@ -223,7 +223,7 @@ def test_labelled_drawings_are_learned(browser):
 
 
 def test_pause_step_reload_and_two_pages_at_once(browser):
-    options = ("--recipe", "plain", "--limit", "3200", "--epochs", "500", "--threads", "1")
+    options = ("--recipe", "plain", "--limit", "3200", "--epochs", "50000", "--threads", "1")
     with (
         server("mnist", *options) as (_, found),
         opened(browser, found) as first,

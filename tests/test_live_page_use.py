@@ -97,8 +97,7 @@ def test_only_a_drawing_that_is_kept_is_stored(browser, address):
 
 def test_wrong_settings_do_not_end_the_run(browser, address):
     with opened(browser, address) as live:
-        live.press("start")
-        live.press("pause")
+        live.press("step")
         live.wait("paused", STATUS)
         live.page.locator("#set-batch_size").fill("0")
         live.page.locator("#settings-use").click()
@@ -316,9 +315,11 @@ def test_a_run_is_hidden_and_shown(browser, large):
         there = live.page.evaluate(lines)
         check = live.page.locator("#runs input").last
         check.uncheck()
-        live.page.wait_for_function(f"({lines})() < {there}")
+        fewer = "n => document.querySelectorAll('#loss-chart polyline').length < n"
+        live.page.wait_for_function(fewer, arg=there)
         check.check()
-        live.page.wait_for_function(f"({lines})() === {there}")
+        same = "n => document.querySelectorAll('#loss-chart polyline').length === n"
+        live.page.wait_for_function(same, arg=there)
 
 
 def test_a_pen_that_presses_draws_a_wider_line(browser, address):
