@@ -5,9 +5,9 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
+from convlet.formats.json_values import finite
 from convlet.wording import printable
 
 if TYPE_CHECKING:
@@ -25,17 +25,7 @@ def say(text: object = "") -> None:
 
 def say_json(record: Mapping[str, Any]) -> None:
     """One object on one line of stdout.  NaN and infinity, unknown to JSON, become null."""
-    print(json.dumps(_finite(record), allow_nan=False), flush=True)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value
+    print(json.dumps(finite(record), allow_nan=False), flush=True)
 
 
 def warn(message: object) -> None:

@@ -3,8 +3,6 @@
 import json
 from base64 import b64decode, b64encode
 from binascii import Error
-from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from convlet.engine import as_floats
 from convlet.equations import Array
 from convlet.errors import InputError
+from convlet.formats.json_values import finite
 
 MOST_NUMBERS = 1 << 23
 """Of one answer: what a page can show, and a browser hold."""
@@ -23,17 +22,7 @@ def dumps(value: Any) -> bytes:
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":")).encode()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value
+        return json.dumps(finite(value), allow_nan=False, separators=(",", ":")).encode()
 
 
 def array(values: Array) -> dict[str, Any]:
