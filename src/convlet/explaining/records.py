@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from convlet.equations import Array
 from convlet.explaining.address import Address
+from convlet.formats.json_values import finite
 
 Where = Callable[..., Address | None]
 """Of the number at these indices of an array; None for a zero of the padding."""
@@ -47,7 +47,7 @@ class Term:
             "letter": self.letter,
             "name": self.name,
             "shape": shape,
-            "values": [number(flat[n].item()) for n in chosen],
+            "values": [finite(flat[n].item()) for n in chosen],
             "places": None if found is None else [None if p is None else str(p) for p in found],
         }
 
@@ -65,7 +65,7 @@ class Bias:
     place: Address
 
     def as_json(self) -> dict[str, Any]:
-        return {"letter": self.letter, "value": number(self.value), "place": str(self.place)}
+        return {"letter": self.letter, "value": finite(self.value), "place": str(self.place)}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Step:
     after: float
 
     def as_json(self) -> dict[str, Any]:
-        return {name: number(value) for name, value in vars(self).items()}
+        return {name: finite(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,7 @@ class CentralDifference:
     kink: bool
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            name: value if isinstance(value, bool) else number(value)
-            for name, value in vars(self).items()
-        }
+        return {name: finite(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +170,8 @@ class Explanation:
             "count": count,
             "left_out": max(count - most, 0),
             "bias": None if self.bias is None else self.bias.as_json(),
-            "value": number(self.value),
-            "summed": number(self.summed),
+            "value": finite(self.value),
+            "summed": finite(self.summed),
             "step": None if self.step is None else self.step.as_json(),
             "difference": None if self.difference is None else self.difference.as_json(),
         }
@@ -184,8 +181,3 @@ def _largest(terms: Sequence[Term], most: int) -> list[int]:
     """Which products are farthest from 0, in their order."""
     sizes = np.abs(terms[-1].values.reshape(-1))
     return sorted(np.argsort(-sizes, kind="stable")[:most].tolist())
-
-
-def number(value: float) -> float | None:
-    """A number of JSON, which has none that is not finite."""
-    return value if isfinite(value) else None
