@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
+from typing import Any
 from urllib.parse import urlparse
 
 import convlet
@@ -30,8 +31,11 @@ LAYERS = (
 EPOCHS = 3
 
 
-def listen(url: str, ready: Callable[[], object]) -> None:
-    """Read the stream of a page until it ends."""
+TOLD: list[int] = []  # updates of each run that a listener saw
+
+
+def listen(url: str, ready: Callable[[], object], told: Any) -> None:
+    """Read the stream of a page until it ends; told: counts what it says of progress."""
     place = urlparse(url)
     head = {"Authorization": "Bearer " + place.fragment.removeprefix("token=")}
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=600)
@@ -39,16 +43,16 @@ def listen(url: str, ready: Callable[[], object]) -> None:
     answer = connection.getresponse()
     answer.readline()
     ready()
-    while answer.readline():
-        pass
+    while line := answer.readline():
+        told.value += b'"type":"progress"' in line
 
 
 @contextmanager
 def listener(url: str) -> Iterator[None]:
     """A process that listens."""
     spawned = multiprocessing.get_context("spawn")
-    ready = spawned.Event()
-    process = spawned.Process(target=listen, args=(url, ready.set), daemon=True)
+    ready, told = spawned.Event(), spawned.Value("i")
+    process = spawned.Process(target=listen, args=(url, ready.set, told), daemon=True)
     process.start()
     ready.wait(60)
     try:
@@ -56,6 +60,7 @@ def listener(url: str) -> Iterator[None]:
     finally:
         process.terminate()
         process.join()
+        TOLD.append(told.value)
 
 
 @contextmanager
@@ -127,6 +132,7 @@ def main() -> None:
     if given.browser:
         ways["browser"] = lambda url: browser(url, given.browser)
     ratios: dict[str, list[float]] = {way: [] for way in ways}
+    updates: list[float] = []
     for _ in range(given.rounds):
         counted = Counted()
         weights = fit(counted)
@@ -135,9 +141,13 @@ def main() -> None:
             assert fit(shown) == weights, "the weights differ"
             shown.close()
             ratios[name].append(shown.seconds / counted.seconds)
+            if name == "listener":
+                updates.append(TOLD[-1] / shown.seconds)
     for name, values in ratios.items():
         spread = f"{median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
         print(f"{name}: time of fit with the page over that without, {spread}")
+    told = f"{median(updates):.1f} ({min(updates):.1f} to {max(updates):.1f})"
+    print(f"updates a second that the listener saw: {told}")
 
 
 if __name__ == "__main__":
