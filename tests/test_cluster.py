@@ -360,6 +360,8 @@ def test_a_worker_that_joins_and_one_that_leaves(monkeypatch: pytest.MonkeyPatch
                     cluster.scale(wanted)
                     until(lambda: len(client.nthreads()) == wanted)
                     until(lambda: all(client.has_what().values()))
+                    # of a key on two workers Dask drops one, any, a moment later
+                    assert all(len(where) < 2 for where in client.who_has().values())
                     time.sleep(0.3)
 
         assert trained(cluster=cluster.scheduler_address)[1] == trained()[1]

@@ -39,8 +39,11 @@ class Client:
         self.where[made.key] = list(workers)
         return made
 
-    def submit(self, function: Any, source: Any, workers: list[str], **_: Any) -> SimpleNamespace:
-        self.given.append((workers[0], source.key))
+    def submit(
+        self, function: Any, giver: str, key: str, workers: list[str], **_: Any
+    ) -> SimpleNamespace:
+        assert giver in self.where[key]
+        self.given.append((workers[0], key))
         made = future(f"key {len(self.given)}")
         self.where[made.key] = list(workers)
         return made

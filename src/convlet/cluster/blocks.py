@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from convlet.cluster.calls import Block
+from convlet.cluster.rows import copied
 from convlet.equations import Array
 
 LOOK = 0.02
@@ -56,7 +57,8 @@ class Kept(Protocol):
 class Whole:
     """Images of the caller, which every worker gets whole, later ones from those before.
 
-    Each has them under a key of its own: of one key Dask keeps no more copies than tasks need.
+    Each has them under a key of its own: of one key Dask keeps no more copies than tasks need, and
+    drops any of the others.
     """
 
     def __init__(self, client: Any, images: Array) -> None:
@@ -74,7 +76,7 @@ class Whole:
                 )
                 return
         copy = self.client.submit(
-            _same, source, workers=[address], allow_other_workers=False, pure=False
+            copied, giver, source.key, workers=[address], allow_other_workers=False, pure=False
         )
         try:
             await finished([copy], again=False, alive=lambda: alive(giver))
@@ -197,7 +199,3 @@ async def finished(
         if monotonic() > until:
             raise OSError(f"the images do not come within {LIMIT:g} seconds")
         await asyncio.sleep(LOOK)
-
-
-def _same(images: Array) -> Array:
-    return images

@@ -78,28 +78,48 @@ def _opened(file: File) -> Array:
         raise NoImagesError(f"{file.path}: {error}") from error
 
 
-async def _fetch(worker: Any, block: Block, inside: NDArray[np.int64]) -> Array:
-    from distributed.protocol import to_serialize
+async def copied(address: str, key: Any) -> Array:
+    """Images that another worker has under a key, whole.  Raises `NoImagesError`.
 
+    A task without inputs: of an input Dask would drop one copy a moment later, maybe the giver's.
+    """
+    from distributed import get_worker
+
+    found, words = await _asked(get_worker(), address, key, None)
+    if found is None:
+        raise NoImagesError(words)
+    return found
+
+
+async def _fetch(worker: Any, block: Block, inside: NDArray[np.int64]) -> Array:
     words = "nobody has it"
     for address in block.holders:
-        try:
-            reply = await getattr(worker.rpc(address), ROWS)(
-                key=block.key, index=to_serialize(inside)
-            )
-        except OSError as error:
-            words = f"{address}: {error}"
-            continue
-        if reply["rows"] is not None:
-            found: Array = reply["rows"]
+        found, words = await _asked(worker, address, block.key, inside)
+        if found is not None:
             return found
-        words = f"{address} has it no longer"
     raise NoImagesError(f"images {block.start} to {block.stop - 1}: {words}")
 
 
-def give_rows(worker: Any, key: Any, index: Array) -> dict[str, Any]:
-    """Rows of a block, as the operation answers; None where it is not here."""
+async def _asked(
+    worker: Any, address: str, key: Any, index: Array | None
+) -> tuple[Array | None, str]:
+    """Rows of a block that another worker has, all of them for None; or None, and why."""
     from distributed.protocol import to_serialize
 
-    rows = worker.data[key][index] if key in worker.data else None
+    try:
+        reply = await getattr(worker.rpc(address), ROWS)(key=key, index=to_serialize(index))
+    except OSError as error:
+        return None, f"{address}: {error}"
+    return reply["rows"], f"{address} has it no longer"
+
+
+def give_rows(worker: Any, key: Any, index: Array | None) -> dict[str, Any]:
+    """Rows of a block, all of them for None, as the operation answers; None where it is not here.
+
+    Memory of the block itself is sent where all are asked for.
+    """
+    from distributed.protocol import to_serialize
+
+    block = worker.data.get(key)
+    rows = block if block is None or index is None else block[index]
     return {"status": "OK", "rows": rows if rows is None else to_serialize(rows)}
