@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convlet.callbacks import Callback
 from convlet.run import Row, Run
@@ -159,24 +159,24 @@ class Bar(Callback):
         room = self.console.width - len(what) - LEAST_BAR - 3  # columns are a blank apart
         # what is seen during a validation is drawn before it, but not thousands of times
         since = self.begun if validates else self.drawn
-        self._show(seen, what, fitting(parts, room), draw=now - since >= REDRAW)
+        self._show(now, since, completed=seen, description=what, state=fitting(parts, room))
 
-    def _show(self, seen: int, what: str, state: str, draw: bool) -> None:
+    def _show(self, now: float, since: float, **fields: Any) -> None:
+        """Change the bar, and draw it where that is due, counted from a time."""
+        draw = now - since >= REDRAW
         if draw:
-            self.drawn = self.now
+            self.drawn = now
         if self.progress is not None:
-            self.progress.update(
-                self.task, completed=seen, description=what, state=state, refresh=draw
-            )
+            self.progress.update(self.task, refresh=draw, **fields)
 
     def on_epoch(self, run: Run, row: Row) -> None:
         self.begun = perf_counter()  # the next epoch
         self.mark += self.begun - self.now  # validation is no part of the rate
         if row.validation_accuracy is not None:
             self.accuracy = f"accuracy {percent(row.validation_accuracy)}"
-        if self.progress is not None:
-            self.progress.update(self.task, description=_name(run.epoch + 1, run))
-            self.say_epoch(epoch_line(run, row))
+        # epochs may be so short that no step draws
+        self._show(self.begun, self.drawn, description=_name(run.epoch + 1, run))
+        self.say_epoch(epoch_line(run, row))
 
     def say_epoch(self, line: str) -> None:
         """Above the bar."""
