@@ -26,6 +26,10 @@ class Terminal:
     def __init__(self, folder, *arguments, columns=80, **environment):
         self.main, self.end = pty.openpty()
         fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        # a key that makes a signal throws away what was written and is not read yet, else
+        modes = termios.tcgetattr(self.end)
+        modes[3] |= termios.NOFLSH
+        termios.tcsetattr(self.end, termios.TCSANOW, modes)
         self.before = termios.tcgetattr(self.end)
         clean = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "COLUMNS")}
         self.process = children.start(
