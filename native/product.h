@@ -19,7 +19,7 @@ struct Start {
     CONVLET_INLINE Start(const float* at, Index row = 0) : at(at), row(row) {}
 };
 
-// out (ROWS, NV vectors) = a (ROWS, depth) b (depth, NV vectors) + start.
+// sum (ROWS, NV vectors) += a (ROWS, depth) b (depth, NV vectors).
 //
 // ROW is a.row where that is a constant (0: it is not), so that one register addresses all rows.
 // Where it is not 1 the columns of `a` are contiguous.
@@ -28,16 +28,12 @@ struct Start {
 // stay in ROWS * NV registers from the first term to the last: each element is one chain, c
 // ascending.
 template <int W, int NV, bool masked, int ROW, int ROWS>
-CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_row, Start start,
-                               int lanes, float* out, Index out_row) {
+CONVLET_INLINE void add_product(Strided a, Index depth, const float* b, Index b_row, int lanes,
+                                Vec<W> (&sum)[ROWS][NV]) {
     const Index row = ROW ? ROW : a.row, column = ROW == 1 ? a.column : 1;
-    Vec<W> sum[ROWS][NV];
-    unrolled<ROWS, NV>([&](int i, int n) {
-        sum[i][n] =
-            start.at ? load<W, masked>(start.at + i * start.row + n * W, lanes) : broadcast<W>(0);
-    });
     const float* left = a.at;
     for (const float* end = left + depth * column; left != end; left += column, b += b_row) {
+        if constexpr (ROW == 1) __builtin_prefetch(left + 12 * column);  // a line for each term
         Vec<W> right[NV];
         unrolled<NV>([&](int n) { right[n] = load<W, masked>(b + n * W, lanes); });
         unrolled<ROWS>([&](int i) {
@@ -45,6 +41,18 @@ CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_r
             unrolled<NV>([&](int n) { sum[i][n] = fma(factor, right[n], sum[i][n]); });
         });
     }
+}
+
+// out (ROWS, NV vectors) = a (ROWS, depth) b (depth, NV vectors) + start.
+template <int W, int NV, bool masked, int ROW, int ROWS>
+CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_row, Start start,
+                               int lanes, float* out, Index out_row) {
+    Vec<W> sum[ROWS][NV];
+    unrolled<ROWS, NV>([&](int i, int n) {
+        sum[i][n] =
+            start.at ? load<W, masked>(start.at + i * start.row + n * W, lanes) : broadcast<W>(0);
+    });
+    add_product<W, NV, masked, ROW, ROWS>(a, depth, b, b_row, lanes, sum);
     unrolled<ROWS, NV>(
         [&](int i, int n) { store<masked>(out + i * out_row + n * W, sum[i][n], lanes); });
 }

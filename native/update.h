@@ -4,14 +4,13 @@
 // Loshchilov, Hutter 2019 (decoupled decay).  convlet/optimizers.py has the same lines in NumPy.
 #pragma once
 
-#include <cstring>
-
 #include "elementwise.h"
 #include "product.h"
 
 namespace convlet::CONVLET_TARGET {
 
 // A rule with its constants in registers.
+template <UpdateRule::Kind kind>
 class Update {
 public:
     CONVLET_INLINE explicit Update(const UpdateRule& rule) : rule_(rule) {}
@@ -19,31 +18,22 @@ public:
     template <bool cut>
     CONVLET_INLINE void operator()(float* w, const float* gradient, float* m, float* v,
                                    int lanes) const {
+        using Kind = UpdateRule::Kind;
         const V g = load<8, cut>(gradient, lanes) * scale_;
         const V whole = load<8, cut>(w, lanes);
         const V kept = fma(decay_, whole, whole);  // w <- w - eta lambda w
         V direction = g;
-        using Kind = UpdateRule::Kind;
-        switch (rule_.kind) {
-            case Kind::sgd: break;
-            case Kind::momentum:
-            case Kind::nesterov: {
-                const V velocity = fma(beta1_, load<8, cut>(m, lanes), g);  // m <- mu m + g
-                store<cut>(m, velocity, lanes);
-                direction = rule_.kind == Kind::momentum ? velocity : fma(beta1_, velocity, g);
-                break;
-            }
-            case Kind::adam: {
-                const V mean = fma(beta1_, load<8, cut>(m, lanes), broadcast<8>(rule_.rest1) * g);
-                const V square =
-                    fma(beta2_, load<8, cut>(v, lanes), broadcast<8>(rule_.rest2) * g * g);
-                store<cut>(m, mean, lanes);
-                store<cut>(v, square, lanes);
-                direction =
-                    mean * broadcast<8>(rule_.unbias1) /
-                    (sqrt(square * broadcast<8>(rule_.unbias2)) + broadcast<8>(rule_.epsilon));
-                break;
-            }
+        if constexpr (kind == Kind::momentum || kind == Kind::nesterov) {
+            const V velocity = fma(beta1_, load<8, cut>(m, lanes), g);  // m <- mu m + g
+            store<cut>(m, velocity, lanes);
+            direction = kind == Kind::momentum ? velocity : fma(beta1_, velocity, g);
+        }
+        if constexpr (kind == Kind::adam) {
+            const V mean = fma(beta1_, load<8, cut>(m, lanes), rest1_ * g);
+            const V square = fma(beta2_, load<8, cut>(v, lanes), rest2_ * g * g);
+            store<cut>(m, mean, lanes);
+            store<cut>(v, square, lanes);
+            direction = mean * unbias1_ / (sqrt(square * unbias2_) + epsilon_);
         }
         store<cut>(w, fma(step_, direction, kept), lanes);  // (21) for plain descent
     }
@@ -52,72 +42,94 @@ private:
     const UpdateRule& rule_;
     const V step_ = broadcast<8>(-rule_.rate), decay_ = broadcast<8>(0 - rule_.decay),
             scale_ = broadcast<8>(rule_.scale);
-    const V beta1_ = broadcast<8>(rule_.beta1), beta2_ = broadcast<8>(rule_.beta2);
+    const V beta1_ = broadcast<8>(rule_.beta1), beta2_ = broadcast<8>(rule_.beta2),
+            rest1_ = broadcast<8>(rule_.rest1), rest2_ = broadcast<8>(rule_.rest2),
+            unbias1_ = broadcast<8>(rule_.unbias1), unbias2_ = broadcast<8>(rule_.unbias2),
+            epsilon_ = broadcast<8>(rule_.epsilon);
 };
+
+// The step of n weights of each of some rows; gradient has `gradient_row` floats from row to row.
+template <UpdateRule::Kind kind>
+CONVLET_FLAT void update_rows(const UpdateRule& rule, float* w, Index w_row, const float* gradient,
+                              Index gradient_row, float* m, float* v, Index rows, Index n) {
+    const Update<kind> step(rule);
+    for (Index r = 0; r < rows; ++r)
+        each_vector(n, [&]<bool cut>(Index column, int lanes) {
+            const Index at = r * w_row + column;
+            step.template operator()<cut>(w + at, gradient + r * gradient_row + column,
+                                          m ? m + at : nullptr, v ? v + at : nullptr, lanes);
+        });
+}
+
+// Of the rule's kind.
+inline auto update_rows_of(const UpdateRule& rule) {
+    using Kind = UpdateRule::Kind;
+    switch (rule.kind) {
+        case Kind::sgd: return update_rows<Kind::sgd>;
+        case Kind::momentum: return update_rows<Kind::momentum>;
+        case Kind::nesterov: return update_rows<Kind::nesterov>;
+        case Kind::adam: break;
+    }
+    return update_rows<Kind::adam>;
+}
 
 inline void update(const UpdateRule& rule, float* w, const float* gradient, float* m, float* v,
                    Index n) {
-    const Update step(rule);
-    each_vector(n, [&]<bool cut>(Index at, int lanes) {
-        step.template operator()<cut>(w + at, gradient + at, m ? m + at : nullptr,
-                                      v ? v + at : nullptr, lanes);
-    });
+    update_rows_of(rule)(rule, w, n, gradient, n, m, v, 1, n);
 }
 
-// The sum over shards along their tree, in one of the tiles: `sum` gives that of the terms [from, to).
-template <std::size_t size, class Sum>
-float* tree_of_shards(Index shards, Index depth, float (&tiles)[most_shard_levels + 1][size],
-                      const Sum& sum) {
-    const auto add = [](float* to, const float* left) {
-        for (std::size_t n = 0; n < size; n += 8)
-            store(to + n, load<8>(left + n) + load<8>(to + n));
+// A tile of dw (8), whose rows of `a` are contiguous: depth is cut into shards, whose sums meet along
+// their tree.  A sum is in registers from its first term to where it waits for its sibling.
+template <int W, int NV, bool masked, int ROWS>
+CONVLET_FLAT void derivative_tile(Strided a, Index depth, Index shards, const float* b, Index b_row,
+                                  int lanes, float* dw) {
+    // the sum of 2^l shards that waits for that of the next 2^l is number l
+    alignas(64) float waiting[most_shard_levels + 1][ROWS * NV * W];
+    Vec<W> sum[ROWS][NV];
+    const auto add_waiting = [&](int level) {
+        unrolled<ROWS, NV>([&](int i, int n) {
+            sum[i][n] = load<W>(waiting[level] + (i * NV + n) * W) + sum[i][n];
+        });
     };
-    float* tile = nullptr;
-    for (Index shard = 0; shard < shards; ++shard) {
+    for (Index shard = 0, from = 0; shard < shards; ++shard) {
+        const Index to = (shard + 1) * depth / shards;
+        unrolled<ROWS, NV>([&](int i, int n) { sum[i][n] = broadcast<W>(0); });
+        add_product<W, NV, masked, 1, ROWS>({a.at + from * a.column, 1, a.column}, to - from,
+                                            b + from * b_row, b_row, lanes, sum);
+        from = to;
         int level = __builtin_ctzll(~static_cast<unsigned long long>(shard));
-        tile = tiles[level];
-        const Index from = shard * depth / shards, to = (shard + 1) * depth / shards;
-        if (to > from)
-            sum(from, to, tile);
-        else
-            std::memset(tile, 0, sizeof tiles[0]);
-        for (int left = 0; left < level; ++left) add(tile, tiles[left]);
-        if (shard + 1 == shards)  // what waits for a sibling that is not whole
+        for (int left = 0; left < level; ++left) add_waiting(left);
+        if (shard + 1 == shards) {  // what waits for a sibling that is not whole
             for (++level; level <= most_shard_levels; ++level)
-                if ((shards - 1) >> level & 1) add(tile, tiles[level]);
+                if ((shards - 1) >> level & 1) add_waiting(level);
+            unrolled<ROWS, NV>([&](int i, int n) { store(dw + (i * NV + n) * W, sum[i][n]); });
+        } else {
+            unrolled<ROWS, NV>(
+                [&](int i, int n) { store(waiting[level] + (i * NV + n) * W, sum[i][n]); });
+        }
     }
-    return tile;
 }
 
 // (8) and the step in one: a tile of dw stays in L1 and the weights under it change at once, so that
-// the gradient is never written to memory nor read from it.  (1024, 1024) on AVX-512: 0.6 ms for 32
-// samples in place of 1.0, 0.23 ms for one in place of 0.63.  Vectors of 16, and fetching the weights
-// before their tile is summed, gave nothing.
+// the gradient is never written to memory nor read from it.  (1024, 1024) on AVX-512, in shares of the
+// peak: 0.70 for 128 samples, 0.57 for 32; in 8 shards 0.60 and 0.41.  The rule in vectors of 16, its
+// weights fetched before their tile is summed, b packed and huge pages gave nothing.
 inline void product_update(const UpdateRule& rule, Strided a, Index rows, Index depth, Index shards,
                            const float* b, Index b_row, int columns, float* w, float* m, float* v) {
-    constexpr int tile_rows = 8;
-    const Update step(rule);
+    constexpr int limit = registers == 32 ? 8 : 4;
+    const auto update_tile = update_rows_of(rule);
     each_panel<2>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
-        constexpr int width = NV * W;
-        // the sum of 2^l shards that waits for that of the next 2^l is tile l; dw is the last one
-        alignas(64) float tiles[most_shard_levels + 1][tile_rows * width];
-        for (Index i = 0; i < rows; i += tile_rows) {
-            const Index count = rows - i < tile_rows ? rows - i : tile_rows;
-            const auto sum = [&](Index from, Index to, float* tile) {
-                product_panel<W, NV, masked>({a.at + i * a.row + from * a.column, a.row, a.column},
-                                             count, to - from, b + from * b_row + k, b_row, nullptr,
-                                             lanes, tile, width);
-            };
-            const float* dw = tree_of_shards(shards, depth, tiles, sum);
-            for (Index n = 0; n < count; ++n) {
-                const Index row = (i + n) * columns + k;
-                each_vector(masked ? lanes : width, [&]<bool cut>(Index j, int lanes) {
-                    const Index at = row + j;
-                    step.template operator()<cut>(w + at, dw + n * width + j, m ? m + at : nullptr,
-                                                  v ? v + at : nullptr, lanes);
-                });
+        alignas(64) float dw[limit * NV * W];
+        Index i = 0;
+        halving<limit>(0, static_cast<int>(rows), [&]<int ROWS>(int, int count) {
+            for (; count > 0; --count, i += ROWS) {
+                derivative_tile<W, NV, masked, ROWS>({a.at + i, 1, a.column}, depth, shards, b + k,
+                                                     b_row, lanes, dw);
+                const Index at = i * columns + k;
+                update_tile(rule, w + at, columns, dw, NV * W, m ? m + at : nullptr,
+                            v ? v + at : nullptr, ROWS, masked ? lanes : NV * W);
             }
-        }
+        });
     });
 }
 
