@@ -12,9 +12,9 @@ import pytest
 import children
 import convlet
 from command_line import assert_refused
-from convlet import MissingDependencyError
+from convlet import InputError, MissingDependencyError
 from convlet.cli import main
-from live_pages import LAYERS, SHAPE, Client
+from live_pages import DATA, LAYERS, SHAPE, Client, network
 from made_data import bright_rows
 
 
@@ -129,6 +129,63 @@ def test_a_model_keeps_its_settings_but_for_what_is_given(run, images, model):
 def test_wrong_options_are_refused_before_data_are_read(options, said, images, capsys, monkeypatch):
     monkeypatch.setattr(convlet.datasets, "load", lambda *a, **how: pytest.fail("read the data"))
     assert_refused(["live", str(images), *options], capsys, said)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--train"],
+        ["--epochs", "3"],
+        ["--batch-size", "8"],
+        ["--recipe", "plain"],
+        ["--hold-out", "5"],
+        ["--seed", "4"],
+        ["--skip-damaged"],
+        ["--optimizer", "adam"],
+    ],
+)
+def test_what_only_training_needs_is_refused_without_data(options, model, capsys):
+    said = f"{options[0]} is ", "but there are no data to train with: give DATA, too"
+    assert_refused(["live", "m.safetensors", *options, "--no-browser"], capsys, *said)
+
+
+def test_the_rate_and_the_engine_count_for_a_model_alone(run, model):
+    options = ["--learning-rate", "0.5", "--engine", "reference"]
+    page, client, _ = run("m.safetensors", *options)
+    assert client.get("/api/state")["model"]["engine"] == "reference"
+    assert page.session.plan.settings.learning_rate == 0.5
+
+
+def test_a_model_is_exposed_at_another_host_only(model, capsys):
+    assert_refused(
+        ["live", "m.safetensors", "--expose"], capsys, "--expose is given, but", "--host"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"validation": DATA}, "validation is given, but there are no data"),
+        ({"train": True}, "train is True, but there are no data to train with: give data, too"),
+        ({"batch_size": 8}, "batch_size is 8, but there are no data"),
+        ({"optimizer": "adam"}, "optimizer is 'adam', but there are no data"),
+        ({"recipe": "plain"}, "recipe is 'plain', but there are no data"),
+        ({"expose": True}, "expose is True, but only this machine reaches 127.0.0.1"),
+        ({"expose": 1, "host": "0.0.0.0"}, "expose is 1, expected True or False"),
+        ({"data": DATA, "patience": 2}, "patience is 2, but no images judge the epochs"),
+    ],
+)
+def test_no_argument_of_a_program_is_ignored(given, said, monkeypatch):
+    monkeypatch.setattr("convlet.server.start.Serving", lambda *a: pytest.fail("it is served"))
+    with pytest.raises(InputError, match=re.escape(said)):
+        convlet.live(network(), browser=False, **given)
+
+
+def test_no_argument_of_the_callback_is_ignored():
+    with pytest.raises(InputError, match="validation is given, but there are no data"):
+        convlet.Live(validation=DATA)
+    with pytest.raises(InputError, match="browser is 'no'"):
+        convlet.Live(browser="no")
 
 
 @pytest.mark.parametrize("name", ["starlette", "uvicorn"])

@@ -425,6 +425,12 @@ def test_a_wrong_field_is_named_and_changes_nothing(given, field):
         assert page.network is before
 
 
+def test_patience_without_images_that_judge_is_named():
+    with served(network(), DATA, None) as (_, client):
+        (problem,) = client.post("/api/check", patience=3)["problems"]
+        assert (problem["field"], "no images judge" in problem["message"]) == ("patience", True)
+
+
 def test_an_empty_field_is_off_and_a_recipe_fills_what_is_not_given():
     with served(clip_norm=2.0, augmentation="flip", learning_rate=0.3) as (_, client):
         found = client.post("/api/check", clip_norm=None, augmentation="", learning_rate=None)

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,6 +23,7 @@ from convlet.datasets import Dataset
 from convlet.errors import InputError
 from convlet.network import Network
 from convlet.server.description import data_of as page_data_of
+from convlet.server.given import refuse_without_data
 from convlet.server.live_page import LivePage
 from convlet.server.proposals import Plan
 from convlet.server.serving import LOOPBACK, check_place, require_server
@@ -69,6 +71,9 @@ def live(
     reading.check()
     course.check()
     network, data, plan = _found(choices, course, reading, model_file)
+    if data is None:
+        call(train="--train")
+        refuse_without_data({"train": begin, **_of_training(choices, course, reading)})
     shown = None if data is None else page_data_of(data)
     serving = serve(network, shown, plan, choices.threads, host, port, expose)
     with closing(serving):
@@ -94,6 +99,13 @@ def _found(
     return _of_data(course.with_recipe(choices), course, reading)
 
 
+def _of_training(choices: Choices, course: Course, reading: Reading) -> dict[str, Any]:
+    """The options that only training needs; those that were not given are None, or 0."""
+    others = ("data", "layers", "engine", "threads")
+    found = {name: value for name, value in vars(choices).items() if name not in others}
+    return found | vars(course) | reading.arguments()
+
+
 def _of_data(choices: Choices, course: Course, reading: Reading) -> tuple[Network, Dataset, Plan]:
     data = load_data(choices.data, seed=choices.seed, **reading.arguments())
     seen = course.seen(data, choices.seed)
@@ -113,7 +125,7 @@ def _of_model(
     for option, value in taken.items():
         if value is not None:
             raise InputError(option, value, but=f"{model} has its own", hint="leave it out")
-    network = load_model(model)
+    network = load_model(model, choices.engine)
     name = data_of(network) if name is None else name
     data = None
     if name is not None:

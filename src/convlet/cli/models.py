@@ -32,12 +32,12 @@ def load_data(name: str, json: bool = False, **how: Any) -> Dataset:
         return datasets.load(name, progress=not json, **how)
 
 
-def load_model(path: Path) -> Network:
+def load_model(path: Path, engine: str = "auto") -> Network:
     """The network of MODEL, a model or a checkpoint.
 
     Raises `FileError`, `ModelFileError`, `InputError` for one in whole numbers.
     """
-    network = load_either(path)
+    network = load_either(path, engine)
     if isinstance(network, QuantizedNetwork):
         hint = "give the model that it was made of; evaluate, predict and show take it"
         found = "is a network in whole numbers"
@@ -45,12 +45,12 @@ def load_model(path: Path) -> Network:
     return network
 
 
-def load_either(path: Path) -> Network | QuantizedNetwork:
+def load_either(path: Path, engine: str = "auto") -> Network | QuantizedNetwork:
     """As `load_model`, in whole numbers or not."""
     with blaming("model"):
         for read in (load, load_checkpoint):
             with suppress(OtherKindError):
-                return read(path)
+                return read(path, engine)
         return load_quantized(path)
 
 

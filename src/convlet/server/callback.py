@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from convlet.callbacks import Callback
 from convlet.equations import Array
+from convlet.inputs import as_bool
 from convlet.network import Network
 from convlet.run import Row, Run
 from convlet.server.description import Json
@@ -80,7 +81,7 @@ class Live(Callback):
     ) -> None:
         require_server()
         check_place(host, port, expose, frame)
-        self.data, self.browser = as_data(data, validation), browser
+        self.data, self.browser = as_data(data, validation), as_bool(browser, "browser")
         self.place = (host, port, expose, frame)
         self.page: LivePage | None = None
         """Where it is served, from the first `fit` on."""

@@ -1,5 +1,6 @@
 """Data as a caller of `live` gives them."""
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -8,9 +9,22 @@ import numpy as np
 from convlet import datasets
 from convlet.datasets import Dataset
 from convlet.datasets.dataset import Split
-from convlet.errors import InputError
+from convlet.errors import InputError, Name
 from convlet.server.description import Data, data_of, levels_of
 from convlet.values import as_array
+
+NO_DATA = "there are no data to train with"
+GIVE_DATA = ("give ", Name("data"), ", too")
+
+
+def refuse_without_data(given: Mapping[str, Any]) -> None:
+    """Raise `InputError` for an argument that only training needs.  None, False, 0: not given.
+
+    The learning rate is that of the step (21) that an explanation tells, also without data.
+    """
+    for name, value in given.items():
+        if value and name != "learning_rate":
+            raise InputError(name, value, but=NO_DATA, hint=GIVE_DATA)
 
 
 def as_data(data: Any, validation: Any = None) -> Data | None:
@@ -23,6 +37,8 @@ def as_data(data: Any, validation: Any = None) -> Data | None:
             raise InputError("validation", None, but="the data have their own", hint=hint)
         return data_of(data)
     if data is None:
+        if validation is not None:
+            raise InputError("validation", found="is given", but=NO_DATA, hint=GIVE_DATA)
         return None
     parts = {"train": _split(data, "data")}
     if validation is not None:

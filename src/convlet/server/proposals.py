@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from convlet import recipes
-from convlet.errors import InputError
+from convlet.errors import InputError, Name
 from convlet.layers import Layer
 from convlet.network import Network
 from convlet.optimizers import Optimizer, as_optimizer, with_numbers
@@ -68,6 +68,13 @@ class Proposal:
         }
 
 
+def check_judges(settings: Settings, data: Data) -> None:
+    """Raise `InputError` for a patience that no images are there for."""
+    if settings.patience is not None and data.judges is None:
+        hint = ("give ", Name("validation"), "=(x, y)")
+        raise InputError("patience", settings.patience, but="no images judge the epochs", hint=hint)
+
+
 def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data | None) -> Proposal:
     """The plan for these fields.
 
@@ -96,6 +103,11 @@ def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data |
             problems["recipe"] = str(error)
     layers, stages = _layers(chosen, recipe, now, network, problems)
     settings = _settings(chosen, recipe, now, problems)
+    if settings is not None and data is not None:
+        try:
+            check_judges(settings, data)
+        except InputError as error:
+            problems[error.parameter] = str(error)
     if problems or settings is None:
         return Proposal(None, stages, tuple(problems.items()))
     return Proposal(Plan(layers, settings, name), stages, ())

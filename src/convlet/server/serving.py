@@ -7,8 +7,8 @@ import socket
 from contextlib import suppress
 from threading import Event, Thread
 
-from convlet.errors import InputError
-from convlet.inputs import as_count
+from convlet.errors import InputError, Name
+from convlet.inputs import as_bool, as_count
 from convlet.libraries import library
 from convlet.server.hosts import is_loopback
 from convlet.server.session import Session
@@ -24,11 +24,12 @@ def require_server() -> None:
 
 
 def check_place(host: str, port: int, expose: bool, frame: str | None = None) -> None:
-    """Raise `InputError` for a host that others reach, unless that is asked for.
+    """Raise `InputError` for a host that others reach, unless that is asked for, and only then.
 
     frame: an origin, or None.
     """
     as_count(port, "port", 0, 65535)
+    as_bool(expose, "expose")
     if frame is not None and not (isinstance(frame, str) and ORIGIN.fullmatch(frame)):
         raise InputError("frame", frame, 'an origin, as in "http://localhost:8888"')
     if not isinstance(host, str) or not host:
@@ -37,6 +38,10 @@ def check_place(host: str, port: int, expose: bool, frame: str | None = None) ->
         but = "others could reach the page there"
         hint = "allow that with expose, or leave it at 127.0.0.1 and use an SSH tunnel"
         raise InputError("host", host, but=but, hint=hint)
+    if expose and is_loopback(host):
+        but = f"only this machine reaches {host}"
+        reached = ("give the ", Name("host"), " that others reach, as in 0.0.0.0")
+        raise InputError("expose", expose, but=but, hint=reached)
 
 
 class Serving:

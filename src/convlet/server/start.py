@@ -8,7 +8,7 @@ from convlet.inputs import as_bool
 from convlet.measures import as_network
 from convlet.network import Network
 from convlet.server.description import Data
-from convlet.server.given import as_data
+from convlet.server.given import as_data, refuse_without_data
 from convlet.server.live_page import LivePage
 from convlet.server.proposals import Plan
 from convlet.server.serving import LOOPBACK, Serving, check_place, require_server
@@ -35,7 +35,8 @@ def live(
     """Serve the live page of a network: watch it learn, and follow any number of it.
 
     network: it is trained by the page; None is the one of the recipe for the data.  data: a
-    `Dataset`, what `datasets.load` takes, or images and labels (x, y); None shows the network only.
+    `Dataset`, what `datasets.load` takes, or images and labels (x, y); None shows the network only,
+    and what training needs is refused then.
     validation: (x, y) to judge each epoch by, with such a pair.  settings: those of `Network.fit`,
     as epochs=3; recipe: whose values hold for the others, without it "default" where neither a
     network nor a setting is given.  train: begin at once.  browser: open it.
@@ -49,7 +50,7 @@ def live(
     """
     require_server()
     check_place(host, port, expose, frame)
-    for name, value in (("train", train), ("browser", browser), ("expose", expose)):
+    for name, value in (("train", train), ("browser", browser)):
         as_bool(value, name)
     found = as_data(data, validation)
     if network is None and recipe is None and not settings:
@@ -68,6 +69,8 @@ def live(
         network = Network(layers, shape, made.seed, classes=source.classes)
         network.preparation, network.held_back = source.preparation, source.held_back
     network = as_network(network)
+    if found is None:
+        refuse_without_data({"train": train, "recipe": recipe, **settings})
     plan = Plan(network.layers, made, recipe)
     serving = serve(network, found, plan, threads, host, port, expose, frame)
     page = LivePage(serving, frame)

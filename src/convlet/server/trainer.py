@@ -13,7 +13,7 @@ from convlet.server.driver import ConflictError, words_of
 from convlet.server.gate import Mode, Stopped
 from convlet.server.health import sample_of
 from convlet.server.learning import among, learned
-from convlet.server.proposals import Plan, network_for
+from convlet.server.proposals import Plan, check_judges, network_for
 from convlet.server.session import Session
 from convlet.stopping import EarlyStopping
 from convlet.values import check_same_scale, scale_of
@@ -35,9 +35,9 @@ class Trainer:
         self.learning = self.enough = False  # images that somebody labelled; and no more of it
         self._remember()
         if session.data is not None:  # what cannot be trained with is refused now
-            samples, held_out = samples_for(
-                session.network, session.data, session.plan.settings.class_weight
-            )
+            settings = session.plan.settings
+            check_judges(settings, session.data)
+            samples, held_out = samples_for(session.network, session.data, settings.class_weight)
             if held_out is not None:
                 check_same_scale(samples.images, held_out.images, "x", "validation x")
             session.sample = sample_of(samples)
