@@ -425,6 +425,38 @@ def test_a_wrong_field_is_named_and_changes_nothing(given, field):
         assert page.network is before
 
 
+WHOLE = "expected a whole number from"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"layers": None}, "layers is empty, expected a text"),
+        ({"layers": ""}, "layers is empty, expected a text"),
+        ({"layers": 3}, "layers is 3, expected a text"),
+        ({"batch_size": ""}, f"batch_size is empty, {WHOLE} 1"),
+        ({"epochs": None}, f"epochs is empty, {WHOLE} 1"),
+        ({"seed": None}, f"seed is empty, {WHOLE} 0"),
+        ({"batch_size": "1e400"}, f"batch_size is not a finite number, {WHOLE} 1"),
+        ({"batch_size": float("inf")}, f"batch_size is not a finite number, {WHOLE} 1"),
+        ({"shards": "1e400"}, f"shards is not a finite number, {WHOLE} 1"),
+        ({"learning_rate": "-1e400"}, "learning_rate is not a finite number, expected a number"),
+        ({"momentum": "1e400"}, "momentum is not a finite number"),
+        ({"label_smoothing": float("nan")}, "label_smoothing is not a finite number"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast', expected a number"),
+        ({"seed": "9007199254740993"}, "seed is 9007199254740993, expected at most"),
+        ({"batch_size": "99999999999999999999"}, "batch_size is 99999999999999999999, expected"),
+        ({"epochs": 10**400}, "epochs is 1000"),
+    ],
+)
+def test_what_stands_in_a_field_is_said_as_a_person_sees_it(given, said):
+    plan = Plan(parse_layers(LAYERS), Settings(), None)
+    found = proposed(given, plan, network(), None)
+    ((_, message),) = found.problems
+    assert said in message
+    assert found.stages == () or "layers" not in given, "the stages of other layers"
+
+
 def test_patience_without_images_that_judge_is_named():
     with served(network(), DATA, None) as (_, client):
         (problem,) = client.post("/api/check", patience=3)["problems"]

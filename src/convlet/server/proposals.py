@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 from convlet import recipes
@@ -22,7 +22,7 @@ FIELDS = {
     "weight_decay",
     *(one.name for one in fields(Settings) if one.name != "class_weight"),
 }
-WORDS = ("layers", "recipe", "optimizer", "augmentation", "schedule")
+WORDS = ("recipe", "optimizer", "augmentation", "schedule")
 NONE: Mapping[str, Any] = {
     "clip_norm": None,
     "patience": None,
@@ -82,7 +82,7 @@ def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data |
     given as null or an empty text is off, or the usual value: a rate is that of the recipe.
     """
     problems: dict[str, str] = {}
-    filled = {k: NONE.get(k) if v in (None, "") else v for k, v in given.items()}
+    filled = {k: NONE.get(k) if v in (None, "") else _whole(v) for k, v in given.items()}
     chosen = {k: v for k, v in filled.items() if v is not None or k not in LEFT}
     for one in given:
         if one not in FIELDS:
@@ -134,9 +134,26 @@ def _layers(
             hint = f"end with dense {classes}, softmax"
             raise InputError("layers", units, found=found, but=but, hint=hint)
     except InputError as error:
-        problems["layers"] = str(error)
+        problems["layers"] = _said(error)
         return now.layers, ()
     return layers, stages
+
+
+def _whole(value: Any) -> Any:
+    """A whole number of which a page could not keep every digit, and so sent its text."""
+    whole = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20
+    return int(value) if whole else value
+
+
+def _said(error: InputError) -> str:
+    """In the words of a field, where the value is none that stands in one."""
+    if error.value is None and not error.found:
+        return str(error.remade(found="is empty"))
+    try:
+        finite = isfinite(float(error.value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        finite = True  # of what is no number at all
+    return str(error) if finite else str(error.remade(found="is not a finite number"))
 
 
 def _settings(
@@ -153,7 +170,7 @@ def _settings(
             Settings(**{name: value})
         except InputError as error:
             if name != "shards":  # with the size of the minibatch, below
-                problems[name] = str(error)
+                problems[name] = _said(error)
     if "seed" in values and "seed" not in problems and values["seed"] > MOST_SEED:
         problems["seed"] = f"seed is {values['seed']}, expected at most {MOST_SEED} on a page"
     numbers = {name: chosen[name] for name in ("momentum", "weight_decay") if name in chosen}
@@ -161,7 +178,7 @@ def _settings(
     try:
         values["optimizer"] = _optimizer(chosen.get("optimizer"), before, numbers)
     except InputError as error:
-        problems[error.parameter if error.parameter in FIELDS else "optimizer"] = str(error)
+        problems[error.parameter if error.parameter in FIELDS else "optimizer"] = _said(error)
         return None
     if problems:
         return None
@@ -171,7 +188,7 @@ def _settings(
         kept = now.settings.class_weight
         return recipe.settings_but(class_weight=kept, **values)
     except InputError as error:
-        problems[error.parameter] = str(error)
+        problems[error.parameter] = _said(error)
         return None
 
 
