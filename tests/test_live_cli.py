@@ -144,7 +144,8 @@ def test_wrong_options_are_refused_before_data_are_read(options, said, images, c
         ["--optimizer", "adam"],
     ],
 )
-def test_what_only_training_needs_is_refused_without_data(options, model, capsys):
+def test_what_only_training_needs_is_refused_without_data(options, model, capsys, monkeypatch):
+    monkeypatch.setattr("convlet.cli.live.serve", lambda *a: pytest.fail("it is served"))
     said = f"{options[0]} is ", "but there are no data to train with: give DATA, too"
     assert_refused(["live", "m.safetensors", *options, "--no-browser"], capsys, *said)
 
@@ -156,7 +157,8 @@ def test_the_rate_and_the_engine_count_for_a_model_alone(run, model):
     assert page.session.plan.settings.learning_rate == 0.5
 
 
-def test_a_model_is_exposed_at_another_host_only(model, capsys):
+def test_a_model_is_exposed_at_another_host_only(model, capsys, monkeypatch):
+    monkeypatch.setattr("convlet.cli.live.serve", lambda *a: pytest.fail("it is served"))
     assert_refused(
         ["live", "m.safetensors", "--expose"], capsys, "--expose is given, but", "--host"
     )

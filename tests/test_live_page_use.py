@@ -109,6 +109,98 @@ def test_wrong_settings_do_not_end_the_run(browser, address):
         live.wait("not started", STATUS)
 
 
+def goto(live, address):
+    live.page.locator("#goto-address").fill(address)
+    live.page.keyboard.press("Enter")
+
+
+def test_nothing_of_the_number_before_stands_under_an_error(browser, large):
+    page, *_ = large
+    with opened(browser, page.url) as live:
+        live.page.locator("#look").scroll_into_view_if_needed()
+        picture(live, "z of stage 0")
+        body, back = live.page.locator("#number-body"), live.page.locator("#number-back")
+        goto(live, "delta/0/1,2,0")
+        live.page.locator("#compare").wait_for()
+        assert live.page.locator(".mark").count()
+        goto(live, "z/9/1")
+        live.wait("z/9/1", "#number-error")
+        assert body.is_hidden()
+        assert live.page.locator(".mark").count() == 0
+        with live.page.expect_response("**/api/explain"):  # asked again, as any number
+            live.page.locator("#label").select_option("1")
+        live.page.wait_for_timeout(100)
+        assert body.is_hidden()
+        assert "z/9/1" in live.text("#number-error")
+        goto(live, "z/0/0,0,0")
+        back.wait_for()
+        assert live.text("#number-error") == ""
+        back.click()
+        live.wait_told("delta/0/1,2,0")
+        assert back.is_hidden()
+        live.wrong = [one for one in live.wrong if "422" not in one]  # Chromium logs the answer
+
+
+@pytest.mark.parametrize("width", [390, 800, 1280])
+def test_a_number_is_reached_by_its_place_from_the_start(browser, large, width):
+    page, *_ = large
+    size = {"width": width, "height": 844}
+    with opened(browser, page.url, viewport=size, has_touch=width == 390) as live:
+        live.wait("image 0", "#seen-words")
+        sheet, button = live.page.locator("#goto"), live.page.locator("#number-open")
+        if width < 1056:
+            assert sheet.is_hidden()
+            button.focus()
+            live.page.keyboard.press("Enter")
+        else:
+            assert button.is_hidden()
+            live.page.locator("#goto-address").focus()
+        assert sheet.is_visible()
+        live.page.keyboard.type("z/0/1,2,0")
+        live.page.keyboard.press("Enter")
+        live.wait("The core computed", "#number-sum")
+        assert live.page.evaluate("document.documentElement.scrollWidth") <= width
+        if width < 1056:
+            live.page.keyboard.press("Escape")
+            assert sheet.is_hidden()
+            assert live.page.evaluate("document.activeElement.id") == "number-open"
+
+
+def test_a_place_without_an_image_is_not_silent(browser):
+    with (
+        convlet.live(convlet.Network("flatten, dense 3, softmax", (28, 28, 1)), browser=False) as p,
+        opened(browser, p.url) as live,
+    ):
+        goto(live, "z/0/1")
+        live.wait("an image first", "#number-error")
+        draw(live, 3, by_mouse)
+        live.page.locator("#drawn-look[aria-disabled=false]").click()
+        live.wait("The core computed", "#number-sum")
+        assert live.text("#number-error") == ""
+
+
+def test_stages_of_other_layers_are_said_to_be_of_others(browser, address):
+    with opened(browser, address) as live:
+        table = live.page.get_by_role("region", name="The stages that these layers make")
+        others = live.page.get_by_role("region", name="The stages that the last right layers make")
+        table.wait_for()
+        for layers in ("conv 8 99, relu, flatten, dense 10, softmax", ""):
+            live.page.locator("#layers").fill(layers)
+            others.wait_for()
+            assert table.count() == 0
+            assert "last right" in others.locator("caption").text_content()
+            live.wait("of the last layers that were right", "#checked")
+        live.wait("layers is empty", "#problems")
+        live.page.locator("#layers").fill("flatten, dense 10, softmax")
+        live.wait("7,850 parameters", "#checked")
+        assert table.count() == 1
+        assert "last" not in live.text("#checked")
+        live.page.locator("#set-batch_size").fill("1e400")
+        live.wait("batch_size is not a finite number", "#problems")
+        assert table.count() == 1
+        live.page.locator("#settings-undo").click()
+
+
 def test_the_form_gives_every_setting_back(browser, address):
     with opened(browser, address) as live:
         for name, value in {"patience": "3", "shards": "2", "momentum": "0"}.items():

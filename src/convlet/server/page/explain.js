@@ -16,6 +16,7 @@ let pictures = [];
 const trail = [];
 let opener = null;
 let compared = null; // the address that central differences were asked for
+let wrong = false; // there is no number at the last address of the trail
 let shownFor = "";
 
 /** Pictures on which the numbers of an explanation are framed. */
@@ -36,6 +37,8 @@ export function repaint() {
 /** Show the number at an address; from is what the keyboard goes back to. */
 export function explain(address, from) {
   if (from) opener = from;
+  if (wrong) trail.pop(); // nothing to come back to
+  wrong = false;
   if (trail.at(-1) !== address) trail.push(address);
   if (trail.length > LONGEST) trail.shift();
   compared = null;
@@ -43,7 +46,15 @@ export function explain(address, from) {
   load();
 }
 
+/** The panel without a number, to ask for one by its place; in a large window it is always there. */
+function open(event) {
+  opener = event.currentTarget;
+  document.body.classList.add("with-number");
+  byId("goto-address").focus();
+}
+
 export function numberPanel() {
+  byId("number-open").addEventListener("click", open);
   byId("number-close").addEventListener("click", close);
   byId("number").addEventListener("keydown", (event) => event.key === "Escape" && close());
   byId("number-back").addEventListener("click", () => {
@@ -65,9 +76,9 @@ export function numberPanel() {
 
 function close() {
   document.body.classList.remove("with-number");
-  for (const picture of pictures) picture.mark([]);
   trail.length = 0;
-  byId("number-body").hidden = true;
+  wrong = false;
+  showNone();
   say(byId("number-error"), "");
   if (opener?.isConnected) opener.focus({ preventScroll: true });
 }
@@ -77,20 +88,33 @@ const later = newest(ask, WHILE_TRAINING);
 
 async function ask() {
   const what = trail.at(-1);
-  if (!what || !state.image) return;
+  if (!what) return;
+  if (!state.image) return say(byId("number-error"), "Choose or draw an image first.");
   const { image, label } = state;
   const differences = compared === what;
   try {
     const told = await post("api/explain", { ref: image.ref, label, what, differences });
     if (what === trail.at(-1)) show(told);
   } catch (error) {
+    if (what !== trail.at(-1)) return;
+    wrong = error.status === 422;
+    showNone();
     say(byId("number-error"), error.status ? error.message : "The server does not answer.");
-    if (error.status === 422 && what === trail.at(-1)) trail.pop();
   }
+}
+
+/** Nothing stays of the number before. */
+function showNone() {
+  const body = byId("number-body");
+  if (body.contains(document.activeElement)) byId("number").focus({ preventScroll: true });
+  body.hidden = true;
+  shownFor = "";
+  for (const picture of pictures) picture.mark([]);
 }
 
 function show(told) {
   const { what, title, equation, formula, value } = told;
+  wrong = false;
   say(byId("number-error"), "");
   byId("number-body").hidden = false;
   say(byId("number-title"), title);

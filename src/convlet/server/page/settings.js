@@ -11,6 +11,7 @@ import { on, state } from "./store.js";
 
 let filled = "";
 let touched = false;
+let right = null; // {stages, parameters} of the last layers that had nothing wrong
 
 export function settings() {
   augmented();
@@ -86,7 +87,12 @@ function refused({ problems: found, parameter, message }) {
 function show({ stages, parameters, problems: found, settings: whole }) {
   problems(found);
   if (whole) showAugmented(whole);
-  if (!stages.length) return;
+  if (stages.length) right = { stages, parameters };
+  if (right) byId("checked").replaceChildren(...stageTable(right, stages.length > 0));
+}
+
+/** now: whether they are those of the layers in the field. */
+function stageTable({ stages, parameters }, now) {
   const rows = stages.map((stage) => [
     `${stage.index}`,
     [stage.affine, ...stage.layers.map(({ text }) => text)].join(", "),
@@ -95,10 +101,13 @@ function show({ stages, parameters, problems: found, settings: whole }) {
     shape(stage.output_shape),
     count(stage.parameters),
   ]);
-  const words = "The stages that these layers make";
+  const words = `The stages that ${now ? "these" : "the last right"} layers make`;
   const head = ["stage", "layers", "x", "z", "gives", "parameters"];
-  const sum = h("p", { class: "soft" }, `${count(parameters)} parameters in all.`);
-  byId("checked").replaceChildren(box(words, table(words, head, rows, 2)), sum);
+  const whose = now ? "" : "These are the stages of the last layers that were right. ";
+  const sum = h("p", { class: "soft" }, `${whose}${count(parameters)} parameters in all.`);
+  const shown = box(words, table(words, head, rows, 2));
+  if (!now) shown.classList.add("soft");
+  return [shown, sum];
 }
 
 function nameButton() {
