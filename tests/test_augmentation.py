@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from convlet import Augmentation, InputError, Network, native
 from convlet.augmentation import apply, as_augmentation, parse_augmentation
+from convlet.cli import main
 from convlet.engine import Samples, as_floats
 from convlet.randomness import Purpose, raw_words
+from convlet.settings import Settings
 from engines import take_steps
 from targets import TARGETS, chosen
 
@@ -324,6 +326,47 @@ def test_preview_refuses():
         net.preview(images((6, 6, 1)), "tilt 1")
     with pytest.raises(InputError, match="seed is -1"):
         net.preview(images((6, 6, 1)), "shift 1", seed=-1)
+
+
+FAR = r"shift is {:g}.*, expected at most 6, the shorter side of the images: a longer one moves"
+
+
+def test_a_shift_out_of_sight_is_refused_and_one_of_the_side_is_not():
+    """Up to the shorter side, 6, something of every image is left; above it, of some nothing is."""
+    shape = (6, 9, 1)
+    net = Network("flatten, dense 2, softmax", shape)
+    x, y = np.full((200, *shape), 200, np.uint8), np.arange(200) % 2
+    assert all(image.any() for image in net.preview(x, "shift 6"))
+    seen = net.engine.augment(x, Augmentation(shift=12), 0, 0)  # without the check
+    assert 60 < sum(not image.any() for image in seen) < 190
+    before = net.flat.copy()
+    for shift in (6.5, 900.0):
+        changes = Augmentation(shift=shift)
+        for call in (
+            lambda how: net.fit(x, y, augmentation=how),
+            lambda how: net.fit_samples(net.samples(x, y), None, Settings(augmentation=how)),
+            lambda how: net.find_learning_rate(x, y, augmentation=how),
+            lambda how: net.preview(x, how),
+        ):
+            with pytest.raises(InputError, match=FAR.format(shift)):
+                call(changes)
+    assert np.array_equal(net.flat, before)
+    assert net.settings is None
+    net.fit(x, y, epochs=1, augmentation="shift 6")
+
+
+@pytest.mark.parametrize("command", ["train", "find-lr", "augment", "live"])
+def test_the_command_line_refuses_such_a_shift(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x, y = np.full((20, 6, 9, 1), 200, np.uint8), np.arange(20) % 2
+    np.savez("small.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    more = {"augment": ["--preview", "seen.png"], "live": ["--no-browser"]}.get(command, [])
+    for name in ("uvicorn", "starlette") if command == "live" else ():
+        pytest.importorskip(name)
+    arguments = [command, "small.npz", "--augment", "shift 7", *more]
+    assert main(arguments) == 2
+    assert "error: --augment: shift is 7.0, expected at most 6" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["small.npz"]
 
 
 def test_training_learns_with_augmentation_and_evaluation_sees_none():

@@ -408,6 +408,7 @@ def test_new_settings_are_a_new_network_and_the_same_as_one_made_by_hand():
         ({"optimizer": "adam", "momentum": 0.9}, "momentum"),
         ({"schedule": "now and then"}, "schedule"),
         ({"augmentation": "shift x"}, "augmentation"),
+        ({"augmentation": "shift 900"}, "augmentation"),
         ({"recipe": "cake"}, "recipe"),
         ({"seed": 2**64}, "seed"),
         ({"seed": 2**53}, "seed"),

@@ -3,6 +3,7 @@
 The native core does this in its worker threads; `apply` is the reference in NumPy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import ceil, cos, radians, sin
 from typing import Any
@@ -29,10 +30,10 @@ _LIMITS = {
 class Augmentation:
     """Ranges of the changes; each is drawn uniformly from plus or minus its range.
 
-    shift: pixels, rows and columns alike.  rotation: degrees.  scale: of 1, so 0.1 is 0.9 to 1.1.
-    shear: columns by row.  flip: left and right changed in half of the images.  elastic: alpha, the
-    strength in pixels of a random field smoothed by a Gaussian of `sigma` pixels.  Pixels between
-    pixels are interpolated, outside is 0.
+    shift: pixels, rows and columns alike, at most the shorter side of the images.  rotation:
+    degrees.  scale: of 1, so 0.1 is 0.9 to 1.1.  shear: columns by row.  flip: left and right
+    changed in half of the images.  elastic: alpha, the strength in pixels of a random field
+    smoothed by a Gaussian of `sigma` pixels.  Pixels between pixels are interpolated, outside is 0.
 
     Source of the elastic field: Simard, Steinkraus, Platt, "Best practices for convolutional neural
     networks applied to visual document analysis", ICDAR 2003.
@@ -107,6 +108,15 @@ def as_changes(value: Any) -> Augmentation:
     if changes is None:
         raise InputError("augmentation", value, "one that changes images")
     return changes
+
+
+def check_shift(changes: Augmentation | None, shape: Sequence[int]) -> None:
+    """Raise `InputError` for a shift that moves whole images (rows, columns, ...) out of sight."""
+    side = min(shape[:2])
+    if changes is not None and changes.shift > side:
+        expected = f"at most {side}, the shorter side of the images"
+        hint = "a longer one moves whole images out of sight"
+        raise InputError("shift", changes.shift, expected, hint, owner="Augmentation")
 
 
 def apply(images: Array, ranges: Augmentation, samples: Array, seed: int, epoch: int) -> Float64:

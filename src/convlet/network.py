@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any
 
 from convlet import arrays, inputs, training
-from convlet.augmentation import Augmentation, as_augmentation
+from convlet.augmentation import Augmentation, as_augmentation, check_shift
 from convlet.callbacks import Callback, as_callbacks
 from convlet.checkpoint import Folder
 from convlet.cluster import USUAL_SHARDS, USUAL_SILENCE, training_on
@@ -128,6 +128,7 @@ class Network(Inference):
             augmentation=augmentation,
             class_weight=class_weight,
         )
+        check_shift(settings.augmentation, self.input_shape)
         if self.epochs + settings.epochs > inputs.MOST_EPOCHS:
             hint = f"a network's life has at most {inputs.MOST_EPOCHS}"
             raise InputError("epochs", epochs, but=f"{self.epochs} are trained", hint=hint)
@@ -167,6 +168,7 @@ class Network(Inference):
         resume: bool = False,
     ) -> History:
         """`fit` for samples and settings that are already checked; `scale` stays as it is."""
+        check_shift(settings.augmentation, self.input_shape)
         self._keep(settings, callbacks)
         return self._train(
             data, validation, settings, callbacks, threads, checkpoint, every, resume
@@ -240,6 +242,7 @@ class Network(Inference):
             augmentation=augmentation,
             class_weight=class_weight,
         )
+        check_shift(settings.augmentation, self.input_shape)
         threads = inputs.as_threads(threads)
         data = self.samples(x, y, sample_weight, class_weight=settings.class_weight)
         return find_learning_rate(self, data, rates, settings, threads)
@@ -253,6 +256,7 @@ class Network(Inference):
         """
         images = arrays.as_images(x, self.input_shape)
         ranges = as_augmentation(augmentation)
+        check_shift(ranges, self.input_shape)
         seed, epoch = inputs.as_seed(seed), inputs.as_count(epoch, "epoch", 0)
         if ranges is None:
             return as_floats(images)

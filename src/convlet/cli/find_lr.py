@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from convlet import plots
+from convlet.augmentation import check_shift
 from convlet.cli import choices as chosen
 from convlet.cli import options, places, reading
 from convlet.cli.choices import Choices
@@ -53,6 +54,7 @@ def find_lr(
             say(line)
     recipe = choices.fitted(data)
     settings, network = choices.settings(recipe), choices.network(data, recipe)
+    check_shift(settings.augmentation, network.input_shape)
     images = data.train
     samples = network.samples(images.images, images.labels, class_weight=settings.class_weight)
     result = find_learning_rate(network, samples, rates, settings, choices.threads)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from convlet.augmentation import check_shift
 from convlet.balance import by_class
 from convlet.callbacks import Callback
 from convlet.cli import lines
@@ -71,5 +72,6 @@ def job_for(
     recipe = choices.fitted(data)
     settings = choices.settings(recipe, **given_settings(training))
     network = choices.network(data, recipe)
+    check_shift(settings.augmentation, network.input_shape)
     by_class(settings.class_weight, train.labels, network.class_count, network.classes)
     return Job(train, validation, network, recipe, settings, choices.threads)

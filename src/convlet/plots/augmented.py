@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlet.arrays import as_images
-from convlet.augmentation import Augmentation, apply, as_changes
+from convlet.augmentation import Augmentation, apply, as_changes, check_shift
 from convlet.engine import as_floats
 from convlet.errors import InputError
 from convlet.inputs import as_count, as_input_shape, as_seed
@@ -36,6 +36,7 @@ def augmented(
     shape = x.shape
     if len(shape) not in (3, 4) or not 1 <= shape[0] <= MOST_IMAGES:
         raise InputError("x", shape, expected, found=f"has shape {shape}")
+    check_shift(changes, shape[1:])
     images = as_floats(as_images(x, as_input_shape(shape[1:])))
     rows = len(images)
     height = height_of(images[0], WIDTH)

@@ -6,6 +6,7 @@ from math import isfinite, prod
 from typing import Any
 
 from convlet import recipes
+from convlet.augmentation import check_shift
 from convlet.errors import InputError, Name
 from convlet.layers import Layer
 from convlet.network import Network
@@ -68,8 +69,9 @@ class Proposal:
         }
 
 
-def check_judges(settings: Settings, data: Data) -> None:
-    """Raise `InputError` for a patience that no images are there for."""
+def check_for(settings: Settings, data: Data) -> None:
+    """Raise `InputError` for settings that make no sense with these data."""
+    check_shift(settings.augmentation, data.train.images.shape[1:])
     if settings.patience is not None and data.judges is None:
         hint = ("give ", Name("validation"), "=(x, y)")
         raise InputError("patience", settings.patience, but="no images judge the epochs", hint=hint)
@@ -105,9 +107,10 @@ def proposed(given: Mapping[str, Any], now: Plan, network: Network, data: Data |
     settings = _settings(chosen, recipe, now, problems)
     if settings is not None and data is not None:
         try:
-            check_judges(settings, data)
+            check_for(settings, data)
         except InputError as error:
-            problems[error.parameter] = str(error)
+            named = error.parameter if error.parameter in FIELDS else "augmentation"
+            problems[named] = str(error)
     if problems or settings is None:
         return Proposal(None, stages, tuple(problems.items()))
     return Proposal(Plan(layers, settings, name), stages, ())

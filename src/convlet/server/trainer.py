@@ -13,7 +13,7 @@ from convlet.server.driver import ConflictError, words_of
 from convlet.server.gate import Mode, Stopped
 from convlet.server.health import sample_of
 from convlet.server.learning import among, learned
-from convlet.server.proposals import Plan, check_judges, network_for
+from convlet.server.proposals import Plan, check_for, network_for
 from convlet.server.session import Session
 from convlet.stopping import EarlyStopping
 from convlet.values import check_same_scale, scale_of
@@ -36,7 +36,7 @@ class Trainer:
         self._remember()
         if session.data is not None:  # what cannot be trained with is refused now
             settings = session.plan.settings
-            check_judges(settings, session.data)
+            check_for(settings, session.data)
             samples, held_out = samples_for(session.network, session.data, settings.class_weight)
             if held_out is not None:
                 check_same_scale(samples.images, held_out.images, "x", "validation x")
@@ -85,6 +85,8 @@ class Trainer:
 
     def _start(self, mode: Mode) -> None:
         session = self.session
+        assert session.data is not None
+        check_for(session.plan.settings, session.data)  # which may be those of a model's file
         self._join()
         session.gate.ask(mode)
         session.set_status("running")
