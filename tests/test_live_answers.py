@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import convlet
-from convlet import backprop
+from convlet import InputError, backprop
 from convlet import equations as eq
+from convlet.datasets.dataset import Dataset, Split
 from convlet.formats import history as history_format
 from convlet.server import events
 from convlet.server.wire import dumps, pixels
@@ -184,6 +185,30 @@ def test_an_evaluation_names_the_surest_mistakes(trained):
     levels = np.frombuffer(b64decode(found["mistakes"][0]["pixels"]), np.uint8)
     assert np.array_equal(levels.reshape(found["shape"]), JUDGES[0][best[0]])
     assert sum(map(sum, found["confusion"])) == 40
+
+
+def test_an_image_of_no_class_has_no_label_and_judges_nothing():
+    """-1 is the label of an image whose class the network does not know."""
+    labels = JUDGES[1].copy()
+    labels[:3] = -1
+    with pytest.raises(InputError, match=r"validation y\[0\] is -1"):
+        convlet.live(network(), DATA, (JUDGES[0], labels), browser=False)
+    train, test = Split(*DATA), Split(JUDGES[0], labels)
+    data = Dataset("made", train, test, ("a", "b", "c"), validation=Split(*JUDGES))
+    with served(network(), data, None) as (page, client):
+        shown = client.get("/api/images?part=test&count=4")["images"]
+        assert [one["label"] for one in shown] == [None, None, None, labels[3]]
+        ref = shown[0]["ref"]
+        found = client.post("/api/forward", ref=ref)
+        assert (found["label"], found["cost"]) == (None, None)
+        for path in ("/api/forward", "/api/backward"):
+            status, refused, _ = client.ask("POST", path, {"ref": ref, "label": -1})
+            assert (status, refused["error"]["parameter"]) == (422, "label")
+        judged = client.post("/api/evaluate")
+        assert (judged["of"], judged["images"]) == ("validation", len(JUDGES[1]))
+        expected = np.zeros((3, 3), int)
+        np.add.at(expected, (JUDGES[1], page.network.predict(JUDGES[0])), 1)
+        assert judged["confusion"] == expected.tolist()
 
 
 def test_levels_of_floats_are_what_is_shown_black_and_white():

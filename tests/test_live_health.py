@@ -80,6 +80,23 @@ def test_a_curve_keeps_so_many_points_and_their_mean():
     assert np.mean([loss for _, loss in curve.points]) == pytest.approx((seen - 1) / 2, rel=1e-3)
 
 
+def test_looks_take_a_hundredth_of_the_time_and_are_so_far_apart(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(health, "perf_counter", lambda: clock[0])
+    looks = health.Looks(1.0)
+    spent, begun = 0.0, clock[0]
+    for cost in (0.5, 0.002, 0.03, 0.0):
+        assert looks.due()
+        start, clock[0] = clock[0], clock[0] + cost
+        looks.took(start)
+        spent += cost
+        wait = max(1.0, 100 * cost)
+        clock[0] += 0.999 * wait
+        assert not looks.due()
+        clock[0] += 0.002 * wait
+    assert spent <= 0.01 * (clock[0] - begun)
+
+
 def test_numbers_that_json_lacks_are_null():
     assert json.loads(dumps({"a": [float("nan"), float("inf"), 1.5]})) == {"a": [None, None, 1.5]}
 

@@ -12,7 +12,7 @@ from convlet import SGD, Adam, AdamW
 from convlet.cli import main
 from convlet.engine import Samples
 from convlet.run import Run
-from convlet.server import learning, telling
+from convlet.server import learning, telling, trainer
 from convlet.server.gate import Gate
 from convlet.server.hub import Hub
 from convlet.server.proposals import Plan, proposed
@@ -564,6 +564,58 @@ def test_a_pause_and_single_steps_are_no_part_of_the_rate(monkeypatch):
 def test_the_state_is_told_while_a_command_takes_its_time():
     with served() as (page, client), page._serving.session.commands:
         assert client.get("/api/state")["run"]["status"] == "idle"
+
+
+def test_a_long_step_keeps_no_page_waiting_and_a_second_command_is_told(monkeypatch):
+    """All that answer wait for the step, and one for the end of training; pages are told still."""
+    monkeypatch.setattr(trainer, "PATIENCE", 0.05)
+    of, begun, done = network(), threading.Event(), threading.Event()
+    kind = type(of.engine)
+    train = kind.train
+
+    def long(*arguments):
+        begun.set()
+        assert done.wait(PATIENCE)
+        return train(*arguments)
+
+    with served(of, epochs=10**6) as (_, client):
+        monkeypatch.setattr(kind, "train", long)
+        client.do("start")
+        assert begun.wait(PATIENCE)
+        first = {"ref": {"part": "train", "index": 0}}
+        asked = [("/api/train", {"do": "stop"}), *[("/api/forward", first)] * 6]
+        found = []
+        waiting = [
+            threading.Thread(target=lambda one: found.append(client.ask("POST", *one)[0]), args=[a])
+            for a in asked[:3]
+        ]
+        for one in waiting:
+            one.start()
+        try:
+            end = monotonic() + PATIENCE
+            while (answer := client.ask("POST", "/api/train", {"do": "stop"}))[0] == 200:
+                assert monotonic() < end
+            assert answer[0] == 409
+            assert "long step" in answer[1]["error"]["message"]
+            more = [
+                threading.Thread(target=lambda: found.append(client.ask("POST", *asked[3])[0]))
+                for _ in range(4)
+            ]
+            waiting += more
+            for one in more:
+                one.start()
+            sleep(0.1)  # until no thread is left that answers
+            for _ in range(5):
+                assert client.get("/api/state")["run"]["status"] == "running"
+            with client.events() as events:
+                assert next(events)["type"] == "state"
+            assert found == []
+        finally:
+            done.set()
+            for one in waiting:
+                one.join(PATIENCE)
+        assert found == [200] * 7
+        assert client.wait("ended")
 
 
 # ------------------------------------------------------------------- images that somebody labelled

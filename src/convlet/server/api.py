@@ -19,6 +19,7 @@ from convlet.run import History
 from convlet.server import answers, exchange
 from convlet.server.events import Events
 from convlet.server.exchange import MB, Answer
+from convlet.server.gate import MODES
 from convlet.server.session import Session
 from convlet.server.wire import dumps
 
@@ -30,6 +31,7 @@ MODEL_BYTES = 256 * MB
 WORKERS = 4
 MOST_WAITING = 64
 """Questions that are being answered, or wait for that."""
+COMMANDS = (*MODES, "reset")
 
 
 NO_MODEL = "the file is damaged, or no model that this version of convlet knows"
@@ -41,6 +43,7 @@ class Api:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.pool = ThreadPoolExecutor(WORKERS, "convlet answer")
+        self.telling = ThreadPoolExecutor(1, "convlet state")  # which waits for no step
         self.waiting = 0
         routes = [
             _route("GET", "/state", self.state),
@@ -66,14 +69,14 @@ class Api:
         ]
         self.router = Router(routes, redirect_slashes=False)
 
-    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def call(self, function: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:
         """A function in one of the threads.  Raises `HTTPException` where too many wait."""
         if self.waiting >= MOST_WAITING:
             raise HTTPException(503, "too many questions at once: ask again")
         self.waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.pool, function, *arguments)
+            return await loop.run_in_executor(pool or self.pool, function)
         finally:
             self.waiting -= 1
 
@@ -87,16 +90,19 @@ class Api:
         return handler
 
     async def events(self, request: Request) -> Response:
-        return Events(self.session.hub, lambda: self.call(lambda: dumps(self.session.state())))
+        def state() -> Awaitable[bytes]:
+            return self.call(lambda: dumps(self.session.state()), self.telling)
+
+        return Events(self.session.hub, state)
 
     async def state(self, request: Request) -> Response:
-        return await self.call(lambda: Answer(self.session.state()))
+        return await self.call(lambda: Answer(self.session.state()), self.telling)
 
     async def train(self, request: Request) -> Response:
         given = await exchange.given(request)
         what = given.get("do")
-        if what not in ("start", "pause", "step", "epoch", "reset", "stop"):
-            raise InputError("do", what, "one of: start, pause, step, epoch, reset, stop")
+        if not isinstance(what, str) or what not in COMMANDS:
+            raise InputError("do", what, f"one of: {', '.join(COMMANDS)}")
         session = self.session
 
         def done() -> Response:
@@ -212,7 +218,8 @@ class Api:
         return await self.call(made)
 
     def close(self) -> None:
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self.pool, self.telling):
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _route(method: str, path: str, handler: Handler) -> Route:

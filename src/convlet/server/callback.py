@@ -10,7 +10,7 @@ from convlet.network import Network
 from convlet.run import Row, Run
 from convlet.server.description import Json
 from convlet.server.driver import ConflictError, words_of
-from convlet.server.gate import Mode, Stopped
+from convlet.server.gate import MODES, Stopped
 from convlet.server.given import as_data
 from convlet.server.health import sample_of
 from convlet.server.live_page import LivePage
@@ -19,7 +19,6 @@ from convlet.server.serving import LOOPBACK, Serving, check_place, require_serve
 from convlet.server.session import Session
 
 OF_A_PROGRAM = "a program trains this network: only it can do that"
-MODES: dict[str, Mode] = {"start": "run", "pause": "pause", "epoch": "epoch", "stop": "stop"}
 
 
 class Watched:
@@ -39,7 +38,8 @@ class Watched:
 
     def do(self, what: str) -> None:
         if what not in self.can():
-            raise ConflictError(OF_A_PROGRAM if what not in MODES else f"{what} makes no sense now")
+            never = what in ("step", "reset")
+            raise ConflictError(OF_A_PROGRAM if never else f"{what} makes no sense now")
         self.session.gate.ask(MODES[what])
 
     def configure(self, plan: Plan) -> None:

@@ -9,6 +9,14 @@ from convlet.callbacks import Callback, NoCheckpoints
 from convlet.run import Run
 
 Mode = Literal["run", "epoch", "step", "pause", "stop"]
+MODES: dict[str, Mode] = {
+    "start": "run",
+    "pause": "pause",
+    "step": "step",
+    "epoch": "epoch",
+    "stop": "stop",
+}
+"""What a visitor of the page asks for."""
 
 
 class Stopped(Exception):

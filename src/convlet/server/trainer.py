@@ -1,5 +1,7 @@
 """The driver of a page that trains by itself: a thread that calls the training loop of `fit`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 from convlet import training
@@ -10,7 +12,7 @@ from convlet.inputs import as_threads
 from convlet.network import Network
 from convlet.server.description import Json, samples_for
 from convlet.server.driver import ConflictError, words_of
-from convlet.server.gate import Mode, Stopped
+from convlet.server.gate import MODES, Mode, Stopped
 from convlet.server.health import sample_of
 from convlet.server.learning import among, learned
 from convlet.server.proposals import Plan, check_for, network_for
@@ -19,7 +21,9 @@ from convlet.stopping import EarlyStopping
 from convlet.values import check_same_scale, scale_of
 
 LEARNING = "labelled images are being learned"
-MODES: dict[str, Mode] = {"start": "run", "step": "step", "epoch": "epoch"}
+PATIENCE = 1.0
+"""Seconds that a command waits for another one, which may wait for the end of a long step."""
+BUSY = "another command is under way, as the end of a long step: ask again"
 
 
 class Trainer:
@@ -64,7 +68,7 @@ class Trainer:
 
     def do(self, what: str) -> None:
         session = self.session
-        with session.commands:
+        with self._alone():
             if what not in self.can():
                 if session.data is None:
                     raise ConflictError("there are no data to train with")
@@ -72,16 +76,24 @@ class Trainer:
                 raise ConflictError(f"{what} makes no sense: {status}")
             if self.learning:
                 self.enough = True
-            elif what == "pause":
-                session.gate.ask("pause")
-            elif what in MODES and session.status == "paused":
-                session.gate.ask(MODES[what])
-            elif what in MODES:
-                self._start(MODES[what])
-            else:
+            elif what in ("stop", "reset"):
                 self._end()
                 if what == "reset":
                     self._reset()
+            elif what == "pause" or session.status == "paused":
+                session.gate.ask(MODES[what])
+            else:
+                self._start(MODES[what])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One command after the other.  Raises `ConflictError` where one takes long."""
+        if not self.session.commands.acquire(timeout=PATIENCE):
+            raise ConflictError(BUSY)
+        try:
+            yield
+        finally:
+            self.session.commands.release()
 
     def _start(self, mode: Mode) -> None:
         session = self.session
@@ -154,7 +166,7 @@ class Trainer:
 
     def configure(self, plan: Plan) -> None:
         session = self.session
-        with session.commands:
+        with self._alone():
             self._refuse_running()
             session.network, session.plan = network_for(plan, session.network), plan
             self._remember()
@@ -162,7 +174,7 @@ class Trainer:
 
     def adopt(self, network: Network) -> None:
         session = self.session
-        with session.commands:
+        with self._alone():
             self._refuse_running()
             self._check_fit(network)
             settings = network.settings or session.plan.settings
@@ -191,7 +203,7 @@ class Trainer:
 
     def learn(self, images: Array, labels: Array, steps: int) -> Json:
         session = self.session
-        with session.commands:
+        with self._alone():
             self._refuse_running()
             self.learning, self.enough = True, False
             session.records[-1].learned += len(images)

@@ -5,6 +5,7 @@ import { byId, h, say } from "./dom.js";
 import { count, number, percent, time } from "./letters.js";
 import { beforeFrame, on, state } from "./store.js";
 
+const LONG = 1_500; // ms until it is said that the server takes its time
 const STATUS = {
   idle: "not started",
   running: "training",
@@ -59,11 +60,14 @@ export function notice(words, kind = "") {
 }
 
 export async function tellRun(what) {
+  const slow = setTimeout(() => notice("Waiting for the end of a long step …"), LONG);
   try {
     await post("api/train", { do: what });
     notice("");
   } catch (error) {
     notice(error instanceof ApiError ? error.message : GONE.gone, "bad");
+  } finally {
+    clearTimeout(slow);
   }
 }
 
