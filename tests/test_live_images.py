@@ -206,7 +206,14 @@ def test_so_many_own_images_are_kept(digits):
         refs.append(digits.post("/api/drawing", **given)["ref"])
     assert digits.ask("POST", "/api/forward", {"ref": refs[0]})[0] == 410
     assert digits.ask("POST", "/api/forward", {"ref": refs[3]})[0] == 200
-    assert len(digits.get("/api/state")["own"]) == own.MOST
+    assert digits.get("/api/state")["own"] == refs[3:]
+    listed = digits.get("/api/images?part=own&count=200")
+    assert (listed["total"], listed["shape"]) == (own.MOST, [28, 28, 1])
+    assert [one["ref"] for one in listed["images"]] == refs[3:]
+    few = digits.get("/api/images?part=own&start=1&count=2")["images"]
+    assert few == listed["images"][1:3]
+    assert [shown({**one, "shape": [28, 28, 1]}).max() for one in few] == [4, 5]
+    assert digits.ask("GET", "/api/images?part=own&label=1")[0] == 422
 
 
 def test_a_drawing_that_was_kept_stays_while_others_are_drawn():

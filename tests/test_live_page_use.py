@@ -396,6 +396,55 @@ def test_labelled_drawings_go_with_their_network(browser, tmp_path):
         page.close()
 
 
+def test_labelled_drawings_are_there_when_the_page_is_loaded_again(browser):
+    net = convlet.Network("flatten, dense 10, softmax", (28, 28, 1), 0)
+
+    def labels(live):
+        return [one.split()[0] for one in live.page.locator("#kept li span").all_inner_texts()]
+
+    with (
+        convlet.live(net, browser=False) as page,
+        opened(browser, page.url) as live,
+    ):
+        for digit in (3, 7, 0):
+            draw(live, digit, by_mouse)
+            live.page.locator("#drawn-keep[aria-disabled=false]").wait_for()
+            live.page.locator("#drawn-label").select_option(str(digit))
+            live.page.locator("#drawn-keep").click()
+            live.wait(f"{digit} ", "#kept li:last-child span")
+        live.page.locator("#kept button").nth(1).click()
+        seen = "() => [...document.querySelectorAll('#kept canvas')].map(one => one.toDataURL())"
+        there = live.page.evaluate(seen)
+        assert (labels(live), len(there)) == (["3", "0"], 2)
+        live.page.reload()
+        live.page.locator("#kept li").first.wait_for()
+        assert labels(live) == ["3", "0"]
+        assert live.page.evaluate(seen) == there
+        with live.page.expect_request("**/api/learn") as asked:
+            live.page.locator("#learn").click()
+        items = body_of(asked.value)["items"]
+        assert [(one["ref"]["index"], one["label"]) for one in items] == [(0, 3), (2, 0)]
+        live.wait("Trained on your drawings", "#notice")
+        page._serving.session.own.forget()  # as for a network of other sizes
+        live.page.reload()
+        live.wait("not started", STATUS)
+        live.page.wait_for_timeout(200)
+        assert live.page.locator("#kept li").count() == 0
+        # of another server, whose numbers begin again
+        draw(live, 3, by_mouse)
+        live.page.locator("#drawn-keep[aria-disabled=false]").wait_for()
+        live.page.locator("#drawn-keep").click()
+        live.page.locator("#kept li").wait_for()
+        live.page.evaluate("""() => {
+            const kept = JSON.parse(sessionStorage.getItem("convlet-live-kept"));
+            sessionStorage.setItem("convlet-live-kept", JSON.stringify({...kept, server: "x"}));
+        }""")
+        live.page.reload()
+        live.wait("not started", STATUS)
+        live.page.wait_for_timeout(200)
+        assert live.page.locator("#kept li").count() == 0
+
+
 def test_a_run_is_hidden_and_shown(browser, large):
     page, *_ = large
     with opened(browser, page.url) as live:

@@ -28,9 +28,11 @@ MOST_ITEMS = 64
 
 def images(session: Session, part: Any, start: Any, count: Any, label: Any) -> Json:
     """Images of a part from a place on, those of one label only where one is given."""
-    found = session.part(part)
     start = inputs.as_count(start, "start", 0)
     count = inputs.as_count(count, "count", 1, MOST_IMAGES)
+    if part == "own":
+        return _own_images(session, start, count, label)
+    found = session.part(part)
     rows = np.arange(len(found))
     if label is not None:
         label = inputs.as_count(label, "label", 0, session.network.class_count - 1)
@@ -49,6 +51,26 @@ def images(session: Session, part: Any, start: Any, count: Any, label: Any) -> J
         ],
         "shape": list(session.network.input_shape),
         "total": total,
+    }
+
+
+def _own_images(session: Session, start: int, count: int, label: Any) -> Json:
+    """The visitor's own that are kept, the oldest first."""
+    if label is not None:
+        raise InputError("label", label, but="images of one's own have none")
+    kept = session.own.kept()
+    return {
+        "images": [
+            {
+                "ref": {"part": "own", "index": number},
+                "label": None,
+                "name": None,
+                "pixels": encoded(_shown(session, image)),
+            }
+            for number, image in kept[start : start + count]
+        ],
+        "shape": list(session.network.input_shape),
+        "total": len(kept),
     }
 
 

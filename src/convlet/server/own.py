@@ -68,8 +68,12 @@ class Own:
         return found.image
 
     def numbers(self) -> list[int]:
+        return [number for number, _ in self.kept()]
+
+    def kept(self) -> list[tuple[int, Images]]:
+        """Numbers and images, the oldest first."""
         with self.lock:
-            return list(self.images)
+            return [(number, own.image) for number, own in self.images.items()]
 
     def forget(self) -> None:
         """The network takes others now."""

@@ -1,6 +1,6 @@
 // Drawings with a label, and training on them.
 
-import { post } from "./api.js";
+import { get, post, start } from "./api.js";
 import { pixels } from "./arrays.js";
 import { notice } from "./bar.js";
 import { button, byId, h, options } from "./dom.js";
@@ -8,7 +8,9 @@ import { picture } from "./picture.js";
 import { className, classCount, on, running, state } from "./store.js";
 
 const MOST = 32; // the server keeps 64 images of one's own
+const KEY = "convlet-live-kept";
 const items = []; // {ref, label, array}
+let server = null; // the token of the one that keeps them
 
 /** keep(): the server's answer for the drawing, which it keeps; clear(): takes it from the pad. */
 export function labelled(keep, clear) {
@@ -25,6 +27,7 @@ export function labelled(keep, clear) {
   });
   on("status", show);
   on("state", () => {
+    if (server !== start.token) restore();
     forgetLost();
     show();
   });
@@ -38,7 +41,7 @@ export function labelled(keep, clear) {
       items.push({ ref, label: given, array: pixels(text, shape) });
       if (items.length > MOST) items.shift();
       clear();
-      show();
+      changed();
     } catch (error) {
       notice(error.message, "bad");
     } finally {
@@ -56,14 +59,55 @@ function forgetLost() {
   const lost = items.length - there.length;
   if (!lost) return;
   items.splice(0, items.length, ...there);
+  changed();
   notice(`The server keeps ${lost} of your labelled drawings no more: they are taken away.`);
+}
+
+/** The labels stay in this tab, the images on the server, which is another one after a restart. */
+function changed() {
+  const labels = items.map(({ ref, label }) => [ref.index, label]);
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify({ server, labels }));
+  } catch {
+    // a frame without storage
+  }
+  show();
+}
+
+/** What was labelled before the page was loaded again, as far as the server has it. */
+async function restore() {
+  server = start.token;
+  items.length = 0;
+  const labels = stored();
+  if (!labels.size) return;
+  try {
+    const { images, shape } = await get("api/images?part=own&count=200");
+    const found = images.filter(({ ref }) => labels.get(ref.index) < classCount());
+    const before = found.map(({ ref, pixels: text }) => {
+      return { ref, label: labels.get(ref.index), array: pixels(text, shape) };
+    });
+    items.unshift(...before);
+    changed();
+  } catch (error) {
+    notice(error.message, "bad");
+  }
+}
+
+/** Label by number of an image. */
+function stored() {
+  try {
+    const known = JSON.parse(sessionStorage.getItem(KEY));
+    return new Map(known?.server === server ? known.labels : []);
+  } catch {
+    return new Map();
+  }
 }
 
 function show() {
   byId("kept").replaceChildren(
     ...items.map((item, n) => {
       const words = `${className(item.label)}`;
-      const away = button("×", () => (items.splice(n, 1), show()), {
+      const away = button("×", () => (items.splice(n, 1), changed()), {
         class: "link",
         "aria-label": `Take away drawing ${n + 1}, labelled ${words}`,
       });
