@@ -116,7 +116,7 @@ def test_a_dark_image_of_the_data_is_one_of_levels():
     x[0, 0, 0] = 1  # alone it might be taken for white
     with served(network(), (x, np.arange(4) % 3), None) as (_, client):
         found = client.post("/api/forward", ref={"part": "train", "index": 0})
-        seen = np.frombuffer(b64decode(found["stages"][0]["x"]["data"]), "<f4")
+        seen = np.frombuffer(b64decode(found["x"]["data"]), "<f4")
         assert seen.max() == np.float32(1 / 255)
 
 

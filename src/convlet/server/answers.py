@@ -144,23 +144,21 @@ def _refuse_large(network: Network) -> None:
 
 
 def forward(session: Session, given: Mapping[str, Any]) -> Json:
-    """What every stage makes of an image."""
+    """x^0, and what every stage makes of it; the last that one gives is the next one's x."""
     image, known = session.image(given.get("ref"))
     label = _label(session, given.get("label"), known)
     with session.still() as network:
         _refuse_large(network)
         found = network.activations(image[None])
         cost = None if label is None else network.evaluate(image[None], np.array([label])).loss
-    z = found[-1].inputs[-1]  # of the softmax
     return {
         "ref": given.get("ref"),
         "label": label,
-        "logits": z[0].tolist(),
         "probabilities": found[-1].output[0].tolist(),
         "cost": cost,
+        "x": array(found[0].x[0]),
         "stages": [
             {
-                "x": array(stage.x[0]),
                 "z": array(stage.z[0]),
                 "outputs": [array(each[0]) for each in stage.outputs],
             }
@@ -172,6 +170,7 @@ def forward(session: Session, given: Mapping[str, Any]) -> Json:
 def backward(session: Session, given: Mapping[str, Any]) -> Json:
     """The errors of every stage for an image and its label, and its gradient by each parameter.
 
+    x: the error of the image; that of another stage's x is the last of the stage before.
     weights: names of parameters whose whole derivative is asked for.
     """
     image, known = session.image(given.get("ref"))
@@ -190,11 +189,11 @@ def backward(session: Session, given: Mapping[str, Any]) -> Json:
         "ref": given.get("ref"),
         "label": label,
         "cost": cost,
+        "x": array(errors[0].x[0]),
         "stages": [
             {
                 "delta": array(stage.delta[0]),
                 "outputs": [array(each[0]) for each in stage.outputs],
-                "x": array(stage.x[0]),
             }
             for stage in errors
         ],

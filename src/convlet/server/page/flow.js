@@ -21,11 +21,9 @@ const forward = newest(async () => {
   if (!image || !seen.forward) return;
   const answer = await answered("api/forward", { ref: image.ref, label: state.label });
   if (!answer || !still(image)) return;
-  const stages = answer.stages.map(({ x, z, outputs }) => ({
-    x: floats(x),
-    z: floats(z),
-    outputs: outputs.map(floats),
-  }));
+  const stages = unfolded(answer, ({ z, outputs }) => [z, ...outputs]).map(
+    ({ x, own: [z, ...outputs] }) => ({ x, z, outputs }),
+  );
   state.forward = { ...answer, stages };
   tell("forward", state.forward);
 }, WHILE_TRAINING);
@@ -36,14 +34,22 @@ const backward = newest(async () => {
   const given = { ref: image.ref, label: state.label, weights: [...wanted] };
   const answer = await answered("api/backward", given);
   if (!answer || !still(image)) return;
-  const stages = answer.stages.map(({ delta, outputs, x }) => ({
-    delta: floats(delta),
-    outputs: outputs.map(floats),
-    x: floats(x),
-  }));
+  const stages = unfolded(answer, ({ delta, outputs }) => [delta, ...outputs]).map(
+    ({ x, own: [delta, ...outputs] }) => ({ x, delta, outputs }),
+  );
   state.backward = { ...answer, stages };
   tell("backward", state.backward);
 }, WHILE_TRAINING);
+
+/** {x, own} of each stage; its x, or the error of it, is the last array of the stage before. */
+function unfolded({ x, stages }, arraysOf) {
+  let below = floats(x);
+  return stages.map((stage) => {
+    const found = { x: below, own: arraysOf(stage).map(floats) };
+    below = found.own.at(-1);
+    return found;
+  });
+}
 
 /** The answer, or null where there is none: the bar says that the server is gone. */
 async function answered(path, given) {
