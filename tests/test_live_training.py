@@ -348,6 +348,40 @@ def test_what_other_callbacks_do_at_the_end_of_a_program_is_not_read_half(ends):
         live.close()
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_the_best_weights_are_not_read_half_where_another_callback_raises(last):
+    """After the last step of an epoch others read; then `EarlyStopping` writes."""
+    free = []
+    stopping = convlet.EarlyStopping(2)
+
+    class Weights:
+        def __init__(self, values):
+            self.values = values
+
+        def __array__(self, *how, **more):  # asked for where they are written
+            free.append(not live.session.gate.working)
+            return self.values
+
+    class Raises(convlet.Callback):
+        def on_epoch(self, run, row):
+            stopping.weights = Weights(stopping.weights)
+            raise OSError("the disk is full")
+
+    live = convlet.Live(DATA, JUDGES, browser=False)
+    others = [stopping, Raises()]
+    told = [*others, live] if last else [live, *others]
+    try:
+        of = network()
+        with pytest.raises(OSError, match="full"):
+            of.fit(*DATA, JUDGES, epochs=2, batch_size=8, callbacks=told)
+        assert free == [False]
+        assert not live.session.gate.working
+        assert np.array_equal(of.flat, stopping.weights.values)
+        assert Client(live.page).get("/api/state")["run"]["status"] == "failed"
+    finally:
+        live.close()
+
+
 def test_events_tell_progress_epochs_and_evaluations_of_a_whole_run():
     data = [np.concatenate([part] * 100) for part in DATA]  # epochs that take a moment
     with served(network(), data, epochs=3, batch_size=4) as (page, client):

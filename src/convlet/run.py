@@ -1,6 +1,7 @@
 """A run of training as others see it: what it trains, where it stands, its history."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from typing import Any, Protocol, overload
@@ -153,6 +154,8 @@ class Run:
     stop: bool = False
     validated: bool = False  # whether every epoch ends with an evaluation
     answers: Answers | None = None  # of that evaluation, while callbacks are told of the epoch
+    # around a change of the parameters by a callback, so that nobody reads them half
+    writing: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @property
     def epochs(self) -> int:

@@ -73,7 +73,8 @@ class EarlyStopping(Callback):
 
     def on_end(self, run: Run) -> None:
         if self.weights is not None:
-            run.network.flat[...] = self.weights
+            with run.writing():
+                run.network.flat[...] = self.weights
 
     def state(self) -> dict[str, Any]:
         kept = {} if self.weights is None else {"weights": self.weights}

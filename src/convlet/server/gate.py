@@ -98,6 +98,18 @@ class Gate(NoCheckpoints, Callback):
         finally:
             self.open()
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """As `writing`, for callbacks of a run, which may have the turn: then it stays theirs."""
+        with self.changed:
+            had = self.working
+            self._take()
+        try:
+            yield
+        finally:
+            if not had:
+                self.open()
+
     def _take(self) -> None:
         """With the lock: from now on the parameters may change."""
         self.changed.wait_for(lambda: not self.readers)
