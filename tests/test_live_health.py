@@ -80,6 +80,18 @@ def test_a_curve_keeps_so_many_points_and_their_mean():
     assert np.mean([loss for _, loss in curve.points]) == pytest.approx((seen - 1) / 2, rel=1e-3)
 
 
+def test_a_page_that_has_each_point_has_the_curve():
+    curve, there = records.Curve(), []
+    for n in range(9_001):
+        point = curve.add(float(n), float(n * n % 97))
+        if point is not None:
+            there.append(point)
+        if len(there) > records.MOST_POINTS:
+            there = records.halved(there)
+    assert there == curve.points
+    assert curve.each == 8
+
+
 def test_looks_take_a_hundredth_of_the_time_and_are_so_far_apart(monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(health, "perf_counter", lambda: clock[0])

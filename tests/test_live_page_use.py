@@ -3,6 +3,7 @@
 import base64
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 import chromium
 import convlet
 from convlet import datasets
+from convlet.server import records
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("uvicorn")
@@ -356,6 +358,17 @@ def test_only_the_last_epochs_are_in_the_table(browser, address):
         assert live.page.locator("#epochs tbody tr").count() == 200
         assert live.text("#epochs tbody tr:last-child th") == "1234"
         assert live.page.locator("#accuracy-chart circle").count() < 200
+
+
+@pytest.mark.parametrize("count", [2001, 2002])
+def test_the_page_thins_a_curve_as_the_server_does(browser, address, count):
+    points = [(n / 7, n * n % 97 / 3) for n in range(count)]
+    script = "async points => (await import('./events.js')).halved(points)"
+    with opened(browser, address) as live:
+        found = live.page.evaluate(script, [[*point] for point in points])
+    assert [(*one,) for one in found] == records.halved(points)
+    most = Path(records.__file__).parent / "page" / "events.js"
+    assert f"POINTS = {records.MOST_POINTS:_};" in most.read_text(encoding="utf-8")
 
 
 def test_a_screen_of_3840_pixels(browser, address):

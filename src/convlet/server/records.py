@@ -21,17 +21,27 @@ class Curve:
     each: int = 1  # points that one stands for
     waiting: list[tuple[float, float]] = field(default_factory=list)
 
-    def add(self, x: float, loss: float) -> None:
+    def add(self, x: float, loss: float) -> tuple[float, float] | None:
+        """-> the point that pages draw, None where it waits to be part of one.
+
+        A page that has all of them keeps this very curve: it makes the same means.
+        """
         self.waiting.append((x, loss))
         if len(self.waiting) < self.each:
-            return
-        self.points.append(_mean(self.waiting))
+            return None
+        point = _mean(self.waiting)
+        self.points.append(point)
         self.waiting = []
         if len(self.points) > MOST_POINTS:
-            last = self.points[len(self.points) // 2 * 2 :]
-            pairs = zip(self.points[::2], self.points[1::2], strict=False)
-            self.points = [_mean(list(pair)) for pair in pairs] + last
+            self.points = halved(self.points)
             self.each *= 2
+        return point
+
+
+def halved(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Each two neighbours as their mean; events.js does the same."""
+    last = points[len(points) // 2 * 2 :]
+    return [_mean([*pair]) for pair in zip(points[::2], points[1::2], strict=False)] + last
 
 
 def _thinned(rows: list[Row]) -> list[Row]:

@@ -75,14 +75,12 @@ class Teller(Callback):
         self.mark, self.marked = perf_counter(), self.seen
 
     def _point(self, run: Run) -> tuple[float, float] | None:
-        """Where the network's life stands, and the mean loss since the last point."""
+        """Where the network's life stands, and the mean loss since then, where a point is due."""
         total, weight = run.total - self.before[0], run.total_weight - self.before[1]
         self.before = (run.total, run.total_weight)
         if weight <= 0:
             return None
-        point = run.network.epochs + run.step / run.steps, total / weight
-        self.record.curve.add(*point)
-        return point
+        return self.record.curve.add(run.network.epochs + run.step / run.steps, total / weight)
 
     def _keep(self, run: Run, point: tuple[float, float] | None = None) -> None:
         seen, total = _seen(run), run.epochs * run.samples

@@ -5,7 +5,7 @@ import { current, state, tell } from "./store.js";
 
 const SILENCE = 25_000; // ms: the server says that it is there every 10 s
 const LONGEST = 8_000; // ms between two tries
-const POINTS = 2_000;
+const POINTS = 2_000; // of a curve, as records.py has it
 const LAST_ROWS = 200; // of which none is left out
 
 let ended = false; // the server said so
@@ -71,7 +71,7 @@ const APPLY = {
     const own = current();
     if (!run.point || !own || own.id !== run.run) return;
     own.points.push(run.point);
-    if (own.points.length > 2 * POINTS) own.points = own.points.filter((_, n) => n % 2 === 1);
+    if (own.points.length > POINTS) own.points = halved(own.points);
   },
   epoch({ type, run, ...row }) {
     const own = state.runs.find(({ id }) => id === run);
@@ -95,6 +95,14 @@ const APPLY = {
     state.evaluation = evaluation;
   },
 };
+
+/** Each two neighbours as their mean, at the later place; records.py does the same. */
+export function halved(points) {
+  return points.flatMap(([x, loss], n) => {
+    if (n % 2 === 1) return [[x, (points[n - 1][1] + loss) / 2]];
+    return n === points.length - 1 ? [[x, loss]] : [];
+  });
+}
 
 function apply(event) {
   APPLY[event.type]?.(event);
