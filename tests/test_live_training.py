@@ -568,7 +568,7 @@ def test_many_epochs_are_told_thinned_and_kept_whole_for_the_history():
     record.rows += rows
     told = record.as_json(True)["rows"]
     assert MOST_ROWS / 2 <= len(told) <= MOST_ROWS
-    assert told[-1]["epoch"] == rows[-1].epoch
+    assert [row["epoch"] for row in told[-200:]] == [row.epoch for row in rows[-200:]]
     assert record.rows == rows
     record.close()
     assert [row.epoch for row in record.rows] == [row["epoch"] for row in told]

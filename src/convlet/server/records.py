@@ -9,6 +9,8 @@ from convlet.run import Row
 MOST_POINTS = 2_000
 MOST_ROWS = 500
 """Epochs of a run that pages are told; the file of the history has all of the run that is there."""
+LAST_ROWS = 200
+"""Of these, the last, of which none is left out."""
 MOST_RUNS = 20
 """Those shown beside each other; the oldest goes."""
 
@@ -45,9 +47,10 @@ def halved(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _thinned(rows: list[Row]) -> list[Row]:
-    """At most so many, the last one among them."""
-    each = -(-len(rows) // MOST_ROWS) or 1
-    return rows[::-1][::each][::-1]
+    """At most so many, of which the table of the page has the last ones, each."""
+    before, last = rows[:-LAST_ROWS], rows[-LAST_ROWS:]
+    each = -(-len(before) // (MOST_ROWS - LAST_ROWS)) or 1
+    return before[::-1][::each][::-1] + last
 
 
 def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
