@@ -458,6 +458,39 @@ def test_labelled_drawings_are_there_when_the_page_is_loaded_again(browser):
         assert live.page.locator("#kept li").count() == 0
 
 
+def test_labelled_drawings_of_another_class_are_taken_away_and_told(browser, tmp_path):
+    few, many = tmp_path / "few.safetensors", tmp_path / "many.safetensors"
+    convlet.Network("flatten, dense 3, softmax", (28, 28, 1), 0, classes=tuple("abc")).save(few)
+    net = convlet.Network("flatten, dense 10, softmax", (28, 28, 1), 0)
+    net.save(many)
+    away = "2 of your labelled drawings are taken away"
+
+    def keep(live):
+        for label in (1, 8):
+            draw(live, 3, by_mouse)
+            live.page.locator("#drawn-keep[aria-disabled=false]").wait_for()
+            live.page.locator("#drawn-label").select_option(str(label))
+            live.page.locator("#drawn-keep").click()
+            live.wait(f"{label} ", "#kept li:last-child span")
+
+    with convlet.live(net, browser=False) as page, opened(browser, page.url) as live:
+        keep(live)
+        page._serving.session.driver.adopt(convlet.load(few))
+        live.wait(away, "#notice")
+        assert live.page.locator("#kept li").count() == 0
+        page._serving.session.driver.adopt(convlet.load(many))
+        live.page.locator("#drawn-label option").nth(9).wait_for(state="attached")
+        keep(live)
+        # an answer that fails once loses none
+        live.page.route("**/api/images?part=own*", lambda route: route.fulfill(status=503), times=1)
+        live.page.reload()
+        live.wait("not started", STATUS)
+        page._serving.session.hub.refresh()
+        live.page.locator("#kept li").nth(1).wait_for()
+        assert all("503" in words for words in live.wrong)
+        live.wrong.clear()
+
+
 def test_a_run_is_hidden_and_shown(browser, large):
     page, *_ = large
     with opened(browser, page.url) as live:

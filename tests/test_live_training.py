@@ -12,7 +12,7 @@ from convlet import SGD, Adam, AdamW
 from convlet.cli import main
 from convlet.engine import Samples
 from convlet.run import Run
-from convlet.server import learning, telling, trainer
+from convlet.server import gate, learning, telling, trainer
 from convlet.server.gate import Gate
 from convlet.server.hub import Hub
 from convlet.server.proposals import Plan, proposed
@@ -469,6 +469,8 @@ WHOLE = "expected a whole number from"
         ({"layers": None}, "layers is empty, expected a text"),
         ({"layers": ""}, "layers is empty, expected a text"),
         ({"layers": 3}, "layers is 3, expected a text"),
+        ({"layers": "nan"}, "layers[0] is 'nan', expected one of: conv"),
+        ({"optimizer": "inf"}, "optimizer is 'inf', expected one of: sgd"),
         ({"batch_size": ""}, f"batch_size is empty, {WHOLE} 1"),
         ({"epochs": None}, f"epochs is empty, {WHOLE} 1"),
         ({"seed": None}, f"seed is empty, {WHOLE} 0"),
@@ -595,6 +597,32 @@ def test_a_pause_and_single_steps_are_no_part_of_the_rate(monkeypatch):
     assert teller.progress["images_per_second"] == pytest.approx(100)
 
 
+def test_who_has_the_turn_writes_though_readers_wait():
+    """As EarlyStopping does at the end of a run, while a page asks."""
+    turns, read, wrote = gate.Gate(lambda waits: None), threading.Event(), threading.Event()
+
+    def reader():
+        with turns.reading():
+            read.set()
+
+    def writer():
+        turns.hold()
+        asks.start()
+        while not turns.readers:
+            sleep(0.001)
+        with turns.changing():
+            assert not read.is_set()
+            wrote.set()
+        turns.finish(None, (), None)
+        assert not read.is_set()
+        turns.open()
+
+    asks = threading.Thread(target=reader, daemon=True)
+    threading.Thread(target=writer, daemon=True).start()
+    assert wrote.wait(PATIENCE)
+    assert read.wait(PATIENCE)
+
+
 def test_the_state_is_told_while_a_command_takes_its_time():
     with served() as (page, client), page._serving.session.commands:
         assert client.get("/api/state")["run"]["status"] == "idle"
@@ -641,6 +669,8 @@ def test_a_long_step_keeps_no_page_waiting_and_a_second_command_is_told(monkeypa
             sleep(0.1)  # until no thread is left that answers
             for _ in range(5):
                 assert client.get("/api/state")["run"]["status"] == "running"
+            assert client.get("/api/images?part=train")["images"]
+            assert client.ask("POST", "/api/train", {"do": "pause"})[0] == 409
             with client.events() as events:
                 assert next(events)["type"] == "state"
             assert found == []

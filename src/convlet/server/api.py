@@ -30,21 +30,43 @@ IMAGE_BYTES = 32 * MB
 MODEL_BYTES = 256 * MB
 WORKERS = 4
 MOST_WAITING = 64
-"""Questions that are being answered, or wait for that."""
+"""Questions that are being answered by some threads, or wait for that."""
 COMMANDS = (*MODES, "reset")
 
 
 NO_MODEL = "the file is damaged, or no model that this version of convlet knows"
 
 
+class Threads:
+    """A few threads, and how many questions wait for them."""
+
+    def __init__(self, count: int, name: str) -> None:
+        self.pool = ThreadPoolExecutor(count, name)
+        self.waiting = 0
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """A function in one of them.  Raises `HTTPException` where too many wait."""
+        if self.waiting >= MOST_WAITING:
+            raise HTTPException(503, "too many questions at once: ask again")
+        self.waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.pool, function)
+        finally:
+            self.waiting -= 1
+
+
 class Api:
-    """Answers for a session.  Whatever computes does so in a few threads of its own."""
+    """Answers for a session.
+
+    Whatever computes does so in threads of its own: what reads the parameters may wait for the end
+    of a long step, and must not keep commands and the state from being answered.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.pool = ThreadPoolExecutor(WORKERS, "convlet answer")
-        self.telling = ThreadPoolExecutor(1, "convlet state")  # which waits for no step
-        self.waiting = 0
+        self.reading = Threads(WORKERS, "convlet reader")
+        self.asking = Threads(WORKERS, "convlet answer")
+        self.telling = Threads(1, "convlet state")
         routes = [
             _route("GET", "/state", self.state),
             _route("POST", "/train", self.train),
@@ -52,15 +74,15 @@ class Api:
             _route("POST", "/settings", self.settings),
             _route("GET", "/settings", self.link),
             _route("GET", "/images", self.images),
-            _route("POST", "/augmentation", self.posted(answers.augmented)),
+            _route("POST", "/augmentation", self.posted(self.asking, answers.augmented)),
             _route("POST", "/image", self.image),
-            _route("POST", "/drawing", self.posted(answers.own_drawing)),
-            _route("POST", "/forward", self.posted(answers.forward)),
-            _route("POST", "/backward", self.posted(answers.backward)),
-            _route("POST", "/explain", self.posted(answers.explained)),
+            _route("POST", "/drawing", self.posted(self.reading, answers.own_drawing)),
+            _route("POST", "/forward", self.posted(self.reading, answers.forward)),
+            _route("POST", "/backward", self.posted(self.reading, answers.backward)),
+            _route("POST", "/explain", self.posted(self.reading, answers.explained)),
             _route("GET", "/weights", self.weights),
             _route("POST", "/evaluate", self.evaluate),
-            _route("POST", "/learn", self.posted(answers.learn)),
+            _route("POST", "/learn", self.posted(self.asking, answers.learn)),
             _route("GET", "/model", self.model),
             _route("POST", "/model", self.new_model),
             _route("GET", "/history", self.history),
@@ -69,34 +91,26 @@ class Api:
         ]
         self.router = Router(routes, redirect_slashes=False)
 
-    async def call(self, function: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:
-        """A function in one of the threads.  Raises `HTTPException` where too many wait."""
-        if self.waiting >= MOST_WAITING:
-            raise HTTPException(503, "too many questions at once: ask again")
-        self.waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(pool or self.pool, function)
-        finally:
-            self.waiting -= 1
-
-    def posted(self, function: Callable[[Session, dict[str, Any]], Any]) -> Handler:
+    def posted(
+        self, threads: Threads, function: Callable[[Session, dict[str, Any]], Any]
+    ) -> Handler:
         """The handler that gives the object of a body to a function of the session."""
 
         async def handler(request: Request) -> Response:
             given = await exchange.given(request)
-            return await self.call(lambda: Answer(function(self.session, given)))
+            return await threads.call(lambda: Answer(function(self.session, given)))
 
         return handler
 
     async def events(self, request: Request) -> Response:
-        def state() -> Awaitable[bytes]:
-            return self.call(lambda: dumps(self.session.state()), self.telling)
+        def state() -> Awaitable[bytes]:  # of a listener, whose number is bounded
+            loop = asyncio.get_running_loop()
+            return loop.run_in_executor(self.telling.pool, lambda: dumps(self.session.state()))
 
         return Events(self.session.hub, state)
 
     async def state(self, request: Request) -> Response:
-        return await self.call(lambda: Answer(self.session.state()), self.telling)
+        return await self.telling.call(lambda: Answer(self.session.state()))
 
     async def train(self, request: Request) -> Response:
         given = await exchange.given(request)
@@ -109,11 +123,11 @@ class Api:
             session.driver.do(what)
             return Answer({"run": session.run(), "can": session.driver.can()})
 
-        return await self.call(done)
+        return await self.asking.call(done)
 
     async def check(self, request: Request) -> Response:
         given = await exchange.given(request)
-        return await self.call(lambda: Answer(answers.check(self.session, given).as_json()))
+        return await self.asking.call(lambda: Answer(answers.check(self.session, given).as_json()))
 
     async def settings(self, request: Request) -> Response:
         given = await exchange.given(request)
@@ -126,7 +140,7 @@ class Api:
             session.driver.configure(found.plan)
             return Answer(session.state())
 
-        return await self.call(done)
+        return await self.asking.call(done)
 
     async def link(self, request: Request) -> Response:
         """What a link to this page would hold."""
@@ -136,21 +150,21 @@ class Api:
         part = request.query_params.get("part", "train")
         start, count = _number(request, "start", 0), _number(request, "count", 24)
         label = _number(request, "label", None)
-        return await self.call(
+        return await self.asking.call(
             lambda: Answer(answers.images(self.session, part, start, count, label))
         )
 
     async def image(self, request: Request) -> Response:
         data = await exchange.whole(request, IMAGE_BYTES)
-        return await self.call(lambda: Answer(answers.own_file(self.session, data)))
+        return await self.asking.call(lambda: Answer(answers.own_file(self.session, data)))
 
     async def weights(self, request: Request) -> Response:
         name = request.query_params.get("name")
-        return await self.call(lambda: Answer(answers.weights(self.session, name)))
+        return await self.reading.call(lambda: Answer(answers.weights(self.session, name)))
 
     async def evaluate(self, request: Request) -> Response:
         await exchange.given(request)
-        return await self.call(lambda: Answer(self.session.evaluate()))
+        return await self.reading.call(lambda: Answer(self.session.evaluate()))
 
     async def model(self, request: Request) -> Response:
         """The network as a model file."""
@@ -161,7 +175,7 @@ class Api:
                 self.session.taken().save(path)
                 return _file(path.name, path.read_bytes(), "application/octet-stream")
 
-        return await self.call(saved)
+        return await self.reading.call(saved)
 
     async def new_model(self, request: Request) -> Response:
         """A model file that takes the place of the network."""
@@ -179,7 +193,7 @@ class Api:
                 self.session.driver.adopt(network)
                 return Answer(self.session.state())
 
-            return await self.call(taken)
+            return await self.asking.call(taken)
 
     async def history(self, request: Request) -> Response:
         """The epochs of the run as `convlet train --history` writes them."""
@@ -189,7 +203,7 @@ class Api:
             text = csv_header() + "".join(map(csv_line, rows))
             return _file("history.csv", text, "text/csv")
 
-        return await self.call(written)
+        return await self.asking.call(written)
 
     async def report(self, request: Request) -> Response:
         """The page of `convlet report`."""
@@ -215,11 +229,11 @@ class Api:
                 )
             return _file("report.html", page, "text/html")
 
-        return await self.call(made)
+        return await self.reading.call(made)
 
     def close(self) -> None:
-        for pool in (self.pool, self.telling):
-            pool.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.reading, self.asking, self.telling):
+            threads.pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _route(method: str, path: str, handler: Handler) -> Route:

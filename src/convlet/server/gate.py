@@ -111,8 +111,12 @@ class Gate(NoCheckpoints, Callback):
                 self.open()
 
     def _take(self) -> None:
-        """With the lock: from now on the parameters may change."""
-        self.changed.wait_for(lambda: not self.readers)
+        """With the lock: from now on the parameters may change.
+
+        Whoever has the turn already waits for nobody: the readers that came meanwhile wait for it.
+        """
+        if not self.working:
+            self.changed.wait_for(lambda: not self.readers)
         self.working = True
         self.version += 1
 
@@ -127,11 +131,7 @@ class Gate(NoCheckpoints, Callback):
                 self.mode = "pause"
 
     def finish(self, run: Run, callbacks: object, error: BaseException | None) -> None:
-        """What follows may change the parameters, as `EarlyStopping` does; then `open`.
-
-        Where the engine raised, it had the turn still, and readers wait for it.
-        """
-        self.open()
+        """What follows may change the parameters, as `EarlyStopping` does; then `open`."""
         self.hold()
 
     # as a callback

@@ -156,6 +156,8 @@ def _said(error: InputError) -> str:
         finite = isfinite(float(error.value))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         finite = True  # of what is no number at all
+    if isinstance(error.value, str) and not any(map(str.isdigit, error.value)):
+        finite = True  # "nan" and "inf" are words, 1e400 is none
     return str(error) if finite else str(error.remade(found="is not a finite number"))
 
 

@@ -144,7 +144,9 @@ function showEquation(equation) {
 
 function showBack() {
   const back = byId("number-back");
-  back.hidden = trail.length < 2;
+  const last = trail.length < 2;
+  if (last && back === document.activeElement) byId("number").focus({ preventScroll: true });
+  back.hidden = last;
   if (back.hidden) return;
   const letter = h("span", { class: "maths" }, maths(letterOf(trail.at(-2), true)));
   back.replaceChildren("← ", letter);

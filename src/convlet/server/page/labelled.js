@@ -9,8 +9,9 @@ import { className, classCount, on, running, state } from "./store.js";
 
 const MOST = 32; // the server keeps 64 images of one's own
 const KEY = "convlet-live-kept";
-const items = []; // {ref, label, array}
+const items = []; // {ref, label, name, array}; name: of the class when it was labelled
 let server = null; // the token of the one that keeps them
+let restoring = null; // until what it keeps from before is here
 
 /** keep(): the server's answer for the drawing, which it keeps; clear(): takes it from the pad. */
 export function labelled(keep, clear) {
@@ -27,7 +28,7 @@ export function labelled(keep, clear) {
   });
   on("status", show);
   on("state", () => {
-    if (server !== start.token) restore();
+    if (server !== start.token) restoring ??= restore().finally(() => (restoring = null));
     forgetLost();
     show();
   });
@@ -38,7 +39,7 @@ export function labelled(keep, clear) {
     const given = Number(label.value);
     try {
       const { ref, pixels: text, shape } = await keep();
-      items.push({ ref, label: given, array: pixels(text, shape) });
+      items.push({ ref, label: given, name: className(given), array: pixels(text, shape) });
       if (items.length > MOST) items.shift();
       clear();
       changed();
@@ -52,52 +53,69 @@ export function labelled(keep, clear) {
   show();
 }
 
-/** Images of one's own go with the network that they were made for. */
+/** Images of one's own go with the network that they were made for, labels with its classes. */
 function forgetLost() {
   const kept = new Set(state.own.map(({ index }) => index));
-  const there = items.filter(({ ref }) => kept.has(ref.index));
+  const there = items.filter((item) => kept.has(item.ref.index) && means(item));
   const lost = items.length - there.length;
   if (!lost) return;
   items.splice(0, items.length, ...there);
   changed();
-  notice(`The server keeps ${lost} of your labelled drawings no more: they are taken away.`);
+  tellLost(lost);
+}
+
+function means({ label, name }) {
+  return label < classCount() && className(label) === name;
+}
+
+function tellLost(lost) {
+  notice(
+    `${lost} of your labelled drawings are taken away:` +
+      " the server keeps them no more, or their class is another one now.",
+  );
 }
 
 /** The labels stay in this tab, the images on the server, which is another one after a restart. */
 function changed() {
-  const labels = items.map(({ ref, label }) => [ref.index, label]);
+  show();
+  if (server !== start.token) return; // those from before are not here yet
+  const labels = items.map(({ ref, label, name }) => [ref.index, { label, name }]);
   try {
     sessionStorage.setItem(KEY, JSON.stringify({ server, labels }));
   } catch {
     // a frame without storage
   }
-  show();
 }
 
 /** What was labelled before the page was loaded again, as far as the server has it. */
 async function restore() {
-  server = start.token;
-  items.length = 0;
-  const labels = stored();
-  if (!labels.size) return;
+  const token = start.token;
+  if (server !== null) items.length = 0; // those of another server
+  server = null;
+  const labels = stored(token);
   try {
-    const { images, shape } = await get("api/images?part=own&count=200");
-    const found = images.filter(({ ref }) => labels.get(ref.index) < classCount());
-    const before = found.map(({ ref, pixels: text }) => {
-      return { ref, label: labels.get(ref.index), array: pixels(text, shape) };
-    });
-    items.unshift(...before);
+    if (labels.size) {
+      const { images, shape } = await get("api/images?part=own&count=200");
+      const found = images.filter(({ ref }) => labels.has(ref.index));
+      const before = found.map(({ ref, pixels: text }) => {
+        return { ref, ...labels.get(ref.index), array: pixels(text, shape) };
+      });
+      const right = before.filter(means);
+      items.unshift(...right);
+      if (right.length < labels.size) tellLost(labels.size - right.length);
+    }
+    server = token;
     changed();
   } catch (error) {
-    notice(error.message, "bad");
+    notice(error.message, "bad"); // and it is tried again with the next state
   }
 }
 
-/** Label by number of an image. */
-function stored() {
+/** Label and name of its class by number of an image. */
+function stored(token) {
   try {
     const known = JSON.parse(sessionStorage.getItem(KEY));
-    return new Map(known?.server === server ? known.labels : []);
+    return new Map(known?.server === token ? known.labels : []);
   } catch {
     return new Map();
   }
@@ -106,7 +124,7 @@ function stored() {
 function show() {
   byId("kept").replaceChildren(
     ...items.map((item, n) => {
-      const words = `${className(item.label)}`;
+      const words = item.name;
       const away = button("×", () => (items.splice(n, 1), changed()), {
         class: "link",
         "aria-label": `Take away drawing ${n + 1}, labelled ${words}`,
