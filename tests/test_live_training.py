@@ -610,7 +610,7 @@ def test_who_has_the_turn_writes_though_readers_wait():
         asks.start()
         while not turns.readers:
             sleep(0.001)
-        with turns.changing():
+        with turns.writing():
             assert not read.is_set()
             wrote.set()
         turns.finish(None, (), None)

@@ -101,7 +101,7 @@ class Live(Callback):
             self.session.network, self.session.plan = network, plan
             self.session.new_record()
             self._take_sample(network)
-        run.writing = self.session.gate.changing
+        run.writing = self.session.gate.writing
         self.session.gate.ask("run")
         self.session.status = "running"
         self.session.teller.on_begin(run)

@@ -91,16 +91,7 @@ class Gate(NoCheckpoints, Callback):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Inside, nobody reads: for changes between two runs."""
-        self.hold()
-        try:
-            yield
-        finally:
-            self.open()
-
-    @contextmanager
-    def changing(self) -> Iterator[None]:
-        """As `writing`, for callbacks of a run, which may have the turn: then it stays theirs."""
+        """Inside, nobody reads; a callback of a run may have the turn: then it stays theirs."""
         with self.changed:
             had = self.working
             self._take()
