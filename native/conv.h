@@ -520,12 +520,13 @@ struct SurvivorsTile {
 // straddles two earlier stores stalls, so a vector is never wider than a pixel's step.
 //
 // (2) takes one kernel row after the other, and where survivors are in no order the same parts of
-// it on every target: at most 48 floats, which is what 16 registers hold, in whole vectors of the
-// widest target.
+// it on every target: at most 96 floats, in whole vectors of the widest one.  16 registers hold the
+// sums of so many, and read the taps from L1.
 template <int CHAINS, bool BOTH>
 CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const float* packed,
                                   const Survivors& list, bool first, float* dw, float* dx) {
     constexpr int most = (registers == 32 ? 28 : 12) / (BOTH ? 2 : CHAINS);
+    constexpr int part = 96;
     const Index run = s.run();
     const auto make = [&](int k, int p, int n) {
         const Index begin = k * list.stride, place = (Index(k) * s.rows + p) * run + n;
@@ -542,11 +543,12 @@ CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const floa
     };
     constexpr int rows = BOTH ? 1 : 8;
     const bool parts = BOTH && !s.ordered;
-    const auto floats = [&](int W) { return parts ? 48 : min(tile_columns, most) * W; };
-    if (widest > 8 && s.x_pixel % widest == 0)
+    const auto floats = [&](int W) { return parts ? part : min(tile_columns, most) * W; };
+    if (widest > 8 && (BOTH ? s.x_pixel : run) % widest == 0)
         each_tile<widest, most, rows>(s, floats(widest), widest, make);
     else
-        each_tile<8, most, rows>(s, floats(8), parts && s.x_pixel % 16 == 0 ? 16 : 8, make);
+        each_tile < 8, BOTH&& most<part / 8 ? part / 8 : most, rows>(
+                           s, floats(8), parts && s.x_pixel % 16 == 0 ? 16 : 8, make);
 }
 
 // A run of one vector has too few sums to hide how long a multiply-add takes: two chains there.

@@ -98,7 +98,18 @@ void plan_errors(ConvPlan& plan, bool first_stage) {
         }
 }
 
-ConvPlan plan_conv(const StageSpec& s, Index pixel) {
+// Rows of windows whose survivors are listed and used at a time: as many as keep the rows of x, and of
+// its error where it is asked for, in the L1 cache while each channel goes over them, some 48 KB.
+int band_of(const ConvPlan& plan, bool first_stage) {
+    const StageSpec& s = plan.spec;
+    const Index row = (first_stage ? 1 : 2) * plan.shape.x_row;
+    const Index step = Index(s.s1) * (s.I / plan.rows);
+    return static_cast<int>(
+        std::clamp<Index>((12'000 / row - (s.rows - s.s1)) / step, 1, plan.rows));
+}
+
+ConvPlan plan_conv(const StageSpec& s, bool first_stage) {
+    const Index pixel = first_stage ? s.R : round_up(s.R, 8);
     ConvPlan plan;
     plan.spec = s;
     plan.rows = s.I, plan.columns = s.J;
@@ -111,6 +122,7 @@ ConvPlan plan_conv(const StageSpec& s, Index pixel) {
         throw std::length_error("an image of this size does not fit the native engine");
     plan_sigma(plan);
     plan.winners = Index(plan.rows) * plan.columns * round_up(s.K, 8);
+    plan.band = band_of(plan, first_stage);
     return plan;
 }
 
@@ -207,7 +219,7 @@ int Plan::parts_of(Index work, int threads) const {
 
 void Plan::add_conv(const StageSpec& s) {
     const int stage = static_cast<int>(convs.size());
-    ConvPlan plan = plan_conv(s, stage == 0 ? s.R : round_up(s.R, 8));
+    ConvPlan plan = plan_conv(s, stage == 0);
     const Index kernel = round_up(s.K * s.rows * plan.shape.run(), 16);
     plan.dw = partial;
     plan.db = plan.dw + kernel;

@@ -86,6 +86,7 @@ struct ConvPlan {
     Index taps = 0;             // and in the one for Winograd's form of (1)
     Index turned = 0;           // and where in the copy of kernels that are in it
     bool pooled = false;        // whether a pool is among sigma^l: its errors are lists then
+    int band = 0;               // rows of windows that are listed at a time
     // Without a pool dJ/dz stands in a frame of its own, among zeros as far as a kernel reaches, and
     // these phases make the error of x^l of it.
     Index delta_frame = 0, delta_row = 0, delta_interior = 0;

@@ -242,13 +242,18 @@ public:
                 next.shape.x_pixel};
     }
 
-    // dJ/dz behind a pool, where it is not 0; db (K) += its sums, which may be null.
-    Survivors survivors(const Arena& arena, std::size_t l, int slot, float* db) const {
+    // dJ/dz behind a pool, where it is not 0, of some rows of windows; db (K) += its sums, which may
+    // be null.
+    Survivors survivors(const Arena& arena, std::size_t l, int slot, int row, int rows,
+                        float* db) const {
         const ConvPlan& c = plan_.convs[l];
         const Survivors list{arena.offset.get(), arena.delta.get(), arena.count.get(),
                              survivors_stride(Index(c.rows) * c.columns)};
-        k_.survivors(c.shape, winners(arena, l, slot), error(arena, l, slot), c.rows, c.columns,
-                     scale(c), list, db);
+        Grid above = error(arena, l, slot);
+        above.at += row * above.row;
+        k_.survivors(c.shape,
+                     winners(arena, l, slot) + Index(row) * c.columns * round_up(c.spec.K, 8),
+                     above, rows, c.columns, scale(c), list, db);
         return list;
     }
 
@@ -324,20 +329,25 @@ private:
             k_.conv(c.shape, fused, x, parameters_ + c.spec.w, b, out, winner);
     }
 
-    // Behind a pool: the errors that survive, as lists.
+    // Behind a pool: the errors that survive, as lists, some rows of windows at a time.
     void backward_survivors(const Arena& arena, std::size_t l, int slot, bool first,
                             float* partial) const {
         const ConvPlan& c = plan_.convs[l];
         float* db = partial + c.db;
-        const Survivors list =
-            survivors(arena, l, slot, c.spec.bias == Bias::channel ? db : nullptr);
-        if (c.spec.bias == Bias::position) add_position_bias(c, list, db);
         const float* x = arena.frames[l].get() + slot * c.frame;
-        if (l == 0) return k_.conv_dw(c.shape, x, list, first, partial + c.dw);  // (3)
         float* dx = arena.errors[l].get();
-        std::memset(dx, 0, c.frame * sizeof(float));
-        k_.conv_dw_dx(c.shape, x, space_.packed.get() + c.packed, list, first, partial + c.dw,
-                      dx);  // (3), (2)
+        if (l > 0) std::memset(dx, 0, c.frame * sizeof(float));
+        for (int row = 0; row < c.rows; row += c.band) {
+            const Survivors list = survivors(arena, l, slot, row, std::min(c.band, c.rows - row),
+                                             c.spec.bias == Bias::channel ? db : nullptr);
+            if (c.spec.bias == Bias::position) add_position_bias(c, list, db);
+            const bool begins = first && row == 0;
+            if (l == 0)
+                k_.conv_dw(c.shape, x, list, begins, partial + c.dw);  // (3)
+            else
+                k_.conv_dw_dx(c.shape, x, space_.packed.get() + c.packed, list, begins,
+                              partial + c.dw, dx);  // (3), (2)
+        }
     }
 
     // Without a pool: an error in every place.

@@ -53,7 +53,7 @@ private:
         if (!c.pooled)
             return copy({arena_.deltas[l].get() + c.delta_interior, c.delta_row, round_up(s.K, 8)},
                         s.I, s.J, s.K, to);
-        const Survivors list = passes_.survivors(arena_, l, 0, nullptr);
+        const Survivors list = passes_.survivors(arena_, l, 0, 0, c.rows, nullptr);
         std::memset(to, 0, sizeof(float) * s.I * s.J * s.K);
         Passes::each_survivor(c, list, [&](Index i, Index j, int k, float error) {
             to[(i * s.J + j) * s.K + k] += error;

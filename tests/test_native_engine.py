@@ -593,6 +593,14 @@ INTEGER_NETWORKS = {
         "conv 6 3x5 stride 2 padding 1 bias position, relu, flatten, dense 4",
         (12, 13, 2),
     ),
+    "survivors of some rows at a time": (
+        "conv 32 1, relu, conv 8 3 padding same bias position, relu, pool 2, flatten, dense 4",
+        (19, 40, 1),
+    ),
+    "the same of x^0": (
+        "conv 4 3, relu, pool 3 stride 2, flatten, dense 4",
+        (30, 300, 3),
+    ),
     "one dense map": (
         "flatten, dense 4",
         (2, 3, 2),

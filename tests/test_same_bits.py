@@ -27,6 +27,8 @@ NETWORKS = {
                           (12, 12, 1)),
     "overlap of rows": ("conv 16 3, relu, conv 12 5, relu, pool 3x2 stride 2, flatten, dense 10",
                         (13, 13, 1)),
+    "survivors of some rows at a time": (
+        "conv 16 1, relu, conv 12 5, relu, pool 3 stride 2, flatten, dense 10", (12, 64, 1)),
     "dense": ("flatten, dense 50, relu, dense 33, relu, dense 10", (6, 6, 1)),
     "convolution at the end": ("conv 16 3, pool 2, relu, conv 10 4, flatten", (10, 10, 8)),
 }  # fmt: skip
