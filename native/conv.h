@@ -485,7 +485,7 @@ CONVLET_INLINE void tile_of(int columns, int rows, const F& f) {
 
 // Every tile of every channel, in equal parts of at most `most_floats` that are whole multiples of
 // `unit` floats; `make(k, p, n)` gives what runs at channel k, kernel row p, float n.
-template <int W, int most, int most_rows, class Make>
+template <int W, int most, int most_columns, int most_rows, class Make>
 CONVLET_INLINE void each_tile(const ConvShape& s, int most_floats, int unit, const Make& make) {
     const int floats = static_cast<int>(s.run()), vectors = floats / W;
     const int columns = ceil_div(floats, ceil_div(floats, most_floats) * unit) * unit / W;
@@ -494,8 +494,8 @@ CONVLET_INLINE void each_tile(const ConvShape& s, int most_floats, int unit, con
     for (int k = 0; k < s.K; ++k)
         for (int p = 0; p < s.rows; p += rows)
             for (int n = 0; n < vectors; n += columns)
-                tile_of<W, most, most_rows, min(tile_columns, most)>(
-                    min(columns, vectors - n), min(rows, s.rows - p), make(k, p, n * W));
+                tile_of<W, most, most_rows, most_columns>(min(columns, vectors - n),
+                                                          min(rows, s.rows - p), make(k, p, n * W));
 }
 
 template <int CHAINS, bool BOTH>
@@ -543,15 +543,19 @@ CONVLET_INLINE void each_survivor(const ConvShape& s, const float* x, const floa
     };
     constexpr int rows = BOTH ? 1 : 8;
     const bool parts = BOTH && !s.ordered;
-    const auto floats = [&](int W) { return parts ? part : min(tile_columns, most) * W; };
-    if (widest > 8 && (BOTH ? s.x_pixel : run) % widest == 0)
-        each_tile<widest, most, rows>(s, floats(widest), widest, make);
-    else
-        each_tile < 8, BOTH&& most<part / 8 ? part / 8 : most, rows>(
-                           s, floats(8), parts && s.x_pixel % 16 == 0 ? 16 : 8, make);
+    const auto tiles = [&]<int W>() __attribute__((always_inline)) {
+        constexpr int fit = CHAINS == 2 ? 1 : min(tile_columns, most);
+        constexpr int columns = BOTH && fit < part / W ? part / W : fit;
+        constexpr int sums = most < columns ? columns : most;
+        each_tile<W, sums, columns, rows>(s, parts ? part : fit * W,
+                                          parts && s.x_pixel % 16 == 0 ? 16 : W, make);
+    };
+    if constexpr (widest > 8 && CHAINS == 1)
+        if ((BOTH ? s.x_pixel : run) % widest == 0) return tiles.template operator()<widest>();
+    tiles.template operator()<8>();
 }
 
-// A run of one vector has too few sums to hide how long a multiply-add takes: two chains there.
+// A run of one vector of 8 has too few sums to hide how long a multiply-add takes: two chains there.
 inline void conv_dw(const ConvShape& s, const float* x, const Survivors& list, bool first,
                     float* dw) {
     if (s.run() == 8)
