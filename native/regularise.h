@@ -2,6 +2,7 @@
 // keyed by (seed, epoch, sample), so that neither threads nor minibatches show in it.
 #pragma once
 
+#include <bit>
 #include <optional>
 
 #include "job.h"
@@ -54,7 +55,9 @@ public:
         const Index pixel = round_up(K, 8);
         float* mask = arena.mask.get();
         each_kept(stage, place, c.spec.sigma[layer].number, sample, Index(rows) * columns * K,
-                  [&](Index unit, float kept) { mask[unit] = kept; });
+                  [&](Index unit, Index count, const float* kept) {
+                      std::memcpy(mask + unit, kept, count * sizeof(float));
+                  });
         for (int i = 0; i < rows; ++i)
             for (int j = 0; j < columns; ++j, mask += K) {
                 float* at = x.at + i * x.row + j * x.pixel;
@@ -70,22 +73,37 @@ public:
     void dense_mask(const DensePlan& dense, std::size_t stage, Index sample, float* mask) const {
         for (std::size_t n = 0; n < dense.drops.size(); ++n)
             each_kept(stage, n, dense.drops[n], sample, dense.M,
-                      [&](Index unit, float kept) { mask[unit] = n ? mask[unit] * kept : kept; });
+                      [&](Index unit, Index count, const float* kept) {
+                          for (Index k = 0; k < count; ++k)
+                              mask[unit + k] = n ? mask[unit + k] * kept[k] : kept[k];
+                      });
     }
 
 private:
-    // 0, or 1 / (1 - rate), for unit (i, j, k) by the next 32 bits.
+    // 0, or 1 / (1 - rate), for unit (i, j, k) by the next 32 bits: use(first, count, factors), eight
+    // units at a time.
     template <class Use>
     void each_kept(std::size_t stage, std::size_t place, float rate, Index sample, Index units,
                    const Use& use) const {
         Philox words(seed_, Purpose::dropout, static_cast<std::uint64_t>(sample),
                      dropout_place(stage, place), epoch_);
-        const auto threshold = static_cast<std::uint64_t>(double(rate) * 0x1p32);
-        const float scale = 1 / (1 - rate);
-        for (Index unit = 0; unit < units; unit += 2) {
-            const std::uint64_t word = words.next();
-            use(unit, (word & 0xffffffff) >= threshold ? scale : 0);
-            if (unit + 1 < units) use(unit + 1, word >> 32 >= threshold ? scale : 0);
+        const auto threshold = static_cast<std::uint32_t>(double(rate) * 0x1p32);
+        const auto scale = std::bit_cast<std::uint32_t>(1 / (1 - rate));
+        // without a branch: nobody can foretell which way it goes
+        const auto factor = [&](std::uint32_t number) {
+            return std::bit_cast<float>(scale & (0 - std::uint32_t(number >= threshold)));
+        };
+        for (Index unit = 0; unit < units; unit += 8) {
+            const Philox::Block block = words.block();
+            float kept[8];
+            for (int k = 0; k < 4; ++k) {
+                kept[2 * k] = factor(static_cast<std::uint32_t>(block[k]));
+                kept[2 * k + 1] = factor(static_cast<std::uint32_t>(block[k] >> 32));
+            }
+            if (const Index left = units - unit; left < 8)
+                use(unit, left, kept);
+            else
+                use(unit, 8, kept);  // a constant
         }
     }
 
