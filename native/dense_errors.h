@@ -90,7 +90,7 @@ CONVLET_FLAT void errors_tile(const ConvShape& s, const float* x, Grid delta, in
 
 // Rows of places whose pixels and errors stay in the L1 cache while every tile goes over them.
 CONVLET_INLINE int errors_band(const ConvShape& s, Grid delta) {
-    constexpr Index room = 5000;  // floats
+    constexpr Index room = 20000;  // floats
     const Index fixed = (s.rows - s.s1) * s.x_row, each = s.s1 * s.x_row + delta.row;
     return static_cast<int>(room - fixed > each ? (room - fixed) / each : 1);
 }
