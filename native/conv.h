@@ -11,8 +11,8 @@ namespace convlet::CONVLET_TARGET {
 
 // Two strips, each of some outputs beside each other: x at the first pixel of the first strip's
 // first window, w and b at the first channel; `lanes` of the channels exist where the vector is
-// masked.  x_other and b.row lead to the other strip, which may lie anywhere: in the next row,
-// beside this one, or in the same place.
+// masked.  x_other and b.row lead to the other strip, which may lie anywhere: in the next row, or
+// in the same one.
 struct Strips {
     const float* x;
     Index x_other;
@@ -290,64 +290,89 @@ CONVLET_INLINE void each_conv_panel(const ConvShape& s, const F& f) {
         panels.template operator()<0, 0>();
 }
 
-// `count` strips of `width` outputs in each row, from column j on, two at a time: above each other,
-// or in a last row that is by itself beside each other.
-inline void conv_block(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
-                       int lanes, Grid out, Winner* winner, Index winner_pixel, int j, int count,
-                       int width, ConvStrips* run) {
-    const int window = pools(fused) ? 2 : 1, rows = s.I / window * window;
-    const Index x_row = s.s1 * s.x_row, x_strip = width * s.s2 * s.x_pixel;
-    const Index out_strip = width / window * out.pixel, b_strip = width * b.pixel;
-    const Index winner_row = s.J / window * winner_pixel;
-    const Index winner_strip = width / window * winner_pixel;
-    const auto place_row = static_cast<std::int32_t>(s.s1 * (s.x_row / s.x_pixel));
-    for (int i = 0; i < rows; i += 2) {
-        const bool lone = i + 1 == rows;
-        const int strips = lone ? 2 : 1;  // of this row at a time
-        const auto other = [&](Index row, Index strip) { return lone ? strip : row; };
-        Strips at{x + i * x_row + j * s.s2 * s.x_pixel,
-                  other(x_row, x_strip),
-                  w,
-                  {b.b + i * b.row + j * b.pixel, other(b.row, b_strip), b.pixel},
-                  lanes};
-        StripsOutput to{
-            i * place_row + j * s.s2,
-            lone ? width * s.s2 : place_row,
-            out.at + i / window * out.row + j / window * out.pixel,
-            other(out.row, out_strip),
-            out.pixel,
-            winner ? winner + i / window * winner_row + j / window * winner_pixel : nullptr,
-            other(winner_row, winner_strip),
-            winner_pixel};
-        for (int n = 0; n < count; n += strips) {
-            if (lone && n + 1 == count)  // the same strip twice
-                at.x_other = at.b.row = to.place_other = 0, to.out_other = to.winner_other = 0;
-            run(s, fused, at, to);
-            at.x += strips * x_strip, at.b.b += strips * b_strip;
-            to.place += strips * width * s.s2, to.out += strips * out_strip;
-            if (winner) to.winner += strips * winner_strip;
-        }
+// A panel of channels: x and w, b, the output and the winners at the first of them.
+struct ConvPanel {
+    const ConvShape& s;
+    Fused fused;
+    int window;  // rows and columns of z for an output
+    const float *x, *w;
+    BiasView b;
+    int lanes;
+    Grid out;
+    Winner* winner;  // or null
+    Index winner_row, winner_pixel;
+    std::int32_t place_row;  // pixels of x from row to row of z
+};
+
+// `count` tiles of a row, `next` outputs of z from one to the other.  The first one's strips begin
+// at row i, column j of z, and (down, right) from there.
+inline void conv_tiles(const ConvPanel& c, ConvStrips* run, int i, int j, int down, int right,
+                       int count, int next) {
+    const ConvShape& s = c.s;
+    const Index x_row = s.s1 * s.x_row, x_pixel = s.s2 * s.x_pixel;
+    const int I = i / c.window, J = j / c.window, next_out = next / c.window;
+    Strips at{c.x + i * x_row + j * x_pixel,
+              down * x_row + right * x_pixel,
+              c.w,
+              {c.b.b + i * c.b.row + j * c.b.pixel, down * c.b.row + right * c.b.pixel, c.b.pixel},
+              c.lanes};
+    StripsOutput to{i * c.place_row + j * s.s2,
+                    down * c.place_row + right * s.s2,
+                    c.out.at + I * c.out.row + J * c.out.pixel,
+                    down * c.out.row + right * c.out.pixel,
+                    c.out.pixel,
+                    c.winner ? c.winner + I * c.winner_row + J * c.winner_pixel : nullptr,
+                    down * c.winner_row + right * c.winner_pixel,
+                    c.winner_pixel};
+    for (int n = 0; n < count; ++n) {
+        run(s, c.fused, at, to);
+        at.x += next * x_pixel, at.b.b += next * c.b.pixel;
+        to.place += next * s.s2, to.out += next_out * c.out.pixel;
+        if (c.winner) to.winner += next_out * c.winner_pixel;
     }
 }
 
-// Strips as wide as the registers allow, all of a width but the last one in a row; with a pool they
-// are whole windows.
+// Strips as wide as the registers allow, two above each other, all of a width but the last ones of
+// two rows; with a pool they are whole windows.  A last row that is by itself has two beside each
+// other, all of a width: the last of them end with the row, and compute some outputs again.
+CONVLET_FLAT inline void conv_rows(const ConvPanel& c, int columns, int limit,
+                                   ConvStrips* strips_of(int width)) {
+    const ConvShape& s = c.s;
+    const int width = ceil_div(ceil_div(columns, ceil_div(columns, limit)), c.window) * c.window;
+    const int count = columns / width, rest = columns % width;
+    ConvStrips *const run = strips_of(width), *const last = strips_of(rest);
+    int i = 0;
+    for (; i + 1 < s.I; i += 2) {
+        conv_tiles(c, run, i, 0, 1, 0, count, width);
+        if (rest) conv_tiles(c, last, i, count * width, 1, 0, 1, 0);
+    }
+    if (i == s.I || c.window == 2) return;
+    const int tiles = ceil_div(s.J, 2 * limit), strip = ceil_div(s.J, 2 * tiles);
+    const auto begin = [&](int n) { return min(n * strip, s.J - strip); };
+    for (int n = 0; n < 2 * tiles; n += 2)
+        conv_tiles(c, strips_of(strip), i, begin(n), 0, begin(n + 1) - begin(n), 1, 0);
+}
+
 inline void conv(const ConvShape& s, Fused fused, const float* x, const float* w, BiasView b,
                  Grid out, Winner* winner) {
     const int window = pools(fused) ? 2 : 1, columns = s.J / window * window;
     if (columns == 0) return;
-    const Index winner_pixel = ceil_div(s.K, 8) * 8;
+    const Index pixel = ceil_div(s.K, 8) * 8;
+    const auto place_row = static_cast<std::int32_t>(s.s1 * (s.x_row / s.x_pixel));
     each_conv_panel(s, [&]<class T>(int k, int lanes) {
-        const int strips = ceil_div(columns, strip_limit<T>(window));
-        const int width = ceil_div(ceil_div(columns, strips), window) * window;
-        const auto block = [&](int j, int count, int width) {
-            if (count && width)
-                conv_block(s, fused, x, w + k, {b.b + k, b.row, b.pixel}, lanes,
-                           {out.at + k, out.row, out.pixel}, winner ? winner + k : nullptr,
-                           winner_pixel, j, count, width, strips_of<T>(width));
-        };
-        block(0, columns / width, width);
-        block(columns / width * width, 1, columns % width);
+        const ConvPanel panel{s,
+                              fused,
+                              window,
+                              x,
+                              w + k,
+                              {b.b + k, b.row, b.pixel},
+                              lanes,
+                              {out.at + k, out.row, out.pixel},
+                              winner ? winner + k : nullptr,
+                              columns / window * pixel,
+                              pixel,
+                              place_row};
+        conv_rows(panel, columns, strip_limit<T>(window), strips_of<T>);
     });
 }
 

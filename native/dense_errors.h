@@ -29,35 +29,43 @@ struct FourSums {
     CONVLET_INLINE Vec<W> total() const { return (sum[0] + sum[1]) + (sum[2] + sum[3]); }
 };
 
-// One sample's dJ/dz of W channels, and their sums (18).
-template <int W, bool masked>
+// One sample's dJ/dz of NV vectors of channels, and their sums (18).
+template <int W, int NV, bool masked>
 CONVLET_FLAT void errors_panel(const ConvShape& s, const Winner* winner, Index pixel, Grid above,
                                float scale, Grid delta, int lanes, float* db) {
     const Vec<W> factor = broadcast<W>(scale);
-    FourSums<W> sums;
+    FourSums<W> sums[NV];
     for (int i = 0; i < s.I; ++i)
-        for (int j = 0; j < s.J; ++j) {
-            const Ints<W> place = load<W>(winner + (Index(i) * s.J + j) * pixel);
-            const Vec<W> error = load<W, masked>(above.at + i * above.row + j * above.pixel, lanes);
-            const Vec<W> one = passed(error, place, factor);
-            sums.add(one);
-            store(delta.at + i * delta.row + j * delta.pixel, one);
-        }
-    if (db) store<masked>(db, load<W, masked>(db, lanes) + sums.total(), lanes);
+        for (int j = 0; j < s.J; ++j)
+            unrolled<NV>([&](int n) {
+                const Ints<W> place = load<W>(winner + (Index(i) * s.J + j) * pixel + n * W);
+                const float* from = above.at + i * above.row + j * above.pixel + n * W;
+                const Vec<W> one = passed(load<W, masked>(from, lanes), place, factor);
+                sums[n].add(one);
+                store(delta.at + i * delta.row + j * delta.pixel + n * W, one);
+            });
+    if (!db) return;
+    unrolled<NV>([&](int n) {
+        float* to = db + n * W;
+        store<masked>(to, load<W, masked>(to, lanes) + sums[n].total(), lanes);
+    });
 }
 
-// Channels are lanes; those that do not exist have error 0.
+// Channels are lanes; those that do not exist have error 0.  Two vectors at a time: lines of the
+// cache that lie beside each other are fetched together.
 inline void errors(const ConvShape& s, const Winner* winner, Grid above, float scale, Grid delta,
                    float* db) {
     const Index pixel = ceil_div(s.K, 8) * 8;
-    const auto panel = [&]<int W, bool masked>(int k, int lanes) {
-        errors_panel<W, masked>(s, winner + k, pixel, {above.at + k, above.row, above.pixel}, scale,
-                                {delta.at + k, delta.row, delta.pixel}, lanes,
-                                db ? db + k : nullptr);
+    const auto panel = [&]<int W, int NV, bool masked>(int k, int lanes) {
+        errors_panel<W, NV, masked>(s, winner + k, pixel, {above.at + k, above.row, above.pixel},
+                                    scale, {delta.at + k, delta.row, delta.pixel}, lanes,
+                                    db ? db + k : nullptr);
     };
     int k = 0;
-    for (; k + widest <= s.K; k += widest) panel.template operator()<widest, false>(k, widest);
-    for (; k < s.K; k += 8) panel.template operator()<8, true>(k, min(8, s.K - k));
+    for (; k + 2 * widest <= s.K; k += 2 * widest)
+        panel.template operator()<widest, 2, false>(k, widest);
+    for (; k + widest <= s.K; k += widest) panel.template operator()<widest, 1, false>(k, widest);
+    for (; k < s.K; k += 8) panel.template operator()<8, 1, true>(k, min(8, s.K - k));
 }
 
 // (3) of N neighbouring pixels of the window and NV vectors of channels, over some rows of places:
