@@ -96,11 +96,14 @@ CONVLET_FLAT void errors_tile(const ConvShape& s, const float* x, Grid delta, in
     unrolled<N, NV>([&](int c, int n) { store<masked>(dw + c * s.K + n * W, sum[c][n], lanes); });
 }
 
-// Rows of places whose pixels and errors stay in the L1 cache while every tile goes over them.
+// Rows of places that every tile goes over before the next ones: equal bands, whose pixels and errors
+// stay in the L1 cache; where the sums are more than it holds, in L2 beside them, since each band
+// loads and stores all of them.
 CONVLET_INLINE int errors_band(const ConvShape& s, Grid delta) {
-    constexpr Index room = 20000;  // floats
+    const Index sums = s.kernel(), room = sums < 6000 ? 6000 : sums > 20000 ? 20000 : sums;
     const Index fixed = (s.rows - s.s1) * s.x_row, each = s.s1 * s.x_row + delta.row;
-    return static_cast<int>(room - fixed > each ? (room - fixed) / each : 1);
+    const Index most = room - fixed > each ? (room - fixed) / each : 1;
+    return most >= s.I ? s.I : ceil_div(s.I, ceil_div(s.I, static_cast<int>(most)));
 }
 
 // Where x is without gaps a run is a kernel row, otherwise the channels of one pixel.  A run is cut
