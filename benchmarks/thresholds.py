@@ -32,6 +32,8 @@ VARIANTS = [  # file, text, what takes its place, networks
     ("network.cpp", "512 / shape.K", "4096 / shape.K", (LARGE,)),
     ("network.cpp", "8192 / s.K", "1024 / s.K", (SMALL, DENSE)),
     ("network.cpp", "8192 / s.K", "65536 / s.K", (SMALL, DENSE)),
+    ("sparse.h", "8 * terms <= 5 * of", "terms < 0", (DENSE,)),
+    ("sparse.h", "8 * terms <= 5 * of", "8 * terms <= 6 * of", (DENSE,)),
 ]
 WORKER = """
 import sys, time

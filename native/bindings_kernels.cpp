@@ -170,6 +170,12 @@ void bind_kernels(nb::module_& m) {
             },
             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
             nb::arg().none(), nb::arg(), nb::arg())
+        .def("sparse_error",
+             [](Handle& h, Floats delta, Index row, int rows, int depth, Floats w, int columns,
+                Floats dx, Index dx_row) {
+                 return h.k.sparse_error(delta.data(), row, rows, depth, w.data(), columns,
+                                         dx.data(), dx_row);
+             })
         .def("relu", [](Handle& h, Floats z,
                         Floats x) { h.k.relu(z.data(), static_cast<Index>(z.size()), x.data()); })
         .def("relu_backward",

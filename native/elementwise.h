@@ -56,7 +56,8 @@ inline void add_rows(const float* a, Index a_row, Index rows, int columns, float
 }
 
 // Squares of 8 x 8 are transposed in registers.
-inline void transpose(const float* a, Index a_row, int rows, int columns, float* t, Index t_row) {
+CONVLET_FLAT inline void transpose(const float* a, Index a_row, int rows, int columns, float* t,
+                                   Index t_row) {
     for (int i0 = 0; i0 < rows; i0 += 8)
         for (int j0 = 0; j0 < columns; j0 += 8) {
             if (i0 + 8 <= rows && j0 + 8 <= columns) {

@@ -209,6 +209,10 @@ struct Kernels {
     void (*product)(Strided a, Index rows, Index depth, const float* b, Index b_row, int columns,
                     const float* init, float* out, Index out_row);
 
+    // Columns [0, result) of dx (rows, columns) = delta (rows, depth) w^T (7), w (columns, depth), where
+    // there are many zeros in delta and it pays to skip them; 0 otherwise.
+    int (*sparse_error)(const float* delta, Index row, int rows, int depth, const float* w,
+                        int columns, float* dx, Index dx_row);
     // x = R(z); error *= R'(z) with R'(0) = at_zero.
     void (*relu)(const float* z, Index n, float* x);
     void (*relu_backward)(const float* z, float at_zero, Index n, float* error);
@@ -232,8 +236,8 @@ struct Kernels {
     // One step of w, with its slots m, v where the rule has them.
     void (*update)(const UpdateRule&, float* w, const float* gradient, float* m, float* v, Index n);
     // Rows (rows, columns) of w, one behind the other, and their slots: the step whose gradient is
-    // a (rows, depth) b (depth, columns), the same bits as `product` and then `update`; depth is cut
-    // into shards, whose products meet along their tree.
+    // a (rows, depth) b (depth, columns), all of it finite, the same bits as `product` and then
+    // `update`; depth is cut into shards, whose products meet along their tree.
     void (*product_update)(const UpdateRule&, Strided a, Index rows, Index depth, Index shards,
                            const float* b, Index b_row, int columns, float* w, float* m, float* v);
     // The sum of squares, in one order for every target; not finite if one element is not.

@@ -285,8 +285,9 @@ void Plan::add_dense(const StageSpec& s) {
             case SigmaLayer::Kind::max_pool:
                 throw std::invalid_argument("a pool behind a dense stage");
         }
-    // with 1024 or 65536 weights a step takes 0.85 to 1.02 times as long, which is noise, too
-    const int step = static_cast<int>(round_up(std::max<Index>(16, 8192 / s.K), 16));
+    // with 1024 or 65536 weights a step takes 0.85 to 1.02 times as long, which is noise, too; 32 rows
+    // are a tile of (8) without zeros
+    const int step = static_cast<int>(round_up(std::max<Index>(32, 8192 / s.K), 16));
     for (int i = 0; i < s.R; i += step) {
         const int last = std::min(s.R, i + step);
         items.push_back({UpdateItem::Kind::dense_w, stage, i, last, s.w + Index(i) * s.K,

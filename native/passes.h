@@ -145,15 +145,19 @@ public:
     void dense_error(const Arena& arena, std::size_t d, const float* delta, int count,
                      float* below) const {
         const DensePlan& s = plan_.denses[d];
+        const int done = k_.sparse_error(delta, s.z_row, count, s.M, parameters_ + s.w, s.N, below,
+                                         x_row(d));  // (7)
+        if (done == s.N) return;
         const int lanes = static_cast<int>(round_up(count, sample_lanes));
         k_.transpose(delta, s.z_row, count, s.M, arena.lanes[0].get(), lanes);
         // rows of w that stay in the cache while they meet all samples
         const int step = static_cast<int>(round_up(65536 / s.M + 1, 8));
-        for (int i = 0; i < s.N; i += step)
+        for (int i = done; i < s.N; i += step)
             k_.product({parameters_ + s.w + Index(i) * s.M, s.M, 1}, std::min(step, s.N - i), s.M,
                        arena.lanes[0].get(), lanes, lanes, nullptr,
                        arena.lanes[1].get() + Index(i) * lanes, lanes);  // (7)
-        k_.transpose(arena.lanes[1].get(), lanes, s.N, count, below, x_row(d));
+        k_.transpose(arena.lanes[1].get() + Index(done) * lanes, lanes, s.N - done, count,
+                     below + done, x_row(d));
     }
 
     // (20), (21) of one sample through the convolutional stages, into a block's partial gradient.

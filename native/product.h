@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels.h"
+#include "sparse.h"
 #include "vec.h"
 
 namespace convlet::CONVLET_TARGET {
@@ -12,17 +13,9 @@ inline constexpr Index packed_depth = 256;
 // Floats of b from which on it hardly stays in a cache from one row to the next.
 inline constexpr Index large_b = 1 << 17;
 
-// What a sum begins with: null is 0; `row` floats from row to row, 0 where all rows have the same.
-struct Start {
-    const float* at;
-    Index row;
-    CONVLET_INLINE Start(const float* at, Index row = 0) : at(at), row(row) {}
-};
-
 // sum (ROWS, NV vectors) += a (ROWS, depth) b (depth, NV vectors).
 //
 // ROW is a.row where that is a constant (0: it is not), so that one register addresses all rows.
-// Where it is not 1 the columns of `a` are contiguous.
 //
 // A step of the loop over depth is NV loads, ROWS broadcasts and ROWS * NV multiply-adds, which
 // stay in ROWS * NV registers from the first term to the last: each element is one chain, c
@@ -30,7 +23,7 @@ struct Start {
 template <int W, int NV, bool masked, int ROW, int ROWS>
 CONVLET_INLINE void add_product(Strided a, Index depth, const float* b, Index b_row, int lanes,
                                 Vec<W> (&sum)[ROWS][NV]) {
-    const Index row = ROW ? ROW : a.row, column = ROW == 1 ? a.column : 1;
+    const Index row = ROW ? ROW : a.row, column = a.column;
     const float* left = a.at;
     for (const float* end = left + depth * column; left != end; left += column, b += b_row) {
         if constexpr (ROW == 1) __builtin_prefetch(left + 12 * column);  // a line for each term
@@ -44,7 +37,7 @@ CONVLET_INLINE void add_product(Strided a, Index depth, const float* b, Index b_
 }
 
 // out (ROWS, NV vectors) = a (ROWS, depth) b (depth, NV vectors) + start.
-template <int W, int NV, bool masked, int ROW, int ROWS>
+template <int W, int NV, bool masked, int ROWS>
 CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_row, Start start,
                                int lanes, float* out, Index out_row) {
     Vec<W> sum[ROWS][NV];
@@ -52,7 +45,7 @@ CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_r
         sum[i][n] =
             start.at ? load<W, masked>(start.at + i * start.row + n * W, lanes) : broadcast<W>(0);
     });
-    add_product<W, NV, masked, ROW, ROWS>(a, depth, b, b_row, lanes, sum);
+    add_product<W, NV, masked, 0, ROWS>(a, depth, b, b_row, lanes, sum);
     unrolled<ROWS, NV>(
         [&](int i, int n) { store<masked>(out + i * out_row + n * W, sum[i][n], lanes); });
 }
@@ -68,12 +61,10 @@ void product_panel(Strided a, Index rows, Index depth, const float* b, Index b_r
     const Index height = (rows + tiles - 1) / tiles;
     for (Index i = 0; i < rows; i += height, a.at += height * a.row, out += height * out_row,
                start.at += height * start.row)
-        as_constant<limit>(static_cast<int>(i + height <= rows ? height : rows - i),
-                           [&]<int ROWS>() {
-                               const auto tile = a.row == 1 ? product_tile<W, NV, masked, 1, ROWS>
-                                                            : product_tile<W, NV, masked, 0, ROWS>;
-                               tile(a, depth, b, b_row, start, lanes, out, out_row);
-                           });
+        as_constant<limit>(
+            static_cast<int>(i + height <= rows ? height : rows - i), [&]<int ROWS>() {
+                product_tile<W, NV, masked, ROWS>(a, depth, b, b_row, start, lanes, out, out_row);
+            });
 }
 
 // The same with b copied, some of its rows at a time, to where they stand side by side.
@@ -114,6 +105,10 @@ void product_panel_packed(Strided a, Index rows, Index depth, const float* b, In
     }
 }
 
+// Sums from which on the zeros of a are skipped where there are many: each row has to pay for the
+// search for its own, and all rows for the copy of b.
+inline constexpr Index sparse_work = 1 << 13;
+
 // One row times a large b: the rows of b whose factor is not 0 are read once, as they lie in memory,
 // some at a time from their beginning to their end, while the sums stay in L1.  (1024, 1024) behind
 // a ReLU on AVX-512: from 421 to 300 us, as a stream, and to 235 without the zeros.
@@ -127,22 +122,19 @@ inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, 
     float factors[terms];
     const float* start = init;
     int count = 0;
-    const auto add_terms = [&](int some) {
-        as_constant<terms>(some, [&]<int TERMS>() {
-            each_panel<2>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
-                Vec<W> sum[NV];
-                unrolled<NV>([&](int n) {
-                    sum[n] = start ? load<W, masked>(start + k + n * W, lanes) : broadcast<W>(0);
-                });
-                unrolled<TERMS, NV>([&](int d, int n) {
-                    sum[n] = fma(broadcast<W>(factors[d]),
-                                 load<W, masked>(rows[d] + k + n * W, lanes), sum[n]);
-                });
-                unrolled<NV>([&](int n) { store<masked>(out + k + n * W, sum[n], lanes); });
+    const auto add = [&]<int TERMS>(int first) {
+        each_panel<2>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
+            Vec<W> sum[NV];
+            unrolled<NV>([&](int n) {
+                sum[n] = start ? load<W, masked>(start + k + n * W, lanes) : broadcast<W>(0);
             });
+            unrolled<TERMS, NV>([&](int d, int n) {
+                sum[n] = fma(broadcast<W>(factors[first + d]),
+                             load<W, masked>(rows[first + d] + k + n * W, lanes), sum[n]);
+            });
+            unrolled<NV>([&](int n) { store<masked>(out + k + n * W, sum[n], lanes); });
         });
         start = out;
-        count = 0;
     };
     bool all = false;  // whether a 0 counts, too
     if (init)
@@ -152,9 +144,11 @@ inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, 
         if (factor == 0 && !all && (start == out || c + 1 < depth)) continue;
         rows[count] = b + c * b_row;
         factors[count] = factor;
-        if (++count == terms) add_terms(terms);
+        if (++count < terms) continue;
+        add.template operator()<terms>(0);
+        count = 0;
     }
-    if (count) add_terms(count);
+    for (int rest = 0; rest < count; ++rest) add.template operator()<1>(rest);
 }
 
 inline void product(Strided a, Index rows, Index depth, const float* b, Index b_row, int columns,
@@ -162,12 +156,18 @@ inline void product(Strided a, Index rows, Index depth, const float* b, Index b_
     if (rows == 1 && depth > 0 && depth * columns >= large_b)
         return product_of_row(a, depth, b, b_row, columns, init, out);
     int j = 0;
+    const int panels = columns / sparse_width * sparse_width;
+    if (rows > 12 && rows * panels >= sparse_work && a.column == 1 && depth >= most_terms &&
+        sparse(a.at, a.row, rows, depth)) {
+        j = panels;
+        sparse_product(a, rows, depth, {b, b_row, 1}, j, init, out, out_row);
+    }
     // one row: more columns, so that enough sums are under way (8 of them, 8 of b, 1 broadcast) and
     // b is one stream; nothing is known of the step from term to term
     if (rows == 1)
         for (; j + 8 * widest <= columns; j += 8 * widest)
-            product_tile<widest, 8, false, 1, 1>(a, depth, b + j, b_row, init ? init + j : nullptr,
-                                                 widest, out + j, out_row);
+            product_tile<widest, 8, false, 1>(a, depth, b + j, b_row, init ? init + j : nullptr,
+                                              widest, out + j, out_row);
     // worth a copy: two tiles of rows and more, and rows of b far from each other
     const bool packs = rows > 12 && depth > 64 && b_row > 64;
     each_panel<2>(columns - j, [&]<int W, int NV, bool masked>(int k, int lanes) {

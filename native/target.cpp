@@ -32,6 +32,7 @@ const Kernels kernels{
     .winograd_dw = winograd_dw,
     .winograd_dw_sum = winograd_dw_sum,
     .product = product,
+    .sparse_error = sparse_error,
     .relu = relu,
     .relu_backward = relu_backward,
     .softmax = softmax,

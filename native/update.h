@@ -113,8 +113,9 @@ CONVLET_FLAT void derivative_tile(Strided a, Index depth, Index shards, const fl
 // (8) and the step in one: a tile of dw stays in L1 and the weights under it change at once, so that
 // the gradient is never written to memory nor read from it.  The rule in vectors of 16, its weights
 // fetched before their tile is summed, b packed and huge pages gave nothing.
-inline void product_update(const UpdateRule& rule, Strided a, Index rows, Index depth, Index shards,
-                           const float* b, Index b_row, int columns, float* w, float* m, float* v) {
+inline void dense_update(const UpdateRule& rule, Strided a, Index rows, Index depth, Index shards,
+                         const float* b, Index b_row, int columns, float* w, Index w_row, float* m,
+                         float* v) {
     constexpr int limit = registers == 32 ? 8 : 4;
     const auto update_tile = update_rows_of(rule);
     each_panel<2>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
@@ -124,12 +125,44 @@ inline void product_update(const UpdateRule& rule, Strided a, Index rows, Index 
             for (; count > 0; --count, i += ROWS) {
                 derivative_tile<W, NV, masked, ROWS>({a.at + i, 1, a.column}, depth, shards, b + k,
                                                      b_row, lanes, dw);
-                const Index at = i * columns + k;
-                update_tile(rule, w + at, columns, dw, NV * W, m ? m + at : nullptr,
+                const Index at = i * w_row + k;
+                update_tile(rule, w + at, w_row, dw, NV * W, m ? m + at : nullptr,
                             v ? v + at : nullptr, ROWS, masked ? lanes : NV * W);
             }
         });
     });
+}
+
+// The same, without the zeros of a where there are many and b is finite.
+inline void product_update(const UpdateRule& rule, Strided a, Index rows, Index depth, Index shards,
+                           const float* b, Index b_row, int columns, float* w, float* m, float* v) {
+    int done = columns / sparse_width * sparse_width;
+    constexpr int most_blocks = 4;
+    if (shards > 1 || depth < 16 || depth > most_blocks * most_terms || done == 0 ||
+        !sparse(a.at, a.column, depth, rows))
+        done = 0;
+    const auto update_tile = update_rows_of(rule);
+    alignas(64) float dw[sparse_tile * sparse_width];
+    Terms terms[most_blocks * sparse_tile];
+    for (Index i = 0; done && i < rows; i += sparse_tile) {
+        const int count = static_cast<int>(rows - i < sparse_tile ? rows - i : sparse_tile);
+        for (Index n = 0; n < depth; n += most_terms)
+            terms_of_columns(a.at + n * a.column + i, a.column, terms_from(n, depth), count,
+                             terms + n / most_terms * sparse_tile);
+        for (int k = 0; k < done; k += sparse_width) {
+            sparse_derivative(a.at + i, a.column, count, depth, terms, b + k, b_row, dw);
+            const Index at = i * columns + k;
+            if (has_negative_zero(dw, sparse_width, count, sparse_width))
+                dense_update(rule, {a.at + i, 1, a.column}, count, depth, 1, b + k, b_row,
+                             sparse_width, w + at, columns, m ? m + at : m, v ? v + at : v);
+            else
+                update_tile(rule, w + at, columns, dw, sparse_width, m ? m + at : m, v ? v + at : v,
+                            count, sparse_width);
+        }
+    }
+    if (done < columns)
+        dense_update(rule, a, rows, depth, shards, b + done, b_row, columns - done, w + done,
+                     columns, m ? m + done : m, v ? v + done : v);
 }
 
 inline double squares(const float* a, Index n) {

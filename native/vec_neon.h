@@ -107,6 +107,14 @@ CONVLET_INLINE void transpose(Vec<8> (&a)[8]) {
     }
 }
 
+// A bit for each lane.
+CONVLET_INLINE int bits(Mask<8> m) {
+    static constexpr std::uint16_t lane[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    const uint16x8_t holds =
+        vuzp1q_u16(vreinterpretq_u16_u32(m.lo.v), vreinterpretq_u16_u32(m.hi.v));
+    return vaddvq_u16(vandq_u16(holds, vld1q_u16(lane)));
+}
+
 // For each set of 4 lanes, the bytes of the lanes to keep side by side.
 struct Packing {
     std::uint8_t of[16][16];

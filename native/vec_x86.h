@@ -26,6 +26,8 @@ CONVLET_INLINE Mask<8> first_lanes8(int count) {
     return {static_cast<__mmask8>(_bzhi_u32(0xff, static_cast<unsigned>(count)))};
 }
 CONVLET_INLINE bool all(Mask<8> m) { return m.v == 0xff; }
+// A bit for each lane.
+CONVLET_INLINE int bits(Mask<8> m) { return m.v; }
 CONVLET_INLINE __m256 load_where(Mask<8> m, const float* p) {
     return _mm256_maskz_loadu_ps(m.v, p);
 }
@@ -55,6 +57,8 @@ CONVLET_INLINE Mask<8> first_lanes8(int count) {
     return {_mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane)};
 }
 CONVLET_INLINE bool all(Mask<8> m) { return _mm256_movemask_epi8(m.v) == -1; }
+// A bit for each lane.
+CONVLET_INLINE int bits(Mask<8> m) { return _mm256_movemask_ps(_mm256_castsi256_ps(m.v)); }
 CONVLET_INLINE __m256 load_where(Mask<8> m, const float* p) { return _mm256_maskload_ps(p, m.v); }
 CONVLET_INLINE void store_where(Mask<8> m, float* p, __m256 a) { _mm256_maskstore_ps(p, m.v, a); }
 CONVLET_INLINE void store_where(Mask<8> m, std::int32_t* p, __m256i a) {

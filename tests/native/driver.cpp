@@ -296,6 +296,34 @@ void others(const Kernels& k, int part) {
     report("elementwise", part, rest);
 }
 
+// Products with so many zeros that they are skipped, on some targets only for these widths.
+void sparse(const Kernels& k, int part) {
+    Random random(3000 + part);
+    const auto zeros = [&](std::vector<float> a) {
+        for (float& one : a) one = one > 0 ? one : 0;
+        return a;
+    };
+    Hash hash;
+    const int B = 96 + random.below(40), N = 64 + random.below(200), M = 64 + random.below(200);
+    const std::vector<float> x = zeros(random.numbers(B * N)), delta = zeros(random.numbers(B * M));
+    std::vector<float> w = random.numbers(N * M), z(B * M), dx(B * N), m = w, v = w;
+    k.product({x.data(), N, 1}, B, N, w.data(), M, M, w.data(), z.data(), M);
+    const int done = k.sparse_error(delta.data(), M, B, M, w.data(), N, dx.data(), N);
+    std::vector<float> turned(M * B), rest((N - done) * B);
+    k.transpose(delta.data(), M, B, M, turned.data(), B);
+    if (done < N)
+        k.product({w.data() + done * M, M, 1}, N - done, M, turned.data(), B, B, nullptr,
+                  rest.data(), B);
+    k.transpose(rest.data(), B, N - done, B, dx.data() + done, N);
+    for (float& square : v) square *= square;
+    const UpdateRule rule{
+        UpdateRule::Kind::adam, 0.1f, 0.99f, 0.5f, 0.9f, 0.99f, 0.1f, 0.01f, 10, 100, 1e-6f};
+    k.product_update(rule, {x.data(), 1, N}, N, B, 1 + part % 2, delta.data(), M, M, w.data(),
+                     m.data(), v.data());
+    hash(z), hash(dx), hash(w), hash(m), hash(v);
+    report("sparse", part, hash);
+}
+
 void augmentation(const Kernels& k, int part) {
     Random random(2000 + part);
     Hash hash;
@@ -565,6 +593,7 @@ int main(int count, char** arguments) {
     for (int part = 0; part < 250; ++part) convolution(*k, part);
     for (int part = 0; part < 160; ++part) no_pool(*k, part);
     for (int part = 0; part < 100; ++part) others(*k, part);
+    for (int part = 0; part < 40; ++part) sparse(*k, part);
     for (int part = 0; part < 40; ++part) augmentation(*k, part);
     engines(*k);
     return wrong != 0;

@@ -75,6 +75,8 @@ public:
         for (const Side side : {Side::before, Side::behind}) {
             side_ = side;
             for (int n = 1; n <= 33; ++n) elementwise(n), products(n), bytes(n);
+            for (const int more : {0, 1, 7, 63})
+                for (const int rows : {96, 97, 130}) skipped(rows, 64 + more, 128 + more);
             for (int rows = 1; rows <= 17; ++rows)
                 for (int columns = 1; columns <= 17; ++columns) transposed(rows, columns);
             for (int K = 1; K <= 33; ++K)
@@ -166,6 +168,39 @@ private:
                 }
             expect(right, "product", M, rows);
         }
+    }
+
+    // (6), (7), (8) of factors whose zeros are skipped.
+    void skipped(int rows, int N, int M) {
+        const auto half = [](Index i) { return i % 3 ? 0.0f : small(i); };
+        const Fenced<float> x(rows * N, side_, half), delta(rows * M, side_, half),
+            w(N * M, side_, other), turned(M * N, side_, other), z(rows * M, side_),
+            dx(rows * M, side_), dw(N * M, side_, other);
+        k.product({x.at(), N, 1}, rows, N, w.at(), M, M, nullptr, z.at(), M);
+        const int done = k.sparse_error(x.at(), N, rows, N, turned.at(), M, dx.at(), M);
+        UpdateRule rule;
+        rule.rate = 1;
+        k.product_update(rule, {x.at(), 1, N}, N, rows, 1, delta.at(), M, M, dw.at(), nullptr,
+                         nullptr);
+        bool right = x.kept() && delta.kept() && w.kept() && turned.kept() && z.kept() &&
+                     dx.kept() && dw.kept() && done >= M / 128 * 128;
+        for (int s = 0; s < rows; ++s)
+            for (int j = 0; j < M; ++j) {
+                float sum = 0, error = 0;
+                for (int i = 0; i < N; ++i) {
+                    sum += x[s * N + i] * w[i * M + j];
+                    error += x[s * N + i] * turned[j * N + i];
+                }
+                right = right && z[s * M + j] == sum &&
+                        (j < done ? dx[s * M + j] == error : dx.untouched(s * M + j));
+            }
+        for (int i = 0; i < N; ++i)
+            for (int j = 0; j < M; ++j) {
+                float sum = 0;
+                for (int s = 0; s < rows; ++s) sum += x[s * N + i] * delta[s * M + j];
+                right = right && dw[i * M + j] == w[i * M + j] - sum;
+            }
+        expect(right, "products that skip zeros", rows, M);
     }
 
     // A square and its corners, in matrices with room between their rows.
