@@ -22,8 +22,8 @@ struct Strips {
 };
 
 // The code for two strips: NV vectors of W channels, masked or not; with STEP > 0, so many floats
-// of x from output to output; with TAPS > 0, one input channel, stride 1 and a kernel row of so
-// many taps.
+// of x from output to output; with TAPS > 0, stride 1, STEP input channels side by side and so many
+// taps in a kernel row.
 template <int W_, int NV_, bool masked_, int TAPS_, int STEP_>
 struct Tile {
     static constexpr int W = W_, NV = NV_, TAPS = TAPS_, STEP = STEP_;
@@ -31,14 +31,16 @@ struct Tile {
 };
 
 // The most outputs of a strip, with windows of so many.  Beside 2 * COLS * NV sums a tile has NV
-// vectors of w, or a row of at most 5 taps, and a broadcast pixel.  32 registers: 2 * 12 + 5 + 1 =
-// 30 and 2 * 6 * 2 + 2 + 1 = 27.  16 registers: 2 * 6 + 1 + 1 = 14, 2 * 4 + 5 + 1 = 14 beside a
-// row of taps, and 2 * 2 * 2 + 2 + 1 = 11 or 2 * 3 * 2 + 2 + 1 = 15.  Without a pool 16 sums keep
-// the multiply-adds busy, and every width has code of its own.
+// vectors of w, or a row of taps, and a broadcast pixel.  32 registers: 2 * 12 + 1 + 1 = 26 and 2 *
+// 6 * 2 + 2 + 1 = 27, beside a row of taps 2 * 12 + 7 + 1 = 32, 2 * 10 + 9 + 1 = 30 or 2 * 8 + 15 +
+// 1 = 32.  16 registers: 2 * 6 + 1 + 1 = 14, 2 * 2 * 2 + 2 + 1 = 11 or 2 * 3 * 2 + 2 + 1 = 15, beside
+// a row 2 * 4 + 7 + 1 = 16.  Without a pool 16 sums keep the multiply-adds busy, and every width has
+// code of its own.
 template <class T>
 CONVLET_INLINE constexpr int strip_limit(int window) {
-    if (registers == 32) return T::NV == 2 ? 6 : window == 2 ? 12 : 8;
-    return T::TAPS ? 4 : T::NV == 1 ? 6 : window == 2 ? 2 : 3;
+    constexpr int row = (registers - 1 - T::TAPS) / 4 * 2;  // beside a row of taps
+    if (registers == 32) return T::NV == 2 ? 6 : min(row, window == 2 ? 12 : 8);
+    return T::TAPS ? min(row, 4) : T::NV == 1 ? 6 : window == 2 ? 2 : 3;
 }
 
 // z (1) of 2 x COLS outputs and NV vectors of channels, in registers.
@@ -83,29 +85,32 @@ CONVLET_INLINE void conv_tile(const ConvShape& s, const Strips& at,
     }
 }
 
-// The same chains for one input channel and stride 1, where neighbouring outputs share most of
-// their pixels: a kernel row of TAPS stays in registers, and each pixel is broadcast once for all
-// of them.
+// The same chains for STEP input channels, 1 or 3, side by side in x, and stride 1, where
+// neighbouring outputs share most of their pixels: a kernel row of TAPS stays in registers, and each
+// number of x is broadcast once for all of them.
 //
-// A step of the loop is a kernel row: TAPS loads of w, 2 * (COLS + TAPS - 1) broadcasts, 2 * COLS *
-// TAPS multiply-adds.
+// A step of the loop is a kernel row: TAPS loads of w, 2 * (STEP * (COLS - 1) + TAPS) broadcasts, 2 *
+// COLS * TAPS multiply-adds.
 template <class T, int COLS>
-CONVLET_INLINE void conv_tile_single(const ConvShape& s, const Strips& at,
-                                     Vec<T::W> (&z)[2][COLS][1]) {
-    constexpr int W = T::W, TAPS = T::TAPS;
+CONVLET_INLINE void conv_tile_row(const ConvShape& s, const Strips& at,
+                                  Vec<T::W> (&z)[2][COLS][1]) {
+    constexpr int W = T::W, TAPS = T::TAPS, R = T::STEP, Q = TAPS / R - 1;
     const int lanes = at.lanes;
-    const Index tap = -s.w_row();
-    const float* wp = at.w - (Index(s.rows) * TAPS - 1) * tap;  // tap (P-p, Q)
+    const Index tap = s.w_row();
+    const float* wp = at.w + Index(s.rows - 1) * TAPS * tap;  // kernel row P - p
     const float* xp[2];
     unrolled<2>([&](int i) { xp[i] = at.x + i * at.x_other, opaque(xp[i]); });
-    for (int p = 0; p < s.rows; ++p, wp += TAPS * tap) {
+    for (int p = 0; p < s.rows; ++p, wp -= TAPS * tap) {
         Vec<W> taps[TAPS];
-        unrolled<TAPS>([&](int q) { taps[q] = load<W, T::masked>(wp + q * tap, lanes); });
-        unrolled<COLS + TAPS - 1, 2>([&](int c, int i) {
+        unrolled<TAPS>([&](int t) {  // tap (P - p, Q - q), input channel r
+            const int q = t / R, r = t % R;
+            taps[t] = load<W, T::masked>(wp + ((Q - q) * R + r) * tap, lanes);
+        });
+        unrolled<R*(COLS - 1) + TAPS, 2>([&](int c, int i) {
             const Vec<W> pixel = broadcast<W>(xp[i][c]);
-            unrolled<TAPS>([&](int q) {
-                const int j = c - q;
-                if (j >= 0 && j < COLS) z[i][j][0] = fma(pixel, taps[q], z[i][j][0]);  // (1)
+            unrolled<COLS>([&](int j) {
+                const int t = c - R * j;
+                if (t >= 0 && t < TAPS) z[i][j][0] = fma(pixel, taps[t], z[i][j][0]);  // (1)
             });
         });
         unrolled<2>([&](int i) { xp[i] += s.x_row; });
@@ -140,7 +145,7 @@ CONVLET_INLINE void conv_sums(const ConvShape& s, const Strips& at,
         });
     }
     if constexpr (T::TAPS > 0)
-        conv_tile_single<T>(s, at, z);
+        conv_tile_row<T>(s, at, z);
     else
         conv_tile<T>(s, at, z);
 }
@@ -264,30 +269,30 @@ inline ConvStrips* strips_of(int width) {
     return found;
 }
 
-// f<T>(k, lanes) for all panels of channels, with the code that suits the shape.
+// f<T>(k, lanes) for all panels of channels, with the code that suits the shape.  Constants that
+// serve a panel of 8 hardly are left out there where the registers are wider.
 template <class F>
 CONVLET_INLINE void each_conv_panel(const ConvShape& s, const F& f) {
     const auto panels = [&]<int TAPS, int STEP>() {
         each_panel<TAPS ? 1 : 2>(s.K, [&]<int W, int NV, bool masked>(int k, int lanes) {
-            f.template operator()<Tile<W, NV, masked, TAPS, registers == 32 && NV == 1 ? STEP : 0>>(
+            constexpr bool rare = W < widest && (TAPS == 7 || STEP == 16);
+            constexpr bool general = NV == 2 || rare;
+            f.template operator()<Tile<W, NV, masked, general ? 0 : TAPS, general ? 0 : STEP>>(
                 k, lanes);
         });
     };
-    const Index step = s.s2 * s.x_pixel;
-    if (step == 1 && s.columns == 5)
-        panels.template operator()<5, 1>();
-    else if (step == 1 && s.columns == 3)
-        panels.template operator()<3, 1>();
-    else if (step == 3)
-        panels.template operator()<0, 3>();
-    else if (step == 6)
-        panels.template operator()<0, 6>();
-    else if (step == 8)
-        panels.template operator()<0, 8>();
-    else if (step == 16)
-        panels.template operator()<0, 16>();
-    else
-        panels.template operator()<0, 0>();
+    const bool beside = s.s2 == 1 && s.x_pixel == s.R;  // windows of a row, without gaps
+    if (beside && s.R == 1 && s.columns == 3) return panels.template operator()<3, 1>();
+    if (beside && s.R == 1 && s.columns == 5) return panels.template operator()<5, 1>();
+    if (beside && s.R == 1 && s.columns == 7) return panels.template operator()<7, 1>();
+    if constexpr (registers == 32) {
+        if (beside && s.R == 3 && s.columns == 3) return panels.template operator()<9, 3>();
+        if (beside && s.R == 3 && s.columns == 5) return panels.template operator()<15, 3>();
+        if (s.s2 * s.x_pixel == 6) return panels.template operator()<0, 6>();
+        if (s.s2 * s.x_pixel == 8) return panels.template operator()<0, 8>();
+        if (s.s2 * s.x_pixel == 16) return panels.template operator()<0, 16>();
+    }
+    panels.template operator()<0, 0>();
 }
 
 // A panel of channels: x and w, b, the output and the winners at the first of them.

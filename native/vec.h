@@ -156,7 +156,7 @@ CONVLET_INLINE void store(T* p, V a, int lanes) {
 // which have no address: every index must be a constant.
 template <int N, class F>
 CONVLET_INLINE void unrolled(const F& f) {
-#pragma GCC unroll 32
+#pragma GCC unroll 64
     for (int n = 0; n < N; ++n) f(n);
 }
 template <int M, int N, class F>

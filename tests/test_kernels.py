@@ -188,6 +188,17 @@ def cases(seed: int, count: int, least: int = 1, pixels=("raw", "round", "wide")
         )
 
 
+def rows_of_taps(seed: int, least: int = 1):
+    """Those that keep a kernel row in registers: 1 or 3 channels in, stride 1, no gaps."""
+    rng = np.random.default_rng(seed)
+    for (R, columns), K in product(((1, 3), (1, 5), (1, 7), (3, 3), (3, 5)), (3, 8, 13, 16, 25)):
+        for J in rng.integers(least, 36, 4):
+            bias = ("channel", "position", "none")[int(rng.integers(3))]
+            kernel, stride = (int(rng.integers(1, 8)), columns), (int(rng.integers(1, 3)), 1)
+            z, rest = (int(rng.integers(least, 6)), int(J)), (0, int(rng.integers(0, 2)))
+            yield Case(kernel, stride, z, rest, R, K, R, bias)
+
+
 def test_cases_cover_what_they_promise():
     every = [*cases(0, 400)]
     assert {case.kernel for case in every} == set(product(range(1, 8), repeat=2))
@@ -216,7 +227,7 @@ def bias_of(case: Case, memory: Memory, rng) -> tuple[np.ndarray, np.ndarray, in
 @pytest.mark.equation(1)
 def test_conv_is_equation_1(k):
     rng = np.random.default_rng(1)
-    for case in cases(0, 400):
+    for case in [*cases(0, 400), *rows_of_taps(2)]:
         memory = Memory()
         x, w = (
             integers(rng, *case.x_shape),
@@ -282,7 +293,7 @@ def test_fused_stage_is_the_separate_equations(k, order):
     fused = getattr(_native.testing.Fused, order)
     zeros = ties = dead = 0
     window = 2 if order in POOLS else 1
-    for case in cases(3, 300, least=window):
+    for case in [*cases(3, 300, least=window), *rows_of_taps(4, least=window)]:
         memory = Memory()
         x, w = (
             integers(rng, *case.x_shape, most=1),
