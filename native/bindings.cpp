@@ -95,7 +95,7 @@ NB_MODULE(_core, m) {
             return std::accumulate(sums, sums + lanes, 0.0);
         },
         "x"_a.noconvert(),
-        "Of a few float32 numbers: a single image is looked at in less than a microsecond.");
+        "Of float32 numbers: a single image is looked at in less than a microsecond.");
 
     bind_engine(m);
     nb::module_ testing = m.def_submodule(

@@ -171,12 +171,13 @@ struct Plan {
         return count;
     }
     // Samples that a thread takes at a time, some 50 milliseconds at most: the others wait for it.
-    // Without convolutions more of them, so that weights larger than a cache are read less often,
-    // where their rows take no more than 4 MB.
-    int most_chunk() const {
-        if (convs.empty() && multiply_adds <= 4'000'000 && 128 * widest_map <= 1 << 20) return 128;
+    // Without convolutions more of them, and twice as many where there is no way back, so that
+    // weights larger than a cache are read less often, where 128 of their rows take no more than 4 MB.
+    int most_chunk(bool way_back) const {
+        if (convs.empty() && multiply_adds <= 4'000'000 && 128 * widest_map <= 1 << 20)
+            return way_back ? 128 : 256;
         const int most = multiply_adds <= 16'000'000   ? 32
-                         : multiply_adds <= 32'000'000 ? 16
+                         : multiply_adds <= 64'000'000 ? 16
                                                        : block;
         return std::clamp(most_kept(), block, most);
     }
@@ -184,7 +185,8 @@ struct Plan {
     // Samples of an item of phase A in a minibatch of so many: a power of two.
     int chunk(int threads, Index batch) const {
         const auto share = static_cast<std::size_t>((batch + threads - 1) / threads);
-        return static_cast<int>(std::clamp<std::size_t>(std::bit_ceil(share), block, most_chunk()));
+        return static_cast<int>(
+            std::clamp<std::size_t>(std::bit_ceil(share), block, most_chunk(true)));
     }
 
     Plan(const std::vector<StageSpec>& stages, Index parameters, Index share);

@@ -95,7 +95,8 @@ void product_panel_packed(Strided a, Index rows, Index depth, const float* b, In
         const Index parts = (rows + some - 1) / some;
         for (Index i = 0, part = 0; i < rows; i += some, ++part) {
             for (Index n = ahead * part / parts; n < ahead * (part + 1) / parts; ++n)
-                unrolled<NV>([&](int v) { __builtin_prefetch(next + n * b_row + v * W, 0, 2); });
+                for (int v = 0; v < NV; ++v)  // not in a lambda: GCC 12 drops it there
+                    __builtin_prefetch(next + n * b_row + v * W, 0, 2);
             product_panel<W, NV, masked>({a.at + c * a.column + i * a.row, a.row, a.column},
                                          rows - i < some ? rows - i : some, count, packed, NV * W,
                                          {start.at ? start.at + i * start.row : nullptr, start.row},

@@ -31,7 +31,7 @@ inline constexpr int sparse_vectors = 8;
 inline constexpr int sparse_width = sparse_vectors * widest;
 
 // Rows of a that meet a block of b, and those of a tile of dw.
-inline constexpr Index sparse_rows = 128;
+inline constexpr Index sparse_rows = 256;
 inline constexpr int sparse_tile = 32;
 
 // out (rows, sparse_width) = start + a (rows, 64 or less) b, of each row its terms, ascending: the

@@ -110,7 +110,7 @@ struct Workspace {
         : threads(threads_),
           batch(batch_),
           shards(shards_),
-          chunk(batch > 0 ? plan.chunk(threads, shards.samples(batch)) : plan.most_chunk()),
+          chunk(batch > 0 ? plan.chunk(threads, shards.samples(batch)) : plan.most_chunk(false)),
           chunks((shards.largest(batch) + chunk - 1) / chunk) {
         const bool backward = batch > 0;
         kept = std::min(chunk, plan.most_kept());

@@ -28,7 +28,6 @@ DARK = 32
 """The highest level of many uint8 images is above it: up to 16, say, white is 16."""
 FAINT = 1 / 256
 """A root mean square under this is that of no levels 0 to 255 as 0 to 1."""
-FEW = 1 << 18  # numbers of some images to predict
 PIECE = 1 << 22  # numbers looked at in one go
 SAMPLE = 1 << 24  # numbers that a scale is measured on
 WIDER = ("bfloat16", "float8")
@@ -153,14 +152,12 @@ def wrong(levels: Levels, name: str) -> Wrong | None:
 def _squares(images: Array) -> float:
     """The sum of squares of float32 images; not finite if one number is not.
 
-    BLAS takes threads of its own for more than 10,000 numbers.  They stay awake for a while, in the
-    way of the engine's: not for the few images of a prediction, of which NumPy would take longer to
-    begin than to end.
+    Not by BLAS, which takes threads of its own for more than 10,000 numbers: they stay awake for a
+    while, in the way of the engine's.
     """
-    if images.size <= FEW and images.flags.c_contiguous:
+    if images.size <= PIECE and images.flags.c_contiguous:  # at once: a single image, too
         return sum_of_squares(images)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return sum(float(np.dot(piece, piece)) for piece in pieces(images))
+    return sum(sum_of_squares(piece) for piece in pieces(images))
 
 
 def conversion(images: Array, name: str) -> str:
