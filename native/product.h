@@ -119,8 +119,9 @@ inline constexpr Index sparse_work = 1 << 13;
 inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, int columns,
                            const float* init, float* out) {
     constexpr int terms = 8;  // as many streams
-    const float* rows[terms];
-    float factors[terms];
+    // of the terms under way, and of the next, which are fetched meanwhile
+    const float* rows[2 * terms];
+    float factors[2 * terms];
     const float* start = init;
     int count = 0;
     const auto add = [&]<int TERMS>(int first) {
@@ -129,6 +130,9 @@ inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, 
             unrolled<NV>([&](int n) {
                 sum[n] = start ? load<W, masked>(start + k + n * W, lanes) : broadcast<W>(0);
             });
+            if constexpr (TERMS == terms)
+                for (int d = terms; d < 2 * terms; ++d)
+                    for (int n = 0; n < NV; ++n) __builtin_prefetch(rows[d] + k + n * W);
             unrolled<TERMS, NV>([&](int d, int n) {
                 sum[n] = fma(broadcast<W>(factors[first + d]),
                              load<W, masked>(rows[first + d] + k + n * W, lanes), sum[n]);
@@ -140,16 +144,25 @@ inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, 
     bool all = false;  // whether a 0 counts, too
     if (init)
         for (int k = 0; k < columns; ++k) all |= __builtin_bit_cast(unsigned, init[k]) == 1u << 31;
+    bool any = false;
     for (Index c = 0; c < depth; ++c) {
         const float factor = a.at[c * a.column];
-        if (factor == 0 && !all && (start == out || c + 1 < depth)) continue;
+        if (factor == 0 && !all && (any || c + 1 < depth)) continue;
+        any = true;
         rows[count] = b + c * b_row;
         factors[count] = factor;
-        if (++count < terms) continue;
+        if (++count < 2 * terms) continue;
         add.template operator()<terms>(0);
-        count = 0;
+        for (int d = 0; d < terms; ++d) rows[d] = rows[terms + d], factors[d] = factors[terms + d];
+        count = terms;
     }
-    for (int rest = 0; rest < count; ++rest) add.template operator()<1>(rest);
+    int done = 0;
+    if (count >= terms) {
+        for (int d = count; d < 2 * terms; ++d) rows[d] = b;  // no more
+        add.template operator()<terms>(0);
+        done = terms;
+    }
+    for (; done < count; ++done) add.template operator()<1>(done);
 }
 
 inline void product(Strided a, Index rows, Index depth, const float* b, Index b_row, int columns,
