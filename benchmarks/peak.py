@@ -43,19 +43,26 @@ extern "C" double run(long n, float x_, float y_, float* out) {
 """
 
 
-def compiled(threads: int, seconds: float = 1.5) -> float | None:
-    """FLOP/s of the loop on so many threads, the best of some rounds; None without a compiler."""
+def library(source: str, folder: Path) -> ctypes.CDLL | None:
+    """C++ for this processor, in a folder that may go afterwards; None without a compiler."""
     compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     if compiler is None:
         return None
+    text, made = folder / "source.cpp", folder / "source.so"
+    text.write_text(source)
+    flags = ["-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC"]
+    if subprocess.run([compiler, *flags, text, "-o", made], capture_output=True).returncode:
+        return None
+    return ctypes.CDLL(str(made))
+
+
+def compiled(threads: int, seconds: float = 1.5) -> float | None:
+    """FLOP/s of the loop on so many threads, the best of some rounds; None without a compiler."""
     with tempfile.TemporaryDirectory() as folder:
-        source, library = Path(folder, "peak.cpp"), Path(folder, "peak.so")
-        source.write_text(SOURCE)
-        flags = ["-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC"]
-        made = subprocess.run([compiler, *flags, source, "-o", library], capture_output=True)
-        if made.returncode:
-            return None
-        run = ctypes.CDLL(str(library)).run
+        loops = library(SOURCE, Path(folder))
+    if loops is None:
+        return None
+    run = loops.run
     run.restype = ctypes.c_double
     run.argtypes = [ctypes.c_long, ctypes.c_float, ctypes.c_float, ctypes.c_void_p]
 
