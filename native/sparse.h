@@ -97,13 +97,13 @@ CONVLET_FLAT inline bool finite(const float* a, Index n) {
     return all((sum[0] + sum[1]) + (sum[2] + sum[3]) == broadcast<8>(0));
 }
 
-// Columns are a multiple of 8.
 CONVLET_FLAT inline bool has_negative_zero(const float* a, Index a_row, Index rows, Index columns) {
     const Ints<8> above = broadcast_int<8>(-0x7fffffff);
     bool none = true;
     for (Index i = 0; i < rows; ++i, a += a_row)
-        for (Index k = 0; k < columns; k += 8)
-            none &= all(bit_cast_to_int(load<8>(a + k)) >= above);
+        each_vector(columns, [&]<bool cut>(Index k, int lanes) {
+            none &= all(bit_cast_to_int(load<8, cut>(a + k, lanes)) >= above);
+        });
     return !none;
 }
 

@@ -128,6 +128,30 @@ def test_a_sum_that_rounds_to_negative_zero(k):
     assert same(outputs[1], zero)
 
 
+@pytest.mark.equation(6)
+@pytest.mark.parametrize("bias", [None, 0.0])
+def test_a_sum_of_one_row_that_rounds_to_negative_zero(k, bias):
+    """From 131,072 weights on rows of w whose factor is 0 are not read."""
+    rng = np.random.default_rng(5)
+    N, M = 300, 441
+    memory = Memory()
+    w = memory.array(rng.normal(size=(N, M)))
+    b = bias if bias is None else memory.array(np.full(M, bias))
+    for last in (0.0, -0.0):
+        x = memory.array(np.zeros((1, N)))
+        x[0, -3:] = 1e-30, 0, last
+        w[-3] = -1e-30
+        few = [memory.array(w[:, j : j + 49]) for j in range(0, M, 49)]
+        parts = [
+            product_of(k, memory, x, (N, 1), 1, N, one, b if b is None else b[:49], 49, rng)
+            for one in few
+        ]
+        z = product_of(k, memory, x, (N, 1), 1, N, w, b, M, rng)
+        assert same(z, np.concatenate(parts, 1))
+        assert (z == 0).all()
+        assert 0 < np.signbit(z).mean() < 1
+
+
 @pytest.mark.equation(7)
 @pytest.mark.parametrize(("rows", "M", "N"), SIZES)
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
