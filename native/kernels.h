@@ -213,6 +213,7 @@ struct Kernels {
     // there are many zeros in delta and it pays to skip them; 0 otherwise.
     int (*sparse_error)(const float* delta, Index row, int rows, int depth, const float* w,
                         int columns, float* dx, Index dx_row);
+
     // x = R(z); error *= R'(z) with R'(0) = at_zero.
     void (*relu)(const float* z, Index n, float* x);
     void (*relu_backward)(const float* z, float at_zero, Index n, float* error);
