@@ -118,8 +118,9 @@ inline constexpr Index sparse_work = 1 << 13;
 // sum begins with, or rounds to where it is very small: then all is computed with every row.
 inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, int columns,
                            const float* init, float* out) {
-    constexpr int terms = 8;  // as many streams
-    // of the terms under way, and of the next, which are fetched meanwhile
+    constexpr int terms = 8;                      // as many streams
+    const bool far = depth * columns >= 1 << 19;  // from L2: 2 MB
+    // of the terms under way, and of the next, which are fetched meanwhile where they are far
     const float* rows[2 * terms];
     float factors[2 * terms];
     const float* start;
@@ -129,7 +130,7 @@ inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, 
             unrolled<NV>([&](int n) {
                 sum[n] = start ? load<W, masked>(start + k + n * W, lanes) : broadcast<W>(0);
             });
-            if constexpr (TERMS == terms)
+            if (TERMS == terms && far)
                 for (int d = terms; d < 2 * terms; ++d)
                     for (int n = 0; n < NV; ++n) __builtin_prefetch(rows[d] + k + n * W);
             unrolled<TERMS, NV>([&](int d, int n) {
@@ -163,7 +164,8 @@ inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, 
             add.template operator()<terms>(0);
             done = terms;
         }
-        for (; done < count; ++done) add.template operator()<1>(done);
+        as_constant<terms>(count - done,
+                           [&]<int TERMS>() { add.template operator()<TERMS>(done); });
         all = !all && has_negative_zero(out, 0, 1, columns);
     } while (all);
 }
