@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from queue import Queue
 from time import monotonic, sleep
 
 import numpy as np
@@ -645,24 +646,22 @@ def test_a_long_step_keeps_no_page_waiting_and_a_second_command_is_told(monkeypa
         client.do("start")
         assert begun.wait(PATIENCE)
         first = {"ref": {"part": "train", "index": 0}}
-        asked = [("/api/train", {"do": "stop"}), *[("/api/forward", first)] * 6]
-        found = []
-        waiting = [
-            threading.Thread(target=lambda one: found.append(client.ask("POST", *one)[0]), args=[a])
-            for a in asked[:3]
-        ]
+        found, stopped = [], Queue()
+
+        def look():
+            found.append(client.ask("POST", "/api/forward", first)[0])
+
+        def stop():
+            stopped.put(client.ask("POST", "/api/train", {"do": "stop"}))
+
+        waiting = [threading.Thread(target=one) for one in (stop, stop, look, look)]
         for one in waiting:
             one.start()
         try:
-            end = monotonic() + PATIENCE
-            while (answer := client.ask("POST", "/api/train", {"do": "stop"}))[0] == 200:
-                assert monotonic() < end
+            answer = stopped.get(timeout=PATIENCE)  # whichever came second
             assert answer[0] == 409
             assert "long step" in answer[1]["error"]["message"]
-            more = [
-                threading.Thread(target=lambda: found.append(client.ask("POST", *asked[3])[0]))
-                for _ in range(4)
-            ]
+            more = [threading.Thread(target=look) for _ in range(4)]
             waiting += more
             for one in more:
                 one.start()
@@ -674,11 +673,13 @@ def test_a_long_step_keeps_no_page_waiting_and_a_second_command_is_told(monkeypa
             with client.events() as events:
                 assert next(events)["type"] == "state"
             assert found == []
+            assert stopped.empty()
         finally:
             done.set()
             for one in waiting:
                 one.join(PATIENCE)
-        assert found == [200] * 7
+        assert found == [200] * 6
+        assert stopped.get_nowait()[0] == 200
         assert client.wait("ended")
 
 
