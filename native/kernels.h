@@ -58,10 +58,10 @@ CONVLET_INLINE constexpr bool winograd_sums(const ConvShape& s) {
 CONVLET_INLINE constexpr int winograd_points(const ConvShape& s) {
     return (s.rows + s.tile - 1) * (s.rows + s.tile - 1);
 }
-// Rows of tiles that are multiplied at a time, some 16 tiles.
+// Rows of tiles that are multiplied at a time at most, some 24 tiles.
 CONVLET_INLINE constexpr int winograd_rows(const ConvShape& s) {
     const int columns = (s.J + s.tile - 1) / s.tile;
-    return columns >= 16 ? 1 : 16 / columns;
+    return columns >= 24 ? 1 : 24 / columns;
 }
 CONVLET_INLINE constexpr Index winograd_tiles(const ConvShape& s) {
     return Index(winograd_rows(s)) * ((s.J + s.tile - 1) / s.tile);

@@ -158,7 +158,8 @@ std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps,
     const int lines = shape.kernel() > 4 * c.frame ? shape.K / 16 : 1;
     const int across = std::clamp(lines, 1, std::min(wanted, threads));
     // Winograd's products want some 8 tiles at a time
-    const int least = c.winograd ? (winograd_rows(shape) + 1) / 2 : 1;
+    const int tiles = c.winograd ? (shape.J + shape.tile - 1) / shape.tile : 8;
+    const int least = std::max(1, 8 / tiles);
     const bool turns = c.winograd && across > 1;  // a part for itself, so all of its rows
     // rows of whole tiles: a tile that two parts cut would be other sums
     int stride = 1;  // rows of z from row to row of the output

@@ -128,12 +128,14 @@ struct TileRows {
     CONVLET_INLINE int tiles() const { return rows * columns; }
 };
 
-// f(rows of tiles) for an image of I x J outputs, `winograd_rows` of them at a time.
+// f(rows of tiles) for an image of I x J outputs, `winograd_rows` of them at a time or one less.
 template <class F>
 CONVLET_INLINE void each_tile_rows(const ConvShape& s, int I, int J, const F& f) {
-    const int rows = ceil_div(I, s.tile), group = winograd_rows(s);
-    for (int a = 0; a < rows; a += group)
-        f(TileRows{a * s.tile, min(group, rows - a), ceil_div(J, s.tile)});
+    const int rows = ceil_div(I, s.tile), groups = ceil_div(rows, winograd_rows(s));
+    for (int n = 0; n < groups; ++n) {
+        const int first = rows * n / groups, last = rows * (n + 1) / groups;
+        f(TileRows{first * s.tile, last - first, ceil_div(J, s.tile)});
+    }
 }
 
 // Tiles with their pixels turned: B^T x B -> v (N, N, tiles, x_pixel), W channels of them.  Pixels
@@ -177,13 +179,15 @@ void winograd_pixels(const ConvShape& s, const float* x, int I, int J, TileRows 
 // m (rows, NV vectors) = a (rows, depth) u (depth, NV vectors), or += : each element is a chain over
 // the depth.  Rows of `a` are beside each other and its columns `column` floats apart, or the other
 // way round.
-template <int W, int NV, int ROWS, bool beside, bool more>
+template <int W, int NV, int ROWS, bool beside>
 CONVLET_FLAT void winograd_product(const float* a, Index step, Index depth, const float* u,
-                                   Index width, float* m) {
+                                   Index width, bool more, float* m) {
     const Index row = beside ? 1 : step, column = beside ? step : 1;
     Vec<W> sum[ROWS][NV];
-    unrolled<ROWS, NV>(
-        [&](int i, int n) { sum[i][n] = more ? load<W>(m + i * width + n * W) : broadcast<W>(0); });
+    if (more)
+        unrolled<ROWS, NV>([&](int i, int n) { sum[i][n] = load<W>(m + i * width + n * W); });
+    else
+        unrolled<ROWS, NV>([&](int i, int n) { sum[i][n] = broadcast<W>(0); });
     for (const float* end = a + depth * column; a != end; a += column, u += width) {
         Vec<W> right[NV];
         unrolled<NV>([&](int n) { right[n] = load<W>(u + n * W); });
@@ -195,20 +199,33 @@ CONVLET_FLAT void winograd_product(const float* a, Index step, Index depth, cons
     unrolled<ROWS, NV>([&](int i, int n) { store(m + i * width + n * W, sum[i][n]); });
 }
 
-// All rows of one point.  16 sums, NV vectors of u and a broadcast fit 32 registers: 16 + 2 + 1 =
-// 19; 8 of them fit 16: 11.
-template <bool beside, bool more>
+using WinogradProduct = void(const float* a, Index step, Index depth, const float* u, Index width,
+                             bool more, float* m);
+
+// All rows of one point, in tiles whose heights differ by one at most.  24 sums, NV vectors of u and
+// a broadcast fit 32 registers: 24 + 4 + 1 = 29; 12 of them fit 16: 12 + 2 + 1 = 15.
+template <bool beside>
 void winograd_panels(const float* a, Index step, int rows, Index depth, const float* u, Index width,
-                     float* m) {
+                     bool more, float* m) {
+    const Index row = beside ? 1 : step;
     const auto panel = [&]<int W, int NV>(Index k) {
-        constexpr int limit = (registers == 32 ? 16 : 8) / NV;
-        halving<limit>(0, rows, [&]<int ROWS>(int at, int count) {
-            for (int n = 0; n < count; ++n, at += ROWS)
-                winograd_product<W, NV, ROWS, beside, more>(
-                    a + at * (beside ? 1 : step), step, depth, u + k, width, m + at * width + k);
+        constexpr int limit = NV == 1 ? 8 : (registers == 32 ? 24 : 12) / NV;
+        const int tiles = ceil_div(rows, limit), height = rows / tiles, higher = rows % tiles;
+        WinogradProduct *high = nullptr, *low = nullptr;
+        as_constant<limit>(height, [&]<int ROWS>() {
+            low = winograd_product<W, NV, ROWS, beside>;
+            if constexpr (ROWS < limit) high = winograd_product<W, NV, ROWS + 1, beside>;
         });
+        int at = 0;
+        for (int n = 0; n < tiles; ++n) {
+            (n < higher ? high : low)(a + at * row, step, depth, u + k, width, more,
+                                      m + at * width + k);
+            at += height + (n < higher);
+        }
     };
     Index k = 0;
+    if constexpr (registers == 32)
+        for (; k + 4 * widest <= width; k += 4 * widest) panel.template operator()<widest, 4>(k);
     for (; k + 2 * widest <= width; k += 2 * widest) panel.template operator()<widest, 2>(k);
     for (; k + widest <= width; k += widest) panel.template operator()<widest, 1>(k);
     for (; k < width; k += 8) panel.template operator()<8, 1>(k);
@@ -216,17 +233,23 @@ void winograd_panels(const float* a, Index step, int rows, Index depth, const fl
 
 // Where all pixels of a window are 0 an output is exactly the bias, as R'(0) = 1/2 and ties of the
 // pool ask: other pixels of its tile leave a rounding there.  `blank` (rows, columns of pixels) says
-// which pixels have no channel that is not 0.
-inline void blank_pixels(const ConvShape& s, const float* x, int rows, int columns,
-                         std::uint8_t* blank) {
-    for (int t = 0; t < rows; ++t)
-        for (int u = 0; u < columns; ++u) {
-            const float* at = x + t * s.x_row + u * s.x_pixel;
-            bool zero = true;
-            for (Index r = 0; r < s.x_pixel; r += 8)
-                zero = zero && all(load<8>(at + r) == broadcast<8>(0));
-            *blank++ = zero;
-        }
+// which pixels have no channel that is not 0.  False where no window of T x T has only such pixels,
+// and mostly seen by few of them: each window has one in every T-th row and column.
+template <int T>
+bool blank_pixels(const ConvShape& s, const float* x, int rows, int columns, std::uint8_t* blank) {
+    const auto is_blank = [&](int t, int u) {
+        const float* at = x + t * s.x_row + u * s.x_pixel;
+        for (Index r = 0; r < s.x_pixel; r += 8)
+            if (!all(load<8>(at + r) == broadcast<8>(0))) return false;
+        return true;
+    };
+    bool some = false;
+    for (int t = T - 1; t < rows && !some; t += T)
+        for (int u = T - 1; u < columns && !some; u += T) some = is_blank(t, u);
+    if (some)
+        for (int t = 0; t < rows; ++t)
+            for (int u = 0; u < columns; ++u) *blank++ = is_blank(t, u);
+    return some;
 }
 
 // A bit for each of the M x M outputs of the tile that begins with pixel `at`, `columns` in a row.
@@ -334,7 +357,7 @@ void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u
     // where M is 2 no row of B^T that an output uses meets a pixel beside its window
     if (M > 2 && fused != Fused::none) {
         blank = reinterpret_cast<std::uint8_t*>(lines + winograd_lines(s));
-        blank_pixels(s, x, I + T - 1, J + T - 1, blank);
+        if (!blank_pixels<T>(s, x, I + T - 1, J + T - 1, blank)) blank = nullptr;
     }
     each_tile_rows(s, I, J, [&](TileRows at) {
         Index r = 0;
@@ -342,9 +365,9 @@ void winograd_of(const ConvShape& s, Fused fused, const float* x, const float* u
             winograd_pixels<T, M, widest>(s, x + r, I, J, at, lines, v + r);
         for (; r < s.x_pixel; r += 8) winograd_pixels<T, M, 8>(s, x + r, I, J, at, lines, v + r);
         for (int n = 0; n < N * N; ++n)
-            winograd_panels<false, false>(v + n * winograd_step(at.tiles() * s.x_pixel), s.x_pixel,
-                                          at.tiles(), s.R, u + n * winograd_step(s.R * width),
-                                          width, m + n * winograd_step(at.tiles() * width));
+            winograd_panels<false>(v + n * winograd_step(at.tiles() * s.x_pixel), s.x_pixel,
+                                   at.tiles(), s.R, u + n * winograd_step(s.R * width), width,
+                                   false, m + n * winograd_step(at.tiles() * width));
         each_panel<1>(s.K, [&]<int W, int, bool masked>(int k, int lanes) {
             winograd_outputs<T, M, W, masked, way_back>(s, I, J, at, m + k, width, blank, lanes,
                                                         {fused,
@@ -406,10 +429,10 @@ void winograd_dw_of(const ConvShape& s, const float* x, Grid delta, bool first, 
         for (; k < width; k += 8)
             winograd_errors<T, M, 8>(s, {delta.at + k, delta.row, delta.pixel}, at, width, d + k);
         for (int n = 0; n < N * N; ++n) {
-            const auto panels = begins ? winograd_panels<true, false> : winograd_panels<true, true>;
-            panels(v + n * winograd_step(at.tiles() * s.x_pixel), s.x_pixel,
-                   static_cast<int>(s.x_pixel), at.tiles(),
-                   d + n * winograd_step(at.tiles() * width), width, sums + n * sum);
+            winograd_panels<true>(v + n * winograd_step(at.tiles() * s.x_pixel), s.x_pixel,
+                                  static_cast<int>(s.x_pixel), at.tiles(),
+                                  d + n * winograd_step(at.tiles() * width), width, !begins,
+                                  sums + n * sum);
         }
         begins = false;
     });
