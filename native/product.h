@@ -7,11 +7,18 @@
 
 namespace convlet::CONVLET_TARGET {
 
-// Rows of b that are packed at a time: with a panel of two vectors 32 KB at most, which L1 holds.
-inline constexpr Index packed_depth = 256;
+// Rows of b that are packed at a time: with the widest panel 16 to 24 KB, which L1 holds.
+inline constexpr Index packed_depth = registers == 32 ? 128 : 256;
 
 // Floats of b from which on it hardly stays in a cache from one row to the next.
 inline constexpr Index large_b = 1 << 17;
+
+// Lines of memory that are fetched while a product is computed, one for each of its terms: `row` floats
+// from one to the next.
+struct Ahead {
+    const float* at;
+    Index row;
+};
 
 // sum (ROWS, NV vectors) += a (ROWS, depth) b (depth, NV vectors).
 //
@@ -22,11 +29,12 @@ inline constexpr Index large_b = 1 << 17;
 // ascending.
 template <int W, int NV, bool masked, int ROW, int ROWS>
 CONVLET_INLINE void add_product(Strided a, Index depth, const float* b, Index b_row, int lanes,
-                                Vec<W> (&sum)[ROWS][NV]) {
+                                Ahead ahead, Vec<W> (&sum)[ROWS][NV]) {
     const Index row = ROW ? ROW : a.row, column = a.column;
     const float* left = a.at;
     for (const float* end = left + depth * column; left != end; left += column, b += b_row) {
-        if constexpr (ROW == 1) __builtin_prefetch(left + 12 * column);  // a line for each term
+        __builtin_prefetch(ahead.at, 0, 2);
+        ahead.at += ahead.row;
         Vec<W> right[NV];
         unrolled<NV>([&](int n) { right[n] = load<W, masked>(b + n * W, lanes); });
         unrolled<ROWS>([&](int i) {
@@ -39,69 +47,72 @@ CONVLET_INLINE void add_product(Strided a, Index depth, const float* b, Index b_
 // out (ROWS, NV vectors) = a (ROWS, depth) b (depth, NV vectors) + start.
 template <int W, int NV, bool masked, int ROWS>
 CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_row, Start start,
-                               int lanes, float* out, Index out_row) {
+                               int lanes, float* out, Index out_row, Ahead ahead) {
     Vec<W> sum[ROWS][NV];
     unrolled<ROWS, NV>([&](int i, int n) {
         sum[i][n] =
             start.at ? load<W, masked>(start.at + i * start.row + n * W, lanes) : broadcast<W>(0);
     });
-    add_product<W, NV, masked, 0, ROWS>(a, depth, b, b_row, lanes, sum);
+    add_product<W, NV, masked, 0, ROWS>(a, depth, b, b_row, lanes, ahead, sum);
     unrolled<ROWS, NV>(
         [&](int i, int n) { store<masked>(out + i * out_row + n * W, sum[i][n], lanes); });
 }
 
-// The rows in tiles of equal height.  The multiply-adds of two ports, four or five cycles each,
-// want eight to ten sums under way.  32 registers: 8 x 2 sums, 2 of b, 1 broadcast = 19.  16
-// registers: 6 x 2 sums, 2 of b, 1 broadcast = 15, and 8 x 1 sums, 1 of b, 1 broadcast = 10.
+// The most vectors of a panel of columns, and the most rows of a tile of it.  The multiply-adds of two
+// ports, four or five cycles each, want eight to ten sums under way, and more where they wait for
+// loads.  32 registers: 8 x 3 sums, 3 of b, 1 broadcast = 28.  16 registers: 6 x 2 sums, 2 of b, 1
+// broadcast = 15, and 8 x 1 sums, 1 of b, 1 broadcast = 10.
+inline constexpr int product_vectors = registers == 32 ? 3 : 2;
+template <int NV>
+inline constexpr int product_rows = registers == 32 ? (NV == 2 ? 12 : 8) : (NV == 2 ? 6 : 8);
+
+// The rows in tiles of equal height.  Each of the first NV fetches its vector of the rows `ahead`.
 template <int W, int NV, bool masked>
 void product_panel(Strided a, Index rows, Index depth, const float* b, Index b_row, Start start,
-                   int lanes, float* out, Index out_row) {
-    constexpr int limit = registers == 32 || NV == 1 ? 8 : 6;
+                   int lanes, float* out, Index out_row, Ahead ahead) {
+    constexpr int limit = product_rows<NV>;
     const Index tiles = (rows + limit - 1) / limit;
     const Index height = (rows + tiles - 1) / tiles;
+    int fetched = 0;
     for (Index i = 0; i < rows; i += height, a.at += height * a.row, out += height * out_row,
-               start.at += height * start.row)
-        as_constant<limit>(
-            static_cast<int>(i + height <= rows ? height : rows - i), [&]<int ROWS>() {
-                product_tile<W, NV, masked, ROWS>(a, depth, b, b_row, start, lanes, out, out_row);
-            });
+               start.at += height * start.row) {
+        as_constant<limit>(static_cast<int>(i + height <= rows ? height : rows - i),
+                           [&]<int ROWS>() {
+                               product_tile<W, NV, masked, ROWS>(a, depth, b, b_row, start, lanes,
+                                                                 out, out_row, ahead);
+                           });
+        if (++fetched < NV)
+            ahead.at += W;
+        else
+            ahead.row = 0;  // no more
+    }
 }
 
-// The same with b copied, some of its rows at a time, to where they stand side by side.
+// With b copied, some of its rows at a time.
 //
 // From row to row of b are as many floats as the stage has units: with 1,024 each row lies in a page
 // of its own and all of them in the same few sets of each cache, so that a panel would come from
-// memory again for every tile of rows.  Sums go to `out` and back between two blocks of depth, which
-// rounds nothing: each element stays one chain.  (1024, 1024) on AVX-512: from 38 to 56 billion
-// multiply-adds a second with 32 rows, to 75 with 128.
-template <int W, int NV, bool masked>
-void product_panel_packed(Strided a, Index rows, Index depth, const float* b, Index b_row,
-                          Start start, int lanes, float* out, Index out_row) {
-    constexpr Index some =
-        registers == 32 ? 16 : 12;  // rows of a that are multiplied between two looks ahead
-    alignas(64) float packed[packed_depth * NV * W];
-    for (Index c = 0; c < depth; c += packed_depth) {
+// memory again for every tile of rows.  All columns of some rows of b, so that b is read once, as it
+// lies in memory, and the columns of a that meet them stay in a cache.  Sums go to `out` and back
+// between two blocks of depth, which rounds nothing: each element stays one chain.
+inline void product_packed(Strided a, Index rows, Index depth, const float* b, Index b_row,
+                           int columns, const float* init, float* out, Index out_row) {
+    alignas(64) float packed[packed_depth * product_vectors * widest];
+    Start start{init};
+    for (Index c = 0; c < depth; c += packed_depth, b += packed_depth * b_row) {
         const Index count = depth - c < packed_depth ? depth - c : packed_depth;
-        for (Index n = 0; n < count; ++n, b += b_row)
-            unrolled<NV>([&](int v) {
-                store(packed + (n * NV + v) * W, load<W, masked>(b + v * W, lanes));
-            });
-        // what is packed next: the rows below, or the next panel
         const bool last = c + count == depth;
-        const float* next = last ? b - depth * b_row + NV * W : b;
-        const Index ahead =
-            last ? (depth < packed_depth ? depth : packed_depth)
-                 : (depth - c - count < packed_depth ? depth - c - count : packed_depth);
-        const Index parts = (rows + some - 1) / some;
-        for (Index i = 0, part = 0; i < rows; i += some, ++part) {
-            for (Index n = ahead * part / parts; n < ahead * (part + 1) / parts; ++n)
-                for (int v = 0; v < NV; ++v)  // not in a lambda: GCC 12 drops it there
-                    __builtin_prefetch(next + n * b_row + v * W, 0, 2);
-            product_panel<W, NV, masked>({a.at + c * a.column + i * a.row, a.row, a.column},
-                                         rows - i < some ? rows - i : some, count, packed, NV * W,
-                                         {start.at ? start.at + i * start.row : nullptr, start.row},
-                                         lanes, out + i * out_row, out_row);
-        }
+        each_panel<product_vectors>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
+            for (Index n = 0; n < count; ++n)
+                unrolled<NV>([&](int v) {
+                    store(packed + (n * NV + v) * W,
+                          load<W, masked>(b + n * b_row + k + v * W, lanes));
+                });
+            const Ahead below{b + k + (last ? 0 : count * b_row), last ? 0 : b_row};
+            product_panel<W, NV, masked>(
+                {a.at + c * a.column, a.row, a.column}, rows, count, packed, NV * W,
+                {start.at ? start.at + k : nullptr, start.row}, lanes, out + k, out_row, below);
+        });
         start = {out, out_row};
     }
 }
@@ -186,14 +197,15 @@ inline void product(Strided a, Index rows, Index depth, const float* b, Index b_
     if (rows == 1)
         for (; j + 8 * widest <= columns; j += 8 * widest)
             product_tile<widest, 8, false, 1>(a, depth, b + j, b_row, init ? init + j : nullptr,
-                                              widest, out + j, out_row);
-    // worth a copy: two tiles of rows and more, and rows of b far from each other
-    const bool packs = rows > 12 && depth > 64 && b_row > 64;
-    each_panel<2>(columns - j, [&]<int W, int NV, bool masked>(int k, int lanes) {
-        const auto panel =
-            packs ? product_panel_packed<W, NV, masked> : product_panel<W, NV, masked>;
-        panel(a, rows, depth, b + j + k, b_row, init ? init + j + k : nullptr, lanes, out + j + k,
-              out_row);
+                                              widest, out + j, out_row, {b + j, 0});
+    // worth a copy: two tiles of rows and more, or fewer where a panel of b comes from memory
+    if (rows > (depth * columns >= large_b ? 3 : 12) && depth > 64 && b_row > 64)
+        return product_packed(a, rows, depth, b + j, b_row, columns - j, init ? init + j : nullptr,
+                              out + j, out_row);
+    each_panel<product_vectors>(columns - j, [&]<int W, int NV, bool masked>(int k, int lanes) {
+        product_panel<W, NV, masked>(a, rows, depth, b + j + k, b_row,
+                                     init ? init + j + k : nullptr, lanes, out + j + k, out_row,
+                                     {b + j + k, 0});
     });
 }
 

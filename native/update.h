@@ -95,7 +95,8 @@ CONVLET_FLAT void derivative_tile(Strided a, Index depth, Index shards, const fl
         const Index to = (shard + 1) * depth / shards;
         unrolled<ROWS, NV>([&](int i, int n) { sum[i][n] = broadcast<W>(0); });
         add_product<W, NV, masked, 1, ROWS>({a.at + from * a.column, 1, a.column}, to - from,
-                                            b + from * b_row, b_row, lanes, sum);
+                                            b + from * b_row, b_row, lanes,
+                                            {a.at + (from + 12) * a.column, a.column}, sum);
         from = to;
         int level = __builtin_ctzll(~static_cast<unsigned long long>(shard));
         for (int left = 0; left < level; ++left) add_waiting(left);

@@ -194,12 +194,15 @@ CONVLET_INLINE void halving(int j, int end, const F& f) {
     if constexpr (N > 1) halving<N / 2>(j + count * N, end, f);
 }
 
-// f<W, NV, masked>(k, lanes) for all panels of K channels: two vectors at a time (if MOST is 2),
-// then one; the last one masked, and of 8 if they are enough.
+// f<W, NV, masked>(k, lanes) for all panels of K channels: up to MOST vectors at a time, MOST 1, 2 or
+// 3, and hardly ever one of several; the last one masked, and of 8 if they are enough.
 template <int MOST, class F>
 CONVLET_INLINE void each_panel(int K, const F& f) {
     int k = 0;
-    if constexpr (MOST == 2)
+    if constexpr (MOST == 3)
+        for (int left = K / widest; left == 3 || left >= 5; left -= 3, k += 3 * widest)
+            f.template operator()<widest, 3, false>(k, widest);
+    if constexpr (MOST >= 2)
         for (; k + 2 * widest <= K; k += 2 * widest)
             f.template operator()<widest, 2, false>(k, widest);
     if constexpr (widest > 8)
