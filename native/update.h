@@ -9,28 +9,28 @@
 
 namespace convlet::CONVLET_TARGET {
 
-// A rule with its constants in registers.
-template <UpdateRule::Kind kind>
+// A rule with its constants in registers of W lanes.
+template <UpdateRule::Kind kind, int W>
 class Update {
 public:
     CONVLET_INLINE explicit Update(const UpdateRule& rule) : rule_(rule) {}
 
+    // gradient: of the minibatch, before it is scaled.  Slots may be null where the rule has none.
     template <bool cut>
-    CONVLET_INLINE void operator()(float* w, const float* gradient, float* m, float* v,
-                                   int lanes) const {
+    CONVLET_INLINE void operator()(float* w, Vec<W> gradient, float* m, float* v, int lanes) const {
         using Kind = UpdateRule::Kind;
-        const V g = load<8, cut>(gradient, lanes) * scale_;
-        const V whole = load<8, cut>(w, lanes);
-        const V kept = fma(decay_, whole, whole);  // w <- w - eta lambda w
-        V direction = g;
+        const Vec<W> g = gradient * scale_;
+        const Vec<W> whole = load<W, cut>(w, lanes);
+        const Vec<W> kept = fma(decay_, whole, whole);  // w <- w - eta lambda w
+        Vec<W> direction = g;
         if constexpr (kind == Kind::momentum || kind == Kind::nesterov) {
-            const V velocity = fma(beta1_, load<8, cut>(m, lanes), g);  // m <- mu m + g
+            const Vec<W> velocity = fma(beta1_, load<W, cut>(m, lanes), g);  // m <- mu m + g
             store<cut>(m, velocity, lanes);
             direction = kind == Kind::momentum ? velocity : fma(beta1_, velocity, g);
         }
         if constexpr (kind == Kind::adam) {
-            const V mean = fma(beta1_, load<8, cut>(m, lanes), rest1_ * g);
-            const V square = fma(beta2_, load<8, cut>(v, lanes), rest2_ * g * g);
+            const Vec<W> mean = fma(beta1_, load<W, cut>(m, lanes), rest1_ * g);
+            const Vec<W> square = fma(beta2_, load<W, cut>(v, lanes), rest2_ * g * g);
             store<cut>(m, mean, lanes);
             store<cut>(v, square, lanes);
             direction = mean * unbias1_ / (sqrt(square * unbias2_) + epsilon_);
@@ -39,24 +39,24 @@ public:
     }
 
 private:
+    static CONVLET_INLINE Vec<W> all(float number) { return broadcast<W>(number); }
     const UpdateRule& rule_;
-    const V step_ = broadcast<8>(-rule_.rate), decay_ = broadcast<8>(0 - rule_.decay),
-            scale_ = broadcast<8>(rule_.scale);
-    const V beta1_ = broadcast<8>(rule_.beta1), beta2_ = broadcast<8>(rule_.beta2),
-            rest1_ = broadcast<8>(rule_.rest1), rest2_ = broadcast<8>(rule_.rest2),
-            unbias1_ = broadcast<8>(rule_.unbias1), unbias2_ = broadcast<8>(rule_.unbias2),
-            epsilon_ = broadcast<8>(rule_.epsilon);
+    const Vec<W> step_ = all(-rule_.rate), decay_ = all(0 - rule_.decay), scale_ = all(rule_.scale);
+    const Vec<W> beta1_ = all(rule_.beta1), beta2_ = all(rule_.beta2), rest1_ = all(rule_.rest1),
+                 rest2_ = all(rule_.rest2), unbias1_ = all(rule_.unbias1),
+                 unbias2_ = all(rule_.unbias2), epsilon_ = all(rule_.epsilon);
 };
 
 // The step of n weights of each of some rows; gradient has `gradient_row` floats from row to row.
 template <UpdateRule::Kind kind>
 CONVLET_FLAT void update_rows(const UpdateRule& rule, float* w, Index w_row, const float* gradient,
                               Index gradient_row, float* m, float* v, Index rows, Index n) {
-    const Update<kind> step(rule);
+    const Update<kind, 8> step(rule);
     for (Index r = 0; r < rows; ++r)
         each_vector(n, [&]<bool cut>(Index column, int lanes) {
             const Index at = r * w_row + column;
-            step.template operator()<cut>(w + at, gradient + r * gradient_row + column,
+            step.template operator()<cut>(w + at,
+                                          load<8, cut>(gradient + r * gradient_row + column, lanes),
                                           m ? m + at : nullptr, v ? v + at : nullptr, lanes);
         });
 }
@@ -111,22 +111,42 @@ CONVLET_FLAT void derivative_tile(Strided a, Index depth, Index shards, const fl
     }
 }
 
-// (8) and the step in one: a tile of dw stays in L1 and the weights under it change at once, so that
-// the gradient is never written to memory nor read from it.  The rule in vectors of 16, its weights
-// fetched before their tile is summed, b packed and huge pages gave nothing.
+// Plain descent by such a tile, of one shard, which never leaves its registers.
+template <int W, int NV, bool masked, int ROWS>
+CONVLET_FLAT void descent_tile(const UpdateRule& rule, Strided a, Index depth, const float* b,
+                               Index b_row, int lanes, float* w, Index w_row) {
+    Vec<W> sum[ROWS][NV];
+    unrolled<ROWS, NV>([&](int i, int n) { sum[i][n] = broadcast<W>(0); });
+    add_product<W, NV, masked, 1, ROWS>({a.at, 1, a.column}, depth, b, b_row, lanes,
+                                        {a.at + 12 * a.column, a.column}, sum);
+    const Update<UpdateRule::Kind::sgd, W> step(rule);
+    unrolled<ROWS, NV>([&](int i, int n) {
+        step.template operator()<masked>(w + i * w_row + n * W, sum[i][n], nullptr, nullptr, lanes);
+    });
+}
+
+// (8) and the step in one: a tile of dw stays in registers, or in L1, and the weights under it change
+// at once, so that the gradient is never written to memory nor read from it.  Weights fetched before
+// their tile is summed, b packed and huge pages gave nothing.
 inline void dense_update(const UpdateRule& rule, Strided a, Index rows, Index depth, Index shards,
                          const float* b, Index b_row, int columns, float* w, Index w_row, float* m,
                          float* v) {
     constexpr int limit = registers == 32 ? 8 : 4;
+    const bool direct = rule.kind == UpdateRule::Kind::sgd && shards == 1;
     const auto update_tile = update_rows_of(rule);
-    each_panel<2>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
+    each_panel<product_vectors>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
         alignas(64) float dw[limit * NV * W];
         Index i = 0;
         halving<limit>(0, static_cast<int>(rows), [&]<int ROWS>(int, int count) {
             for (; count > 0; --count, i += ROWS) {
-                derivative_tile<W, NV, masked, ROWS>({a.at + i, 1, a.column}, depth, shards, b + k,
-                                                     b_row, lanes, dw);
+                const Strided tile{a.at + i, 1, a.column};
                 const Index at = i * w_row + k;
+                if (direct) {
+                    descent_tile<W, NV, masked, ROWS>(rule, tile, depth, b + k, b_row, lanes,
+                                                      w + at, w_row);
+                    continue;
+                }
+                derivative_tile<W, NV, masked, ROWS>(tile, depth, shards, b + k, b_row, lanes, dw);
                 update_tile(rule, w + at, w_row, dw, NV * W, m ? m + at : nullptr,
                             v ? v + at : nullptr, ROWS, masked ? lanes : NV * W);
             }
