@@ -27,7 +27,7 @@ from convlet.preparation import Preparation, as_preparation
 from convlet.reference import quiet
 from convlet.settings import Settings
 from convlet.shapes import Shape
-from convlet.stages import Stage, group, parameter_shapes, views
+from convlet.stages import Stage, group, on_lines, parameter_shapes, views
 from convlet.tables import Table
 from convlet.text import as_layers, format_layers
 from convlet.tracing import StageActivations, StageErrors, activations, errors
@@ -85,12 +85,17 @@ class Inference(Exports, DeviceExports):
         self.epochs = 0
         self._shapes = parameter_shapes(self.stages)
         seed = inputs.as_seed(seed)
-        self._flat: Float32 = (
+        self._flat: Float32 = on_lines(
             initial_weights(self.stages, seed)
             if flat is None
             else arrays.as_vector(flat, sum(map(prod, self.shapes.values())), "flat")
         )
         self.engine = engine
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a copy, or in another process."""
+        self.__dict__.update(state)
+        self._flat = on_lines(self._flat)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -17,6 +17,7 @@ from convlet.inputs import as_count, as_rate
 from convlet.randomness import Purpose, permutation
 from convlet.run import Trainee
 from convlet.settings import Settings
+from convlet.stages import on_lines
 
 MEMORY = 0.9
 """Of the smoothed loss: the share that the losses before keep at each step."""
@@ -66,8 +67,8 @@ def find_learning_rate(
     threads: int | None = None,
 ) -> LearningRates:
     """Train a copy of the weights, one step with each of `rates`; the network stays as it is."""
-    flat = network.flat.copy()
-    slots = tuple(np.zeros_like(flat) for _ in range(settings.optimizer.slots))
+    flat = on_lines(network.flat)
+    slots = tuple(on_lines(np.zeros_like(flat)) for _ in range(settings.optimizer.slots))
     losses: list[float] = []
     diverged = False
     batches = _minibatches(network.epochs, len(data), settings)

@@ -10,7 +10,9 @@ from functools import cached_property
 from math import prod
 from typing import assert_never
 
-from convlet.equations import Array
+import numpy as np
+
+from convlet.equations import Array, Float32
 from convlet.errors import ArchitectureError
 from convlet.layers import (
     KINDS,
@@ -199,6 +201,19 @@ def parameter_shapes(stages: Sequence[Stage]) -> dict[str, Shape]:
         if stage.b_shape is not None:
             shapes[stage.b_name] = stage.b_shape
     return shapes
+
+
+def on_lines(vector: Float32) -> Float32:
+    """A copy of a flat vector that begins with a cache line, 64 bytes.
+
+    NumPy's begin 16 bytes behind one, so that each vector of 64 bytes that the core reads or writes
+    would lie in two; now those do not whose stages before them are whole lines.
+    """
+    room = np.empty(len(vector) + 16, np.float32)
+    skipped = -room.__array_interface__["data"][0] % 64 // 4
+    copy = room[skipped : skipped + len(vector)]
+    copy[...] = vector
+    return copy
 
 
 def views(flat: Array, shapes: Mapping[str, Shape]) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from convlet.errors import DivergedError, Name, Words
 from convlet.randomness import Purpose, permutation
 from convlet.run import History, Row, Run, Trainee
 from convlet.settings import Settings
-from convlet.stages import views
+from convlet.stages import on_lines, views
 
 SECONDS_PER_CALL = 0.05
 """How long the engine may work before the loop looks up: progress and Ctrl-C are this quick."""
@@ -40,7 +40,7 @@ def fit(
     twice is fit(epochs=2) as long as the optimiser keeps nothing from step to step.
     """
     checkpoints = checkpoints or NoCheckpoints()
-    slots = tuple(np.zeros_like(network.flat) for _ in range(settings.optimizer.slots))
+    slots = tuple(on_lines(np.zeros_like(network.flat)) for _ in range(settings.optimizer.slots))
     run = Run(network, settings, len(data), network.epochs, slots, validated=validation is not None)
     error: BaseException | None = None
     checkpoints.begin(run)

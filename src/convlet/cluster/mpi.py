@@ -21,6 +21,7 @@ from convlet.errors import ClusterError, InputError, MissingDependencyError
 from convlet.libraries import library
 from convlet.run import History, Trainee
 from convlet.settings import Settings
+from convlet.stages import on_lines
 from convlet.text import format_layers
 from convlet.threads import available
 
@@ -69,7 +70,7 @@ class Ranks:
 
     def follow(self, flat: Float32) -> End:
         """Take the steps that rank 0 asks for, until it ends."""
-        vectors = tuple(flat.copy() for _ in range(1 + self.settings.optimizer.slots))
+        vectors = tuple(on_lines(flat) for _ in range(1 + self.settings.optimizer.slots))
         while isinstance(told := self.world.bcast(None), Steps):
             self._take(vectors, told)
         end: End = told

@@ -20,6 +20,7 @@ from convlet.cluster.links import SUMS, TICK, Links, Lost, listen
 from convlet.cluster.rows import ROWS, Images, NoImagesError, give_rows, images_of
 from convlet.engine import Engine, Samples, Share, Steps
 from convlet.equations import Array, Float32
+from convlet.stages import on_lines
 
 FETCH = 10
 """Times the silence that the images of a call may take to come from other workers."""
@@ -106,7 +107,7 @@ class Run:
     def _take(self, job: Job) -> Answer | Failure:
         call = job.call
         if call.vectors is not None:
-            self.vectors = tuple(np.array(vector) for vector in call.vectors)
+            self.vectors = tuple(map(on_lines, call.vectors))
         elif self.digest != call.digest:
             return Failure("stale")
         self.digest = ""  # until all steps are whole
