@@ -99,13 +99,13 @@ void plan_errors(ConvPlan& plan, bool first_stage) {
 }
 
 // Rows of windows whose survivors are listed and used at a time: as many as keep the rows of x, and of
-// its error where it is asked for, in the L1 cache while each channel goes over them, some 48 KB.
+// its error where it is asked for, mostly in an L1 cache of 48 KB while each channel goes over them.
 int band_of(const ConvPlan& plan, bool first_stage) {
     const StageSpec& s = plan.spec;
     const Index row = (first_stage ? 1 : 2) * plan.shape.x_row;
     const Index step = Index(s.s1) * (s.I / plan.rows);
     return static_cast<int>(
-        std::clamp<Index>((12'000 / row - (s.rows - s.s1)) / step, 1, plan.rows));
+        std::clamp<Index>((14'000 / row - (s.rows - s.s1)) / step, 1, plan.rows));
 }
 
 ConvPlan plan_conv(const StageSpec& s, bool first_stage) {
