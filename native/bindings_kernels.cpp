@@ -213,9 +213,9 @@ void bind_kernels(nb::module_& m) {
         .def("product_update",
              [](Handle& h, const UpdateRule& rule, Floats a, Index a_row, Index a_column,
                 Index rows, Index depth, Index shards, Floats b, Index b_row, int columns, Floats w,
-                Floats m, Floats v) {
+                Index w_row, Floats m, Floats v) {
                  h.k.product_update(rule, {a.data(), a_row, a_column}, rows, depth, shards,
-                                    b.data(), b_row, columns, w.data(), m.data(), v.data());
+                                    b.data(), b_row, columns, w.data(), w_row, m.data(), v.data());
              })
         .def("descend", [](Handle& h, Floats w, Floats gradient, float rate) {
             UpdateRule rule;

@@ -100,6 +100,7 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
                                         steps.epoch);
     Step step(kernels_, plan_, parameters, *space, data, &regularisation, settings.label_smoothing);
     if (!settings.clip_norm && !share) step.fuse_updates();
+    if (!share) step.take_units(threads);
     UpdateRules update_rules(settings.optimizer, steps.updates);
     UpdateRule update_rule;
     float* sums = share ? share->sums : space->gradient.get();
@@ -114,8 +115,10 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
     };
     const Team::Work squares = [&](Index n, int) { step.square(n, gradient); };
     const Team::Work phase_c = [&](Index n, int) {
-        step.update(n, update_rule, gradient, parameters, slots);
+        step.update_or_units(n, update_rule, gradient, parameters, slots);
     };
+    const Team::Work phase_u = [&](Index n, int thread) { step.rows_of_images(n, thread, stop); };
+    const Team::Work phase_v = [&](Index n, int thread) { step.units(n, thread, stop); };
     const Team::Work phase_d = [&](Index n, int) { step.turn(n); };
     const Index items = std::ssize(plan_.items),
                 taps_items = std::ssize(plan_.taps_items) + std::ssize(plan_.dx_taps_items);
@@ -132,6 +135,9 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
                         : step.begin(order, size)))
                 continue;
             // a job that is stopped abandons this step; those before it are whole
+            if (step.unit_parts() && !(team.parallel(step.chunks(), phase_u) &&
+                                       team.parallel(step.unit_parts(), phase_v)))
+                return;
             if (!team.parallel(step.chunks(), phase_a)) return;
             step.choose_fused();
             if (!team.parallel(items, phase_b)) return;
@@ -148,7 +154,7 @@ Trained Engine::train(float* parameters, std::span<float* const> slots, const Sa
             if (result.diverged) return;
             if (settings.clip_norm && norm > *settings.clip_norm)
                 update_rule.scale = static_cast<float>(*settings.clip_norm / norm);
-            team.whole(items, phase_c);
+            team.whole(step.updates(), phase_c);
             team.whole(taps_items, phase_d);
         }
     });

@@ -58,13 +58,15 @@ CONVLET_INLINE constexpr bool winograd_sums(const ConvShape& s) {
 CONVLET_INLINE constexpr int winograd_points(const ConvShape& s) {
     return (s.rows + s.tile - 1) * (s.rows + s.tile - 1);
 }
-// Rows of tiles that are multiplied at a time at most, some 24 tiles.
+// The most rows of tiles that are multiplied at a time: 24 tiles, or one row.
+CONVLET_INLINE constexpr int winograd_columns(const ConvShape& s) {
+    return (s.J + s.tile - 1) / s.tile;
+}
 CONVLET_INLINE constexpr int winograd_rows(const ConvShape& s) {
-    const int columns = (s.J + s.tile - 1) / s.tile;
-    return columns >= 24 ? 1 : 24 / columns;
+    return winograd_columns(s) >= 24 ? 1 : 24 / winograd_columns(s);
 }
 CONVLET_INLINE constexpr Index winograd_tiles(const ConvShape& s) {
-    return Index(winograd_rows(s)) * ((s.J + s.tile - 1) / s.tile);
+    return Index(winograd_rows(s)) * winograd_columns(s);
 }
 // Floats from the array of one point to the next one's: a power of two would put the same element
 // of all of them into the same few sets of the cache.
@@ -236,11 +238,12 @@ struct Kernels {
                  const float* dx, float elastic, Grid out);
     // One step of w, with its slots m, v where the rule has them.
     void (*update)(const UpdateRule&, float* w, const float* gradient, float* m, float* v, Index n);
-    // Rows (rows, columns) of w, one behind the other, and their slots: the step whose gradient is
+    // Some columns of rows of w, `w_row` floats from one to the next, and their slots: the step whose gradient is
     // a (rows, depth) b (depth, columns), all of it finite, the same bits as `product` and then
     // `update`; depth is cut into shards, whose products meet along their tree.
     void (*product_update)(const UpdateRule&, Strided a, Index rows, Index depth, Index shards,
-                           const float* b, Index b_row, int columns, float* w, float* m, float* v);
+                           const float* b, Index b_row, int columns, float* w, Index w_row,
+                           float* m, float* v);
     // The sum of squares, in one order for every target; not finite if one element is not.
     double (*squares)(const float* a, Index n);
     // a *= b.

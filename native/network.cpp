@@ -100,12 +100,14 @@ void plan_errors(ConvPlan& plan, bool first_stage) {
 
 // Rows of windows whose survivors are listed and used at a time: as many as keep the rows of x, and of
 // its error where it is asked for, mostly in an L1 cache of 48 KB while each channel goes over them.
+// Measured: with 48 KB or 64 KB of them some stages are slower.
 int band_of(const ConvPlan& plan, bool first_stage) {
+    constexpr Index floats = 14'000;
     const StageSpec& s = plan.spec;
     const Index row = (first_stage ? 1 : 2) * plan.shape.x_row;
     const Index step = Index(s.s1) * (s.I / plan.rows);
     return static_cast<int>(
-        std::clamp<Index>((14'000 / row - (s.rows - s.s1)) / step, 1, plan.rows));
+        std::clamp<Index>((floats / row - (s.rows - s.s1)) / step, 1, plan.rows));
 }
 
 ConvPlan plan_conv(const StageSpec& s, bool first_stage) {
@@ -158,8 +160,7 @@ std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps,
     const int lines = shape.kernel() > 4 * c.frame ? shape.K / 16 : 1;
     const int across = std::clamp(lines, 1, std::min(wanted, threads));
     // Winograd's products want some 8 tiles at a time
-    const int tiles = c.winograd ? (shape.J + shape.tile - 1) / shape.tile : 8;
-    const int least = std::max(1, 8 / tiles);
+    const int least = c.winograd ? std::max(1, 8 / winograd_columns(shape)) : 1;
     const bool turns = c.winograd && across > 1;  // a part for itself, so all of its rows
     // rows of whole tiles: a tile that two parts cut would be other sums
     int stride = 1;  // rows of z from row to row of the output
@@ -201,6 +202,17 @@ std::vector<ConvPart> Plan::parts(const ConvPlan& c, int threads, Index& taps,
             found.push_back(std::move(part));
         }
     return found;
+}
+
+// Of a large stage of images each thread would read all weights, half of them or more just changed by
+// others, at the pace of what cores tell each other.  No error goes below it, so no sum is over its
+// units, and whoever has some of them needs no others.
+int Plan::unit_parts(int threads) const {
+    constexpr int least = 64;  // units
+    if (threads == 1 || !convs.empty() || denses.size() < 2) return 0;
+    const DensePlan& s = denses[0];
+    if (Index(s.N) * s.M < 1 << 16 || s.M < least * threads) return 0;
+    return s.M < 4 * least * threads ? threads : 2 * threads;
 }
 
 int Plan::units_at_a_time(const DensePlan& s, int samples, int threads) const {

@@ -194,6 +194,9 @@ struct Plan {
     // What the threads of a team take of a stage for one image; one part where the stage is small.
     // Kernels that parts turn for themselves lie from `taps` and `turned` on, which move past them.
     std::vector<ConvPart> parts(const ConvPlan& c, int threads, Index& taps, Index& turned) const;
+    // In how many parts a team in training takes the units of the first stage, where each of its threads
+    // keeps some of them for itself; 0 where it does not.
+    int unit_parts(int threads) const;
     // Units of a dense stage that a thread takes at a time, for so many samples.
     int units_at_a_time(const DensePlan& s, int samples, int threads) const;
 

@@ -81,38 +81,31 @@ public:
     }
 
     // The dense stages over `count` samples whose rows begin at `row`; `samples` are their numbers.
-    void forward_dense(const DenseRows& rows, Index row, int count,
-                       const Index* samples = nullptr) const {
+    // Of the first `units_done` of them `forward_dense_part` has computed all units.
+    void forward_dense(const DenseRows& rows, Index row, int count, const Index* samples = nullptr,
+                       std::size_t units_done = 0) const {
         for (std::size_t d = 0; d < plan_.denses.size(); ++d) {
             const DensePlan& s = plan_.denses[d];
-            const float* x = rows.input(plan_, d) + row * x_row(d);
-            float* z = rows.z[d].get() + row * s.z_row;
-            k_.product({x, x_row(d), 1}, count, s.N, parameters_ + s.w, s.M, s.M,
-                       s.bias ? parameters_ + s.b : nullptr, z, s.z_row);  // (6)
-            if (!s.changes()) continue;
-            float* out = rows.x[d + 1].get() + row * s.z_row;
-            if (s.relus)
-                k_.relu(z, count * s.z_row, out);
-            else
-                std::memcpy(out, z, count * s.z_row * sizeof(float));
+            if (d >= units_done) forward_dense_rows(rows, d, row, count);
             if (!regularisation_ || s.drops.empty()) continue;
             float* masks = rows.mask[d].get() + row * s.z_row;
             for (int n = 0; n < count; ++n)
                 regularisation_->dense_mask(s, plan_.convs.size() + d, samples[n],
                                             masks + n * s.z_row);
-            k_.multiply(out, masks, count * s.z_row);
+            k_.multiply(rows.x[d + 1].get() + row * s.z_row, masks, count * s.z_row);
         }
     }
 
-    // Units [first, last) of stage d over the first `count` rows, without dropout.
-    void forward_dense_part(const DenseRows& rows, std::size_t d, int count, int first,
+    // Units [first, last) of stage d over `count` rows from `row` on, without dropout.
+    void forward_dense_part(const DenseRows& rows, std::size_t d, Index row, int count, int first,
                             int last) const {
         const DensePlan& s = plan_.denses[d];
-        float* z = rows.z[d].get() + first;
-        k_.product({rows.input(plan_, d), x_row(d), 1}, count, s.N, parameters_ + s.w + first, s.M,
-                   last - first, s.bias ? parameters_ + s.b + first : nullptr, z, s.z_row);  // (6)
+        float* z = rows.z[d].get() + row * s.z_row + first;
+        k_.product({rows.input(plan_, d) + row * x_row(d), x_row(d), 1}, count, s.N,
+                   parameters_ + s.w + first, s.M, last - first,
+                   s.bias ? parameters_ + s.b + first : nullptr, z, s.z_row);  // (6)
         if (!s.changes()) return;
-        float* out = rows.x[d + 1].get() + first;
+        float* out = rows.x[d + 1].get() + row * s.z_row + first;
         for (Index at = 0; at < count * s.z_row; at += s.z_row)
             if (s.relus)
                 k_.relu(z + at, last - first, out + at);
@@ -303,6 +296,21 @@ private:
         const ConvPlan& c = plan_.convs[0];
         return {arena.frames[0].get() + slot * c.frame + c.interior, c.shape.x_row,
                 c.shape.x_pixel};
+    }
+
+    // (6) of stage d and its ReLU.
+    void forward_dense_rows(const DenseRows& rows, std::size_t d, Index row, int count) const {
+        const DensePlan& s = plan_.denses[d];
+        const float* x = rows.input(plan_, d) + row * x_row(d);
+        float* z = rows.z[d].get() + row * s.z_row;
+        k_.product({x, x_row(d), 1}, count, s.N, parameters_ + s.w, s.M, s.M,
+                   s.bias ? parameters_ + s.b : nullptr, z, s.z_row);  // (6)
+        if (!s.changes()) return;
+        float* out = rows.x[d + 1].get() + row * s.z_row;
+        if (s.relus)
+            k_.relu(z, count * s.z_row, out);
+        else
+            std::memcpy(out, z, count * s.z_row * sizeof(float));
     }
 
     Grid error(const Arena& arena, std::size_t l, int slot) const {

@@ -109,7 +109,7 @@ private:
         const int columns = plan_.units_at_a_time(s, n, team.size);
         return team.parallel((s.M + columns - 1) / columns, [&](Index item, int) {
             const int first = static_cast<int>(item) * columns;
-            passes_.forward_dense_part(rows, d, n, first, std::min(s.M, first + columns));
+            passes_.forward_dense_part(rows, d, 0, n, first, std::min(s.M, first + columns));
         });
     }
 

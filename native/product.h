@@ -10,12 +10,12 @@ namespace convlet::CONVLET_TARGET {
 // Rows of b that are packed at a time: with the widest panel 16 to 24 KB, which L1 holds.
 inline constexpr Index packed_depth = registers == 32 ? 128 : 256;
 
-// Floats of b from which on it hardly stays in a cache from one row to the next, and those that a
-// cache of 2 MB does not hold at all.
+// Floats of b from which on L1 does not hold it by far, 512 KB, and those that an L2 of 2 MB does not
+// hold.
 inline constexpr Index large_b = 1 << 17, far_b = 1 << 19;
 
 // Lines of memory that are fetched while a product is computed, one for each of its terms: `row` floats
-// from one to the next.
+// from one to the next; with 0 none but the first.  Addresses behind an array do no harm.
 struct Ahead {
     const float* at;
     Index row;
@@ -61,32 +61,28 @@ CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_r
 
 // The most vectors of a panel of columns, and the most rows of a tile of it.  The multiply-adds of two
 // ports, four or five cycles each, want eight to ten sums under way, and more where they wait for
-// loads.  32 registers: 8 x 3 sums, 3 of b, 1 broadcast = 28.  16 registers: 6 x 2 sums, 2 of b, 1
+// loads.  32 registers: 8 x 3 sums, 3 of b, 1 broadcast = 28, or 12 x 2, 2 and 1 = 27.  16 registers: 6 x 2 sums, 2 of b, 1
 // broadcast = 15, and 8 x 1 sums, 1 of b, 1 broadcast = 10.
 inline constexpr int product_vectors = registers == 32 ? 3 : 2;
 template <int NV>
 inline constexpr int product_rows = registers == 32 ? (NV == 2 ? 12 : 8) : (NV == 2 ? 6 : 8);
 
-// The rows in tiles of equal height.  Each of the first NV fetches its vector of the rows `ahead`.
+// The rows in tiles whose heights differ by one at most.  Each of the first NV fetches its vector of
+// the rows `ahead`.
 template <int W, int NV, bool masked>
 void product_panel(Strided a, Index rows, Index depth, const float* b, Index b_row, Start start,
                    int lanes, float* out, Index out_row, Ahead ahead) {
-    constexpr int limit = product_rows<NV>;
-    const Index tiles = (rows + limit - 1) / limit;
-    const Index height = (rows + tiles - 1) / tiles;
-    int fetched = 0;
-    for (Index i = 0; i < rows; i += height, a.at += height * a.row, out += height * out_row,
-               start.at += height * start.row) {
-        as_constant<limit>(static_cast<int>(i + height <= rows ? height : rows - i),
-                           [&]<int ROWS>() {
-                               product_tile<W, NV, masked, ROWS>(a, depth, b, b_row, start, lanes,
-                                                                 out, out_row, ahead);
-                           });
-        if (++fetched < NV)
+    int tiles = 0;
+    equal_parts<product_rows<NV>>(static_cast<int>(rows), [&]<int ROWS>(Index i) {
+        product_tile<W, NV, masked, ROWS>(
+            {a.at + i * a.row, a.row, a.column}, depth, b, b_row,
+            {start.at ? start.at + i * start.row : start.at, start.row}, lanes, out + i * out_row,
+            out_row, ahead);
+        if (++tiles < NV)
             ahead.at += W;
         else
-            ahead.row = 0;  // no more
-    }
+            ahead.row = 0;
+    });
 }
 
 // With b copied, some of its rows at a time.
@@ -100,16 +96,17 @@ inline void product_packed(Strided a, Index rows, Index depth, const float* b, I
                            int columns, const float* init, float* out, Index out_row) {
     alignas(64) float packed[packed_depth * product_vectors * widest];
     Start start{init};
-    for (Index c = 0; c < depth; c += packed_depth, b += packed_depth * b_row) {
+    for (Index c = 0; c < depth; c += packed_depth) {
+        const float* some = b + c * b_row;
         const Index count = depth - c < packed_depth ? depth - c : packed_depth;
         const bool last = c + count == depth;
         each_panel<product_vectors>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
             for (Index n = 0; n < count; ++n)
                 unrolled<NV>([&](int v) {
                     store(packed + (n * NV + v) * W,
-                          load<W, masked>(b + n * b_row + k + v * W, lanes));
+                          load<W, masked>(some + n * b_row + k + v * W, lanes));
                 });
-            const Ahead below{b + k + (last ? 0 : count * b_row), last ? 0 : b_row};
+            const Ahead below{some + k + (last ? 0 : count * b_row), last ? 0 : b_row};
             product_panel<W, NV, masked>(
                 {a.at + c * a.column, a.row, a.column}, rows, count, packed, NV * W,
                 {start.at ? start.at + k : nullptr, start.row}, lanes, out + k, out_row, below);
@@ -128,10 +125,10 @@ inline constexpr Index sparse_work = 1 << 13;
 //
 // The same bits as with every row: b is finite, and adding 0 b to a sum changes none but -0, which a
 // sum begins with, or rounds to where it is very small: then all is computed with every row.
-inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, int columns,
-                           const float* init, float* out) {
+inline void product_of_row_far(Strided a, Index depth, const float* b, Index b_row, int columns,
+                               const float* init, float* out) {
     constexpr int terms = 8;  // as many streams
-    // of the terms under way, and of the next, which are fetched meanwhile where they are far
+    // of the terms under way, and of the next, which are fetched meanwhile
     const float* rows[2 * terms];
     float factors[2 * terms];
     const float* start;
@@ -141,7 +138,7 @@ inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, 
             unrolled<NV>([&](int n) {
                 sum[n] = start ? load<W, masked>(start + k + n * W, lanes) : broadcast<W>(0);
             });
-            if (TERMS == terms)
+            if constexpr (TERMS == terms)
                 for (int d = terms; d < 2 * terms; ++d)
                     for (int n = 0; n < NV; ++n) __builtin_prefetch(rows[d] + k + n * W);
             unrolled<TERMS, NV>([&](int d, int n) {
@@ -181,8 +178,8 @@ inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, 
     } while (all);
 }
 
-// The same where L2 holds b: 8 vectors of columns at a time down all rows, whose sums stay in
-// registers: (784, 256) at 172 GB/s, not 125.  Whole panels of columns.
+// The same where L2 holds b: 8 vectors of columns at a time down 64 rows after each other, with their
+// sums in registers; (784, 256) at 150 GB/s, where the form above reaches 125.  Whole panels of columns.
 inline void product_of_row_near(const float* a, Index depth, const float* b, Index b_row,
                                 int columns, const float* init, float* out) {
     for (int k = 0; k < columns; k += sparse_width) {
@@ -199,30 +196,39 @@ inline void product_of_row_near(const float* a, Index depth, const float* b, Ind
     }
 }
 
+// One row.  Eight vectors of columns at a time, so that enough sums are under way (8 of them, 8 of b, 1
+// broadcast) and b is one stream; of a large b the rows whose factor is 0 are not read.
+inline void product_of_row(Strided a, Index depth, const float* b, Index b_row, int columns,
+                           const float* init, float* out) {
+    const auto from = [&](int k) { return init ? init + k : nullptr; };
+    if (depth * columns >= far_b) return product_of_row_far(a, depth, b, b_row, columns, init, out);
+    const int panels = columns / sparse_width * sparse_width, rest = columns - panels;
+    if (depth * columns >= large_b && a.column == 1) {
+        product_of_row_near(a.at, depth, b, b_row, panels, init, out);
+        if (rest) product_of_row_far(a, depth, b + panels, b_row, rest, from(panels), out + panels);
+        return;
+    }
+    for (int k = 0; k < panels; k += sparse_width)
+        product_tile<widest, sparse_vectors, false, 1>(a, depth, b + k, b_row, from(k), widest,
+                                                       out + k, 0, {b + k, 0});
+    each_panel<product_vectors>(rest, [&]<int W, int NV, bool masked>(int k, int lanes) {
+        product_tile<W, NV, masked, 1>(a, depth, b + panels + k, b_row, from(panels + k), lanes,
+                                       out + panels + k, 0, {b + panels + k, 0});
+    });
+}
+
 inline void product(Strided a, Index rows, Index depth, const float* b, Index b_row, int columns,
                     const float* init, float* out, Index out_row) {
-    const bool large = depth * columns >= large_b;
-    if (rows == 1 && depth * columns >= far_b)
-        return product_of_row(a, depth, b, b_row, columns, init, out);
+    if (rows == 1) return product_of_row(a, depth, b, b_row, columns, init, out);
     int j = 0;
     const int panels = columns / sparse_width * sparse_width;
-    if (rows == 1 && large && a.column == 1) {
-        j = panels;
-        product_of_row_near(a.at, depth, b, b_row, j, init, out);
-    }
     if (rows > 12 && rows * panels >= sparse_work && a.column == 1 && depth >= most_terms &&
         sparse(a.at, a.row, rows, depth)) {
         j = panels;
         sparse_product(a, rows, depth, {b, b_row, 1}, j, init, out, out_row);
     }
-    // one row: more columns, so that enough sums are under way (8 of them, 8 of b, 1 broadcast) and
-    // b is one stream; nothing is known of the step from term to term
-    if (rows == 1)
-        for (; j + 8 * widest <= columns; j += 8 * widest)
-            product_tile<widest, 8, false, 1>(a, depth, b + j, b_row, init ? init + j : nullptr,
-                                              widest, out + j, out_row, {b + j, 0});
     // worth a copy: two tiles of rows and more, or fewer where a panel of b comes from memory
-    if (rows > (large ? 3 : 12) && depth > 64 && b_row > 64)
+    if (rows > (depth * columns >= large_b ? 3 : 12) && depth > 64 && b_row > 64)
         return product_packed(a, rows, depth, b + j, b_row, columns - j, init ? init + j : nullptr,
                               out + j, out_row);
     each_panel<product_vectors>(columns - j, [&]<int W, int NV, bool masked>(int k, int lanes) {

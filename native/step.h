@@ -58,6 +58,24 @@ public:
     // asked for before.
     void fuse_updates() { fuses_ = true; }
 
+    // Phases U and V before A, for networks whose threads keep units of the first stage for themselves:
+    // an item of U is a chunk of samples as rows, one of V some units for all samples.
+    void take_units(int threads) { unit_parts_ = plan_.unit_parts(threads); }
+    int unit_parts() const { return unit_parts_; }
+    void rows_of_images(Index chunk, int thread, Stop& stop) {
+        const auto [first, count] = samples_of(chunk);
+        read_images(space_.arenas[thread], first, count, Look(stop, thread));
+    }
+    void units(Index part, int thread, Stop& stop) {
+        const auto [first, last] = units_of(part);
+        Look look(stop, thread);
+        for (Index row = 0; row < size_; row += 256) {
+            const int count = static_cast<int>(std::min<Index>(size_ - row, 256));
+            if (look.given_up(Index(count) * plan_.denses[0].N * (last - first))) return;
+            passes_.forward_dense_part(space_.rows[0], 0, row, count, first, last);
+        }
+    }
+
     Index chunks() const {
         const Index group = space_.group;
         return group > 1 ? (shards_.owned() + group - 1) / group
@@ -70,22 +88,19 @@ public:
         if (space_.group > 1) {
             const Index from = shards_.first + chunk * space_.group,
                         to = std::min(from + space_.group, shards_.last);
-            const Index first = shards_.begin(from, size_),
-                        count = shards_.begin(to, size_) - first;
-            run_shards(arena, from, to, first, static_cast<int>(count), Look(stop, thread));
+            const auto [first, count] = samples_of(chunk);
+            run_shards(arena, from, to, first, count, Look(stop, thread));
             if (may_fuse()) measure(space_.rows[0], chunk, first, count);
             return;
         }
         const Index shard = shards_.first + chunk / chunks_of_shard(),
                     place = chunk % chunks_of_shard();
-        const Index first = shards_.begin(shard, size_) + place * space_.chunk;
-        const Index count = std::min<Index>(space_.chunk, shards_.begin(shard + 1, size_) - first);
+        const auto [first, count] = samples_of(chunk);
         if (count > 0)
-            run_chunk(arena, first, static_cast<int>(count), partial(shard, place),
-                      Look(stop, thread));
+            run_chunk(arena, first, count, partial(shard, place), Look(stop, thread));
         else if (place == 0)
             clear(shard);
-        if (may_fuse()) measure(space_.rows[0], chunk, first, std::max<Index>(count, 0));
+        if (may_fuse()) measure(space_.rows[0], chunk, first, count);
     }
 
     // Between A and B: the dense stages whose step is fused with (8), in phase C.
@@ -210,13 +225,14 @@ public:
             return number < slots.size() ? slots[number] + item.begin : nullptr;
         };
         if (fused(item)) {
+            if (item.stage == 0 && unit_parts_) return;  // by units
             const DensePlan& s = plan_.denses[item.stage];
             const DenseRows& rows = space_.rows[0];
             k_.product_update(
                 update_rule,
                 {rows.input(plan_, item.stage) + item.first, 1, passes_.x_row(item.stage)},
                 item.last - item.first, size_, shards_.count, rows.delta[item.stage].get(), s.z_row,
-                s.M, w + item.begin, slot(0), slot(1));  // (8), (21)
+                s.M, w + item.begin, s.M, slot(0), slot(1));  // (8), (21)
             return;
         }
         k_.update(update_rule, w + item.begin, gradient + item.begin, slot(0), slot(1),
@@ -227,6 +243,18 @@ public:
             case UpdateItem::Kind::conv_b:
             case UpdateItem::Kind::dense_b: break;
         }
+    }
+
+    // Items of phase C: those of the plan, between the units of the first half of the team and of the
+    // second, so that the caller finds the units that it had in V first, and a helper its own last.
+    Index updates() const { return std::ssize(plan_.items) + unit_parts_; }
+    void update_or_units(Index n, const UpdateRule& update_rule, const float* gradient, float* w,
+                         std::span<float* const> slots) {
+        const Index before = unit_parts_ / 2, items = std::ssize(plan_.items);
+        if (n >= before && n < before + items)
+            update(n - before, update_rule, gradient, w, slots);
+        else
+            update_units(n < before ? n : n - items, update_rule, w, slots);
     }
 
     // An item of phase D: some channels of a kernel for Winograd's form.
@@ -240,6 +268,44 @@ private:
     bool may_fuse() const { return fuses_ && size_ <= 256; }
     bool fused(const UpdateItem& item) const {
         return item.kind == UpdateItem::Kind::dense_w && fused_[item.stage];
+    }
+
+    // The update of the weights of some units of the first stage.
+    void update_units(Index part, const UpdateRule& update_rule, float* w,
+                      std::span<float* const> slots) {
+        if (!fused_[0]) return;  // by rows, with the norm
+        const DensePlan& s = plan_.denses[0];
+        const DenseRows& rows = space_.rows[0];
+        const auto [first, last] = units_of(part);
+        const auto at = [&](float* vector) { return vector + s.w + first; };
+        k_.product_update(update_rule, {rows.input(plan_, 0), 1, passes_.x_row(0)}, s.N, size_,
+                          shards_.count, rows.delta[0].get() + first, s.z_row, last - first, at(w),
+                          s.M, slots.size() > 0 ? at(slots[0]) : nullptr,
+                          slots.size() > 1 ? at(slots[1]) : nullptr);  // (8), (21)
+    }
+
+    // The units of the first stage that are a part's, whole cache lines.
+    std::pair<int, int> units_of(Index part) const {
+        const int lines = (plan_.denses[0].M + 15) / 16;
+        const auto begin = [&](Index n) {
+            return std::min(plan_.denses[0].M, static_cast<int>(lines * n / unit_parts_) * 16);
+        };
+        return {begin(part), begin(part + 1)};
+    }
+
+    // The first of a chunk's samples, and their number.
+    std::pair<Index, int> samples_of(Index chunk) const {
+        if (space_.group > 1) {
+            const Index from = shards_.first + chunk * space_.group,
+                        to = std::min(from + space_.group, shards_.last);
+            const Index first = shards_.begin(from, size_);
+            return {first, static_cast<int>(shards_.begin(to, size_) - first)};
+        }
+        const Index shard = shards_.first + chunk / chunks_of_shard(),
+                    place = chunk % chunks_of_shard();
+        const Index first = shards_.begin(shard, size_) + place * space_.chunk;
+        const Index left = shards_.begin(shard + 1, size_) - first;
+        return {first, static_cast<int>(std::clamp<Index>(left, 0, space_.chunk))};
     }
 
     // Sums of squares of a chunk's rows, for `choose_fused`.
@@ -293,19 +359,26 @@ private:
         passes_.end_block(arena, partial);
     }
 
-    // Samples forward through all stages and back through the dense ones; false: given up.
-    bool down_to_features(const Arena& arena, Index first, int count, Look& look) {
-        const DenseRows& rows = space_.rows[0];
+    // Samples forward through the convolutional stages; false: given up.
+    bool read_images(const Arena& arena, Index first, int count, Look&& look) {
         const Index last = shards_.begin(shards_.last, size_);
         for (int s = 0; s < count; ++s) {
             if (look.given_up(plan_.multiply_adds)) return false;
-            float* features = rows.x[0].get() + (first + s) * plan_.features_row;
+            float* features = space_.rows[0].x[0].get() + (first + s) * plan_.features_row;
             const Index sample = space_.samples[first + s];
             if (first + s + 1 < last) passes_.fetch(data_.images, space_.images[first + s + 1]);
             passes_.input(arena, data_.images, space_.images[first + s], sample, s, features);
             passes_.forward_convs(arena, sample, s, true, features);
         }
-        passes_.forward_dense(rows, first, count, space_.samples.get() + first);
+        return true;
+    }
+
+    // Samples forward through all stages and back through the dense ones; false: given up.
+    bool down_to_features(const Arena& arena, Index first, int count, Look& look) {
+        const DenseRows& rows = space_.rows[0];
+        if (!unit_parts_ && !read_images(arena, first, count, std::move(look))) return false;
+        passes_.forward_dense(rows, first, count, space_.samples.get() + first,
+                              unit_parts_ ? 1 : 0);
         errors(arena, rows, first, count);
         passes_.backward_dense(arena, rows, first, count);
         return true;
@@ -446,6 +519,7 @@ private:
     const Passes passes_;
     Index size_ = 0;
     bool fuses_ = false;
+    int unit_parts_ = 0;          // of the first stage, where threads keep units of it; or 0
     std::vector<char> fused_;     // per dense stage, in the step under way
     std::vector<double> costs_;   // of each shard
     std::vector<Index> node_of_;  // the number of the node that begins with a shard here, or -1

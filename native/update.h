@@ -39,12 +39,13 @@ public:
     }
 
 private:
-    static CONVLET_INLINE Vec<W> all(float number) { return broadcast<W>(number); }
     const UpdateRule& rule_;
-    const Vec<W> step_ = all(-rule_.rate), decay_ = all(0 - rule_.decay), scale_ = all(rule_.scale);
-    const Vec<W> beta1_ = all(rule_.beta1), beta2_ = all(rule_.beta2), rest1_ = all(rule_.rest1),
-                 rest2_ = all(rule_.rest2), unbias1_ = all(rule_.unbias1),
-                 unbias2_ = all(rule_.unbias2), epsilon_ = all(rule_.epsilon);
+    const Vec<W> step_ = broadcast<W>(-rule_.rate), decay_ = broadcast<W>(0 - rule_.decay),
+                 scale_ = broadcast<W>(rule_.scale);
+    const Vec<W> beta1_ = broadcast<W>(rule_.beta1), beta2_ = broadcast<W>(rule_.beta2),
+                 rest1_ = broadcast<W>(rule_.rest1), rest2_ = broadcast<W>(rule_.rest2),
+                 unbias1_ = broadcast<W>(rule_.unbias1), unbias2_ = broadcast<W>(rule_.unbias2),
+                 epsilon_ = broadcast<W>(rule_.epsilon);
 };
 
 // The step of n weights of each of some rows; gradient has `gradient_row` floats from row to row.
@@ -120,7 +121,7 @@ CONVLET_FLAT void descent_tile(const UpdateRule& rule, Strided a, Index depth, c
     add_product<W, NV, masked, 1, ROWS>({a.at, 1, a.column}, depth, b, b_row, lanes,
                                         {a.at + 12 * a.column, a.column}, sum);
     const Update<UpdateRule::Kind::sgd, W> step(rule);
-    unrolled<ROWS, NV>([&](int i, int n) {
+    unrolled<ROWS, NV>([&](int i, int n) {  // (8), (21)
         step.template operator()<masked>(w + i * w_row + n * W, sum[i][n], nullptr, nullptr, lanes);
     });
 }
@@ -131,7 +132,7 @@ CONVLET_FLAT void descent_tile(const UpdateRule& rule, Strided a, Index depth, c
 inline void dense_update(const UpdateRule& rule, Strided a, Index rows, Index depth, Index shards,
                          const float* b, Index b_row, int columns, float* w, Index w_row, float* m,
                          float* v) {
-    constexpr int limit = registers == 32 ? 8 : 4;
+    constexpr int limit = registers == 32 ? 8 : 4;  // 8 x 3, 3 and 1 = 28; 4 x 2, 2 and 1 = 11
     const bool direct = rule.kind == UpdateRule::Kind::sgd && shards == 1;
     const auto update_tile = update_rows_of(rule);
     each_panel<product_vectors>(columns, [&]<int W, int NV, bool masked>(int k, int lanes) {
@@ -144,11 +145,12 @@ inline void dense_update(const UpdateRule& rule, Strided a, Index rows, Index de
                 if (direct) {
                     descent_tile<W, NV, masked, ROWS>(rule, tile, depth, b + k, b_row, lanes,
                                                       w + at, w_row);
-                    continue;
+                } else {
+                    derivative_tile<W, NV, masked, ROWS>(tile, depth, shards, b + k, b_row, lanes,
+                                                         dw);
+                    update_tile(rule, w + at, w_row, dw, NV * W, m ? m + at : nullptr,
+                                v ? v + at : nullptr, ROWS, masked ? lanes : NV * W);
                 }
-                derivative_tile<W, NV, masked, ROWS>(tile, depth, shards, b + k, b_row, lanes, dw);
-                update_tile(rule, w + at, w_row, dw, NV * W, m ? m + at : nullptr,
-                            v ? v + at : nullptr, ROWS, masked ? lanes : NV * W);
             }
         });
     });
@@ -156,7 +158,8 @@ inline void dense_update(const UpdateRule& rule, Strided a, Index rows, Index de
 
 // The same, without the zeros of a where there are many and b is finite.
 inline void product_update(const UpdateRule& rule, Strided a, Index rows, Index depth, Index shards,
-                           const float* b, Index b_row, int columns, float* w, float* m, float* v) {
+                           const float* b, Index b_row, int columns, float* w, Index w_row,
+                           float* m, float* v) {
     int done = columns / sparse_width * sparse_width;
     constexpr int most_blocks = 4;
     if (shards > 1 || depth < 16 || depth > most_blocks * most_terms || done == 0 ||
@@ -172,18 +175,18 @@ inline void product_update(const UpdateRule& rule, Strided a, Index rows, Index 
                              terms + n / most_terms * sparse_tile);
         for (int k = 0; k < done; k += sparse_width) {
             sparse_derivative(a.at + i, a.column, count, depth, terms, b + k, b_row, dw);
-            const Index at = i * columns + k;
+            const Index at = i * w_row + k;
             if (has_negative_zero(dw, sparse_width, count, sparse_width))
                 dense_update(rule, {a.at + i, 1, a.column}, count, depth, 1, b + k, b_row,
-                             sparse_width, w + at, columns, m ? m + at : m, v ? v + at : v);
+                             sparse_width, w + at, w_row, m ? m + at : m, v ? v + at : v);
             else
-                update_tile(rule, w + at, columns, dw, sparse_width, m ? m + at : m, v ? v + at : v,
+                update_tile(rule, w + at, w_row, dw, sparse_width, m ? m + at : m, v ? v + at : v,
                             count, sparse_width);
         }
     }
     if (done < columns)
-        dense_update(rule, a, rows, depth, shards, b + done, b_row, columns - done, w + done,
-                     columns, m ? m + done : m, v ? v + done : v);
+        dense_update(rule, a, rows, depth, shards, b + done, b_row, columns - done, w + done, w_row,
+                     m ? m + done : m, v ? v + done : v);
 }
 
 inline double squares(const float* a, Index n) {

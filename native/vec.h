@@ -194,8 +194,20 @@ CONVLET_INLINE void halving(int j, int end, const F& f) {
     if constexpr (N > 1) halving<N / 2>(j + count * N, end, f);
 }
 
-// f<W, NV, masked>(k, lanes) for all panels of K channels: up to MOST vectors at a time, MOST 1, 2 or
-// 3, and hardly ever one of several; the last one masked, and of 8 if they are enough.
+// f<n>(first) for all of [0, count), in as few parts as can be of at most N, whose sizes n differ by
+// one at most.
+template <int N, class F>
+CONVLET_INLINE void equal_parts(int count, const F& f) {
+    const int parts = ceil_div(count, N);
+    for (int part = 0, first = 0; part < parts; ++part) {
+        const int n = (count - first) / (parts - part);
+        as_constant<N>(n, [&]<int SIZE>() { f.template operator()<SIZE>(first); });
+        first += n;
+    }
+}
+
+// f<W, NV, masked>(k, lanes) for all panels of K channels: up to MOST vectors at a time, two twos in
+// the place of a three and a one; the last one masked, and of 8 if they are enough.
 template <int MOST, class F>
 CONVLET_INLINE void each_panel(int K, const F& f) {
     int k = 0;

@@ -128,7 +128,8 @@ struct TileRows {
     CONVLET_INLINE int tiles() const { return rows * columns; }
 };
 
-// f(rows of tiles) for an image of I x J outputs, `winograd_rows` of them at a time or one less.
+// f(rows of tiles) for an image of I x J outputs, in groups of at most `winograd_rows` that are equal
+// but for one row.
 template <class F>
 CONVLET_INLINE void each_tile_rows(const ConvShape& s, int I, int J, const F& f) {
     const int rows = ceil_div(I, s.tile), groups = ceil_div(rows, winograd_rows(s));
@@ -176,9 +177,9 @@ void winograd_pixels(const ConvShape& s, const float* x, int I, int J, TileRows 
     }
 }
 
-// m (rows, NV vectors) = a (rows, depth) u (depth, NV vectors), or += : each element is a chain over
-// the depth.  Rows of `a` are beside each other and its columns `column` floats apart, or the other
-// way round.
+// m (rows, NV vectors) = a (rows, depth) u (depth, NV vectors), or += with `more`: each is a chain over
+// the depth.  Rows of `a` are beside each other and its columns `step` floats apart, or the other way
+// round.
 template <int W, int NV, int ROWS, bool beside>
 CONVLET_FLAT void winograd_product(const float* a, Index step, Index depth, const float* u,
                                    Index width, bool more, float* m) {
@@ -203,7 +204,7 @@ using WinogradProduct = void(const float* a, Index step, Index depth, const floa
                              bool more, float* m);
 
 // All rows of one point, in tiles whose heights differ by one at most.  24 sums, NV vectors of u and
-// a broadcast fit 32 registers: 24 + 4 + 1 = 29; 12 of them fit 16: 12 + 2 + 1 = 15.
+// a broadcast fit 32 registers: 24 + 4 + 1 = 29; 12 of them fit 16: 12 + 2 + 1 = 15; of one vector 8 do.
 template <bool beside>
 void winograd_panels(const float* a, Index step, int rows, Index depth, const float* u, Index width,
                      bool more, float* m) {
@@ -234,7 +235,7 @@ void winograd_panels(const float* a, Index step, int rows, Index depth, const fl
 // Where all pixels of a window are 0 an output is exactly the bias, as R'(0) = 1/2 and ties of the
 // pool ask: other pixels of its tile leave a rounding there.  `blank` (rows, columns of pixels) says
 // which pixels have no channel that is not 0.  False where no window of T x T has only such pixels,
-// and mostly seen by few of them: each window has one in every T-th row and column.
+// which few of them show: each window has one of every T-th row and column.
 template <int T>
 bool blank_pixels(const ConvShape& s, const float* x, int rows, int columns, std::uint8_t* blank) {
     const auto is_blank = [&](int t, int u) {

@@ -487,6 +487,28 @@ def test_winograd_is_exactly_the_bias_where_every_pixel_is_zero(k, T, M, order):
 
 @pytest.mark.equation(1, 10)
 @pytest.mark.parametrize(("T", "M"), winograd.FORMS)
+def test_one_blank_window_is_found_wherever_it_is(k, T, M):
+    """All other pixels are lit, by large numbers, which leave a rounding there."""
+    rng = np.random.default_rng(26)
+    case = Case((T, T), (1, 1), (9, 14), (0, 0), 16, 8, 16, "channel", tile=M)
+    w = rng.standard_normal((*case.kernel, case.R, case.K)).astype(np.float32)
+    b = rng.standard_normal(case.K).astype(np.float32)
+    lit = rng.standard_normal(case.x_shape).astype(np.float32) * 1e3
+    relu = _native.testing.Fused.relu
+    for i, j in np.ndindex(9, 14):
+        memory = Memory()
+        x = lit.copy()
+        x[i : i + T, j : j + T] = 0
+        out, winner = memory.empty(9, 14, 8), memory.numbers(np.zeros((9, 14, 8)))
+        taps, scratch = winograd_room(case, memory.array(w), k, memory)
+        steps = memory.array(b), 0, 0, out, 14 * 8, 8, winner, scratch
+        k.winograd(case.shape, relu, memory.array(case.frame(x)), taps, *steps)
+        assert_same(out[i, j], np.maximum(b, 0), f"({i}, {j})")
+        assert ((winner[i, j] >= 0) == (b > 0)).all()
+
+
+@pytest.mark.equation(1, 10)
+@pytest.mark.parametrize(("T", "M"), winograd.FORMS)
 @pytest.mark.parametrize("nothing", [0.0, -0.0])
 def test_winograd_is_exactly_the_bias_beside_other_pixels(k, T, M, nothing):
     """One tile has blank outputs and others: a blank one that wins is the bias, also of -0."""
@@ -1014,8 +1036,9 @@ def product_of(k, memory, a, a_steps, rows, depth, b, init, columns, rng) -> np.
 def test_product_of_one_row_and_a_large_matrix(k, zeros):
     """Rows of w whose factor is 0 are left out; the bits are those of a row among others."""
     rng = np.random.default_rng(29)
-    for M in (1, 7, 8, 9, 31, 33, 64, 71, 1000):
-        N = (1 << 17) // M + int(rng.integers(0, 9))
+    wide = [(M, 1 << 17) for M in (1, 7, 8, 9, 31, 33, 64, 71, 128, 200, 1000)]
+    for M, large in (*wide, (130, 1 << 19), (441, 1 << 19)):
+        N = -(-large // M) + int(rng.integers(0, 9))
         memory = Memory()
         w = memory.array(rng.normal(size=(N, M + 2)))
         w[:, M:] = np.nan
@@ -1059,7 +1082,10 @@ def test_packed_product_is_the_same_chains_and_equation_6(k):
     """Rows of b far from each other, blocks of depth: the bits of one row, which packs none."""
     rng = np.random.default_rng(22)
     for n, (B, N, M) in enumerate(
-        ((13, 65, 257), (16, 256, 272), (17, 257, 289), (32, 511, 260), (33, 520, 321))
+        (
+            *((13, 65, 257), (16, 256, 272), (17, 257, 289), (32, 511, 260), (33, 520, 321)),
+            *((3, 512, 257), (4, 512, 257), (7, 129, 1031), (12, 520, 321)),
+        )
     ):
         memory = Memory()
         whole, w = integers(rng, B, N), integers(rng, N, M)
@@ -1095,7 +1121,7 @@ def test_fused_update_is_the_product_and_then_the_update(k, kind):
     rng = np.random.default_rng(23)
     optimizer = _native.Optimizer(getattr(_native.UpdateKind, kind), *RULES[kind], 0.01)
     rule = _native.testing.update_rule(optimizer, 3, 0.1, 0.7)
-    for n, M in enumerate(CHANNELS * 3):
+    for n, M in enumerate(CHANNELS * 4):
         B, N = int(rng.integers(1, 40)), int(rng.integers(1, 40))
         if n == 0:
             B, N = 70, 17
@@ -1103,7 +1129,7 @@ def test_fused_update_is_the_product_and_then_the_update(k, kind):
         x, delta = memory.array(rng.normal(size=(B, N + 3))), memory.array(rng.normal(size=(B, M)))
         w, m, v = (memory.array(np.abs(rng.normal(size=(N, M)))) for _ in range(3))
         apart = [memory.array(array) for array in (w, m, v)]
-        shards = int(rng.integers(1, 12)) if n % 2 else 1
+        shards = int(rng.integers(1, 12)) if n // len(CHANNELS) % 2 else 1
         parts = []
         for shard in range(shards):
             a, b = shard * B // shards, (shard + 1) * B // shards
@@ -1111,10 +1137,34 @@ def test_fused_update_is_the_product_and_then_the_update(k, kind):
             if b > a:
                 k.product(x[a:], 1, N + 3, N, b - a, delta[a:], M, M, None, parts[-1], M)
         k.update(rule, apart[0], memory.array(tree_sum(parts)), *apart[1:])
-        k.product_update(rule, x, 1, N + 3, N, B, shards, delta, M, M, w, m, v)
+        k.product_update(rule, x, 1, N + 3, N, B, shards, delta, M, M, w, M, m, v)
         for one, other in zip((w, m, v), apart, strict=True):
             assert one.tobytes() == other.tobytes(), f"{B} samples, {N} to {M}"
         memory.assert_guards_whole()
+
+
+@pytest.mark.equation(8, 21)
+@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize("zeros", [0, 0.6], ids=lambda share: f"{share:.0%} zeros")
+def test_fused_update_of_some_units(k, kind, zeros):
+    """Columns of w between others, which stay: the bits of all of them at once."""
+    rng = np.random.default_rng(31)
+    optimizer = _native.Optimizer(getattr(_native.UpdateKind, kind), *RULES[kind], 0.01)
+    rule = _native.testing.update_rule(optimizer, 3, 0.1, 0.7)
+    B, N, M = 64, 70, 330
+    memory = Memory()
+    x = memory.array(rng.normal(size=(B, N)) * (rng.random((B, N)) >= zeros))
+    delta = memory.array(rng.normal(size=(B, M)))
+    whole = [memory.array(np.abs(rng.normal(size=(N, M)))) for _ in range(3)]
+    parts = [memory.array(array) for array in whole]
+    k.product_update(rule, x, 1, N, N, B, 1, delta, M, M, whole[0], M, *whole[1:])
+    for first, last in ((0, 16), (16, 160), (160, 330)):
+        w, *slots = (array.reshape(-1)[first:] for array in parts)
+        some = delta.reshape(-1)[first:]
+        k.product_update(rule, x, 1, N, N, B, 1, some, M, last - first, w, M, *slots)
+    for one, other in zip(parts, whole, strict=True):
+        assert one.tobytes() == other.tobytes()
+    memory.assert_guards_whole()
 
 
 def test_product_of_nothing_is_the_bias(k):

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from convlet import Network
+from convlet import SGD, Adam, Network
 from convlet.engine import Samples
 from engines import take_steps
 from targets import TARGETS, engine_for
@@ -30,6 +30,7 @@ NETWORKS = {
     "survivors of some rows at a time": (
         "conv 16 1, relu, conv 12 5, relu, pool 3 stride 2, flatten, dense 10", (12, 64, 1)),
     "dense": ("flatten, dense 50, relu, dense 33, relu, dense 10", (6, 6, 1)),
+    "units that threads keep": ("flatten, dense 200, relu, dense 33, relu, dense 10", (18, 19, 1)),
     "convolution at the end": ("conv 16 3, pool 2, relu, conv 10 4, flatten", (10, 10, 8)),
 }  # fmt: skip
 
@@ -144,6 +145,30 @@ def test_fit_gives_the_same_weights_and_losses_for_any_threads():
     losses = np.array([[row[0] for row in run] for run in rows])
     np.testing.assert_allclose(losses, losses[:1].repeat(4, axis=0), rtol=1e-12)
     assert all([row[1:] for row in run] == [row[1:] for row in rows[0]] for run in rows)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": SGD(momentum=0.9, weight_decay=0.01)},
+        {"optimizer": Adam(), "shards": 3},
+        {"clip_norm": 0.5},
+        {"batch_size": 300, "augmentation": "shift 1"},
+    ],
+    ids=lambda settings: " ".join(settings),
+)
+def test_units_that_threads_keep_for_themselves(settings):
+    """Behind dropout, with slots, by shards, without the fused update, of more than 256 samples."""
+    rng = np.random.default_rng(11)
+    x = rng.integers(0, 256, (300, 18, 19, 1), np.uint8)
+    y = rng.integers(0, 10, 300)
+    layers = "flatten, dense 280, relu, dropout 0.3, dense 33, relu, dense 10, softmax"
+    found = []
+    for threads in (1, 2, 4):
+        network = Network(layers, (18, 19, 1), seed=3)
+        network.fit(x, y, threads=threads, **{"epochs": 2, "batch_size": 37, **settings})
+        found.append(network.flat.tobytes())
+    assert found == found[:1] * 3
 
 
 def test_uint8_images_are_the_floats_u_over_255():

@@ -115,7 +115,7 @@ def test_a_sum_that_rounds_to_negative_zero(k):
         optimizer = _native.Optimizer(_native.UpdateKind.momentum, 0, 0, 0, 0)
         rule = _native.testing.update_rule(optimizer, 1, 1, 1)
         m, v = memory.array(np.full((rows, M), -1.0)), memory.array(np.ones((rows, M)))
-        k.product_update(rule, columns, 1, rows, rows, N, shards, delta, M, M, flat, m, v)
+        k.product_update(rule, columns, 1, rows, rows, N, shards, delta, M, M, flat, M, m, v)
         outputs[shards] = m
     expected = memory.empty(rows, M)
     k.product(columns, 1, rows, rows, N, memory.array(w), M, M, None, expected, M)
@@ -130,10 +130,10 @@ def test_a_sum_that_rounds_to_negative_zero(k):
 
 @pytest.mark.equation(6)
 @pytest.mark.parametrize("bias", [None, 0.0])
-def test_a_sum_of_one_row_that_rounds_to_negative_zero(k, bias):
-    """From 131,072 weights on rows of w whose factor is 0 are not read."""
+@pytest.mark.parametrize(("N", "M"), [(300, 441), (1200, 441)])
+def test_a_sum_of_one_row_that_rounds_to_negative_zero(k, bias, N, M):
+    """Rows of w whose factor is 0 are not read: a form from 131,072 weights, one from 524,288."""
     rng = np.random.default_rng(5)
-    N, M = 300, 441
     memory = Memory()
     w = memory.array(rng.normal(size=(N, M)))
     b = bias if bias is None else memory.array(np.full(M, bias))
@@ -210,7 +210,7 @@ def test_updates(k, B, share):
                     x[first:], 1, N + 3, N, last - first, delta[first:], M, M, None, parts[-1], M
                 )
             k.update(rule, apart[0], memory.array(sum(parts[1:], parts[0])), *apart[1:])
-            k.product_update(rule, x, 1, N + 3, N, B, shards, delta, M, M, w, m, v)
+            k.product_update(rule, x, 1, N + 3, N, B, shards, delta, M, M, w, M, m, v)
             for one, other in zip((w, m, v), apart, strict=True):
                 assert one.tobytes() == other.tobytes(), f"{B} samples, {N} to {M}, {shards} shards"
         memory.assert_guards_whole()

@@ -239,8 +239,8 @@ void others(const Kernels& k, int part) {
     k.product({left.data(), depth, 1}, rows, depth, right.data(), columns, columns, right.data(),
               packed.data(), columns);
     products(packed);
-    const int terms =
-        (1 << 17) / columns + random.below(20);  // one row, a matrix beyond the caches
+    // one row, a matrix beyond L1 or L2
+    const int terms = (1 << (part % 2 ? 17 : 19)) / columns + 1 + random.below(20);
     const std::vector<float> matrix = random.numbers(terms * columns);
     std::vector<float> row = random.numbers(terms), sums(columns);
     for (float& factor : row)
@@ -286,9 +286,14 @@ void others(const Kernels& k, int part) {
         std::vector<float> weights = w, mean = random.numbers(N * M), square = mean;
         for (float& one : square) one *= one;
         k.product_update(rule, {x.data(), 1, N}, N, B, 1 + part % 5, delta.data(), M, M,
-                         weights.data(), mean.data(), square.data());
+                         weights.data(), M, mean.data(), square.data());
         rest(weights), rest(mean), rest(square);
     }
+    rule.kind = Kind::sgd;
+    std::vector<float> descended = w;
+    k.product_update(rule, {x.data(), 1, N}, N, B, 1, delta.data(), M, M, descended.data(), M,
+                     nullptr, nullptr);
+    rest(descended);
     k.multiply(a.data(), other.data(), n);
     const std::vector<double> squares{k.squares(x.data(), n)};
     rest(a), rest(squares);
@@ -318,7 +323,7 @@ void sparse(const Kernels& k, int part) {
     for (float& square : v) square *= square;
     const UpdateRule rule{
         UpdateRule::Kind::adam, 0.1f, 0.99f, 0.5f, 0.9f, 0.99f, 0.1f, 0.01f, 10, 100, 1e-6f};
-    k.product_update(rule, {x.data(), 1, N}, N, B, 1 + part % 2, delta.data(), M, M, w.data(),
+    k.product_update(rule, {x.data(), 1, N}, N, B, 1 + part % 2, delta.data(), M, M, w.data(), M,
                      m.data(), v.data());
     hash(z), hash(dx), hash(w), hash(m), hash(v);
     report("sparse", part, hash);
