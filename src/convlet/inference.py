@@ -93,7 +93,7 @@ class Inference(Exports, DeviceExports):
         self.engine = engine
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Of a copy, or in another process."""
+        """Of a copy, also a shallow one, which has weights of its own, or in another process."""
         self.__dict__.update(state)
         self._flat = on_lines(self._flat)
 
