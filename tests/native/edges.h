@@ -180,7 +180,7 @@ private:
         const int done = k.sparse_error(x.at(), N, rows, N, turned.at(), M, dx.at(), M);
         UpdateRule rule;
         rule.rate = 1;
-        k.product_update(rule, {x.at(), 1, N}, N, rows, 1, delta.at(), M, M, dw.at(), nullptr,
+        k.product_update(rule, {x.at(), 1, N}, N, rows, 1, delta.at(), M, M, dw.at(), M, nullptr,
                          nullptr);
         bool right = x.kept() && delta.kept() && w.kept() && turned.kept() && z.kept() &&
                      dx.kept() && dw.kept() && done >= M / 128 * 128;
