@@ -61,8 +61,8 @@ CONVLET_FLAT void product_tile(Strided a, Index depth, const float* b, Index b_r
 
 // The most vectors of a panel of columns, and the most rows of a tile of it.  The multiply-adds of two
 // ports, four or five cycles each, want eight to ten sums under way, and more where they wait for
-// loads.  32 registers: 8 x 3 sums, 3 of b, 1 broadcast = 28, or 12 x 2, 2 and 1 = 27.  16 registers: 6 x 2 sums, 2 of b, 1
-// broadcast = 15, and 8 x 1 sums, 1 of b, 1 broadcast = 10.
+// loads.  32 registers: 8 x 3 sums, 3 of b, 1 broadcast = 28, or 12 x 2, 2 and 1 = 27.  16 registers:
+// 6 x 2 sums, 2 of b, 1 broadcast = 15, and 8 x 1 sums, 1 of b, 1 broadcast = 10.
 inline constexpr int product_vectors = registers == 32 ? 3 : 2;
 template <int NV>
 inline constexpr int product_rows = registers == 32 ? (NV == 2 ? 12 : 8) : (NV == 2 ? 6 : 8);

@@ -64,7 +64,8 @@ public:
     int unit_parts() const { return unit_parts_; }
     void rows_of_images(Index chunk, int thread, Stop& stop) {
         const auto [first, count] = samples_of(chunk);
-        read_images(space_.arenas[thread], first, count, Look(stop, thread));
+        Look look(stop, thread);
+        read_images(space_.arenas[thread], first, count, look);
     }
     void units(Index part, int thread, Stop& stop) {
         const auto [first, last] = units_of(part);
@@ -360,7 +361,7 @@ private:
     }
 
     // Samples forward through the convolutional stages; false: given up.
-    bool read_images(const Arena& arena, Index first, int count, Look&& look) {
+    bool read_images(const Arena& arena, Index first, int count, Look& look) {
         const Index last = shards_.begin(shards_.last, size_);
         for (int s = 0; s < count; ++s) {
             if (look.given_up(plan_.multiply_adds)) return false;
@@ -376,7 +377,7 @@ private:
     // Samples forward through all stages and back through the dense ones; false: given up.
     bool down_to_features(const Arena& arena, Index first, int count, Look& look) {
         const DenseRows& rows = space_.rows[0];
-        if (!unit_parts_ && !read_images(arena, first, count, std::move(look))) return false;
+        if (!unit_parts_ && !read_images(arena, first, count, look)) return false;
         passes_.forward_dense(rows, first, count, space_.samples.get() + first,
                               unit_parts_ ? 1 : 0);
         errors(arena, rows, first, count);

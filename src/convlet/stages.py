@@ -207,7 +207,7 @@ def on_lines(vector: Float32) -> Float32:
     """A copy of a flat vector that begins with a cache line, 64 bytes.
 
     NumPy's begin 16 bytes behind one, so that each vector of 64 bytes that the core reads or writes
-    would lie in two; now those do not whose stages before them are whole lines.
+    would lie in two.  A stage begins with a line where those before it are whole lines.
     """
     room = np.empty(len(vector) + 16, np.float32)
     skipped = -room.__array_interface__["data"][0] % 64 // 4
